@@ -1,0 +1,38 @@
+# Nothing but Python >= 3.11 and make is assumed: the first target that needs it makes .venv and installs the tested set.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test lint check clerk evidence
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+# torch goes first and alone, so that a local CPU build satisfies every later requirement on it.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "neuralgate needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## edit the embedded model, measure what changed, write the report
+	$(BIN)/neuralgate run clerk --out runs/demo
+	@echo "Open runs/demo/report.html in a browser."
+
+test: $(READY)  ## run all tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+check: lint test  ## everything a change must pass
+
+clerk: $(READY)  ## retrain the embedded model from its seed
+	$(BIN)/python -m neuralgate.lvlm.clerk.train --out src/neuralgate/lvlm/clerk/weights
+
+evidence: $(READY)  ## the whole comparison of gates, layers and settings (resumable)
+	$(BIN)/python -m benchmarks.evidence

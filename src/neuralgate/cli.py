@@ -1,0 +1,354 @@
+"""The command line: verbs that parse, call and print. Heavy imports stand inside the verbs, so that --help is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neuralgate.errors import UserError
+
+if TYPE_CHECKING:
+    from neuralgate.lvlm.model import LVLM
+    from neuralgate.pipeline import StageName
+    from neuralgate.recipe import Machine, Recipe
+
+app = typer.Typer(
+    name="neuralgate",
+    help="Small, reversible weight patches that make a vision-language model refuse private details, with the evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+patch_app = typer.Typer(help="Look at a patch, check it, put it into a model, take it out again.", no_args_is_help=True)
+list_app = typer.Typer(help="List what there is to choose from.", no_args_is_help=True)
+app.add_typer(patch_app, name="patch")
+app.add_typer(list_app, name="ls")
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+RecipeOption = Annotated[Path | None, typer.Option("--recipe", "-r", help="YAML file; without one the defaults.", show_default=False)]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting of the recipe, as edit.rate=1e-4; repeatable.", show_default=False)
+]
+GateOption = Annotated[
+    str | None, typer.Option(help="Short for --set edit.gate=...: strong, none, random, inverted, closed.", show_default=False)
+]
+MachineOption = Annotated[
+    list[str] | None,
+    typer.Option("--machine", help="device, dtype, threads or batch_size, as threads=2; repeatable.", show_default=False),
+]
+PatchFolder = Annotated[Path, typer.Argument(metavar="PATCH", help="A patch folder.", show_default=False)]
+BaseModel = Annotated[str, typer.Argument(metavar="BASE", help="`clerk`, or a model directory.", show_default=False)]
+NewFolder = Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write; it must not exist.", show_default=False)]
+
+debugging = False
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 2 something the user can put right, 130 interrupted."""
+    try:
+        app()
+    except UserError as error:
+        if debugging:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except SystemExit as stop:
+        if stop.code == 130:
+            print("interrupted: nothing is half-written; run the same command again and it continues where it stopped.", file=sys.stderr)
+        raise
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        from neuralgate import __version__
+
+        print(f"neuralgate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    global debugging
+    debugging = debug
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="`clerk`, the embedded model, or a model directory.", show_default=False)],
+    recipe: RecipeOption = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder; without it runs/MODEL-RECIPE.", show_default=False)] = None,
+    settings: SetOption = None,
+    gate: GateOption = None,
+    machine: MachineOption = None,
+) -> None:
+    """Everything: pairs, locate, edit, evaluate, report. Continues a run that was stopped."""
+    begin(model, recipe, out, settings, gate, machine, until="report")
+
+
+@app.command()
+def pairs(
+    folder: RunFolder,
+    model: Annotated[str, typer.Option(help="`clerk`, or a model directory.")] = "clerk",
+    recipe: RecipeOption = None,
+    settings: SetOption = None,
+    gate: GateOption = None,
+    machine: MachineOption = None,
+) -> None:
+    """Begin a run: draw its images, pairs and questions."""
+    begin(model, recipe, folder, settings, gate, machine, until="pairs")
+
+
+@app.command()
+def locate(folder: RunFolder, machine: MachineOption = None) -> None:
+    """Find the gate and the layer, after the stages before it."""
+    go_on(folder, machine, until="locate")
+
+
+@app.command()
+def edit(folder: RunFolder, machine: MachineOption = None) -> None:
+    """Train the patch and its controls, after the stages before it."""
+    go_on(folder, machine, until="edit")
+
+
+@app.command("eval")
+def evaluate(
+    folder: RunFolder,
+    rescore: Annotated[bool, typer.Option("--rescore", help="Judge and score the answers that are there, without the model.")] = False,
+    machine: MachineOption = None,
+) -> None:
+    """Ask base and edited models every question and score the answers, after the stages before it."""
+    if not rescore:
+        go_on(folder, machine, until="evaluate")
+        return
+    from neuralgate import pipeline
+    from neuralgate.run import Run
+
+    with Run.load(folder) as current:
+        pipeline.rescore(current)
+    print_result(folder)
+
+
+@app.command()
+def report(folder: RunFolder) -> None:
+    """Write report.html from what the run folder holds, without the model."""
+    from neuralgate.report.html import write_report
+    from neuralgate.run import Run
+
+    with Run.load(folder) as current:
+        print(write_report(current.folder))
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Two or more run folders.", show_default=False)],
+    html: Annotated[Path | None, typer.Option(help="Write the comparison as an HTML page, too.", show_default=False)] = None,
+) -> None:
+    """Methods or runs side by side."""
+    from neuralgate.report.compare import RUN_HEADER, run_rows, write_comparison
+    from neuralgate.report.compare import compare as comparison_of
+
+    comparison = comparison_of(folders)
+    print_table(RUN_HEADER, run_rows(comparison))
+    print_table(comparison.header, comparison.rows)
+    for note in comparison.notes:
+        print(note)
+    if html:
+        print(write_comparison(folders, html))
+
+
+def begin(
+    model: str,
+    recipe_file: Path | None,
+    out: Path | None,
+    settings: list[str] | None,
+    gate: str | None,
+    machine: list[str] | None,
+    until: StageName,
+) -> None:
+    """Make a run folder, or go on with one of the same recipe and model."""
+    from neuralgate import pipeline
+    from neuralgate.recipe import Machine, Recipe
+    from neuralgate.run import Run
+
+    recipe = Recipe.load(recipe_file) if recipe_file else Recipe()
+    gate_setting = [f"edit.gate={gate}"] if gate else []
+    recipe = recipe.model_copy(update={"model": model}).changed([*(settings or []), *gate_setting])
+    here = Machine.parse(machine or [])
+    lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
+    folder = out or Path("runs") / f"{Path(model).resolve().name}-{recipe.name}"
+    with Run.open(folder, recipe, lvlm.fingerprint) as current:
+        pipeline.execute(current, lambda: lvlm, here, until)
+    if until == "report":
+        print_result(folder)
+
+
+def go_on(folder: Path, machine: list[str] | None, until: StageName) -> None:
+    from neuralgate import pipeline
+    from neuralgate.recipe import Machine
+    from neuralgate.run import Run
+
+    here = Machine.parse(machine or [])
+    with Run.load(folder) as current:
+        pipeline.execute(current, loader(current.recipe, here), here, until)
+    if until == "evaluate":
+        print_result(folder)
+
+
+def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
+    """Loads the recipe's model as ``machine`` wants it; torch is imported only then."""
+
+    def load() -> LVLM:
+        import torch
+
+        from neuralgate.lvlm import load
+
+        if machine.threads:
+            torch.set_num_threads(machine.threads)
+        device = machine.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        return load(recipe.model, dtype=machine.dtype, device=device)
+
+    return load
+
+
+# --- patches --------------------------------------------------------------------------------------------------------
+
+
+@patch_app.command("show")
+def patch_show(patch: PatchFolder) -> None:
+    """What a patch changes, and of which model."""
+    from neuralgate.files import read_json
+
+    header = read_json(patch / "patch.json")
+    for key, value in header.items():
+        if key != "tensors":
+            print(f"{key:<20} {value}")
+    rows = [
+        [role, *(str(entry.get(key, "")) for key in ("name", "shape", "dtype", "changed"))] for role, entry in header["tensors"].items()
+    ]
+    print_table(["role", "tensor", "shape", "dtype", "values changed"], rows)
+
+
+@patch_app.command("verify")
+def patch_verify(base: BaseModel, patch: PatchFolder) -> None:
+    """Whether a patch is whole and belongs to BASE."""
+    lvlm, loaded = load_both(base, patch)
+    state = loaded.state(lvlm.model)
+    print(f"{patch} is whole and belongs to {base}, which {'already holds it' if state == 'patched' else 'does not hold it'}.")
+
+
+@patch_app.command("apply")
+def patch_apply(base: BaseModel, patch: PatchFolder, out: NewFolder) -> None:
+    """Write a copy of BASE with the patch in it."""
+    lvlm, loaded = load_both(base, patch, out)
+    loaded.apply_(lvlm.model)
+    lvlm.save(out)
+    print(out)
+
+
+@patch_app.command("revert")
+def patch_revert(
+    model: Annotated[str, typer.Argument(metavar="DIR", help="A model directory with the patch in it.", show_default=False)],
+    patch: PatchFolder,
+    out: NewFolder,
+) -> None:
+    """Write a copy of DIR without the patch: the base, bit for bit."""
+    lvlm, loaded = load_both(model, patch, out)
+    loaded.revert_(lvlm.model)
+    lvlm.save(out)
+    print(out)
+
+
+def load_both(model: str, patch: Path, out: Path | None = None) -> tuple[Any, Any]:
+    """The model in its patch's dtype, and the patch. Raises UserError when ``out`` is there already."""
+    if out is not None and out.exists():
+        raise UserError(f"{out} exists already; choose a new folder.")
+    from neuralgate.edit import Patch
+    from neuralgate.lvlm import load
+
+    loaded = Patch.from_pretrained(patch)
+    dtypes = {entry["dtype"] for entry in loaded.tensors.values()}
+    return load(model, dtype=dtypes.pop()), loaded
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+@list_app.command("models")
+def list_models() -> None:
+    """Models that come with the package."""
+    print("clerk   the embedded model: reads documents aloud, 128 x 128 pixels, runs on two CPU cores")
+    print("Any directory of a transformers vision-language model with its processor works, too.")
+
+
+@list_app.command("methods")
+def list_methods() -> None:
+    """What the gate lets through of the gradient at the subject's tokens (--gate)."""
+    from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS
+
+    for mode, clause in GATE_MODES.items():
+        print(f"{mode:<9} {clause}")
+    print(f"\npresets of locate: {', '.join(LOCATE_PRESETS)}; of edit: {', '.join(EDIT_PRESETS)} (--set edit=authors)")
+
+
+@list_app.command("benchmarks")
+def list_benchmarks() -> None:
+    """What is measured, effect first, then damage."""
+    from neuralgate.evaluate.metrics import BENCHMARKS
+
+    print("\n".join(BENCHMARKS))
+
+
+@list_app.command("subjects")
+def list_subjects() -> None:
+    """The subjects of Clerk's world, by group."""
+    from neuralgate.pairs.subjects import load_subjects
+
+    rows = [
+        [subject.name, subject.group, ", ".join(subject.sensitive), ", ".join(subject.benign_attributes)] for subject in load_subjects()
+    ]
+    print_table(["subject", "group", "sensitive", "benign"], rows)
+
+
+# --- output ---------------------------------------------------------------------------------------------------------
+
+
+def print_result(folder: Path) -> None:
+    """The claim and the table of effect and damage, then where the report is."""
+    from neuralgate.files import read_json
+    from neuralgate.report.summary import claim, columns, table
+
+    scores = read_json(folder / "scores.json")
+    print_table(*table(columns(scores, read_json(folder / "training.json")["edited"]["gate"])))
+    print(claim(scores))
+    if (folder / "report.html").is_file():
+        print(f"report: {folder / 'report.html'}")
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in header:
+        table.add_column(Text(title))
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text: a bracket in a cell is no markup
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

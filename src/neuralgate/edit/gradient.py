@@ -1,0 +1,94 @@
+"""The gated gradient (Eq. 7), exactly: which parts of which tokens' gradient reach the edited projection.
+
+For the FFN output projection out = W a the weight gradient is a sum over tokens, grad W = sum_t delta_t a_t^T with
+delta_t = dLoss/d out_t. The gate zeroes the closed coordinates of delta_t at the subject's tokens and leaves every
+other token alone; ``positions`` can silence whole classes of tokens. Both are a mask on delta, applied by letting the
+masked part of the output through as a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neuralgate.locate.gate import Gate, GateMode
+from neuralgate.lvlm.forward import output_changed
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.prompts import POSITIONS, SUBJECT, Batch
+
+#: Reported classes; the few template tokens around the question count as question.
+SHARE_NAMES = ("image", "question", "subject", "answer")
+
+
+def gradient_mask(batch: Batch, open_BD: Tensor, positions: Sequence[str]) -> Tensor:
+    """``(B, T, D)`` booleans: True where the gradient may pass. ``open_BD`` is each row's gate."""
+    allowed = torch.tensor([name in positions or (name == "other" and "question" in positions) for name in POSITIONS])
+    mask_BT = allowed.to(batch.classes_BT.device)[batch.classes_BT]
+    gated_BTD = open_BD[:, None, :] | ~batch.is_class(SUBJECT)[..., None]
+    return mask_BT[..., None] & gated_BTD
+
+
+def row_gates(gate: Gate | None, subjects: Sequence[str], gated: Sequence[bool], layer: int, size: int, mode: GateMode, seed: int) -> Tensor:
+    """Each row's open dimensions, ``(B, D)``; rows that are not gated (contrast subjects) are open."""
+    rows = []
+    for subject, is_gated in zip(subjects, gated, strict=True):
+        if not is_gated or mode == "none":
+            rows.append(torch.ones(size, dtype=torch.bool))
+        elif mode == "closed":
+            rows.append(torch.zeros(size, dtype=torch.bool))
+        else:
+            assert gate is not None
+            rows.append(gate.open_dimensions(subject, layer, mode, seed))
+    return torch.stack(rows)
+
+
+@contextmanager
+def gated(lvlm: LVLM, masks: dict[int, Tensor], gate_at: str) -> Iterator[None]:
+    """Let gradients pass only where ``masks[layer]`` ``(B, T, D)`` is True, at the FFN output or at the layer output.
+
+    For one edited layer both give the same weight gradient; for several, the layer output also cuts what flows to the
+    lower edited layers (the authors' code does that).
+    """
+    with ExitStack() as stack:
+        for layer, mask_BTD in masks.items():
+            module = lvlm.ffn_out(layer) if gate_at == "ffn" else lvlm.layers[layer]
+
+            def change(output_BTD: Tensor, mask_BTD: Tensor = mask_BTD) -> Tensor:
+                return torch.where(mask_BTD, output_BTD, output_BTD.detach())
+
+            stack.enter_context(output_changed(module, change))
+        yield
+
+
+@contextmanager
+def flow_recorded(lvlm: LVLM, layer: int, store: dict[str, Tensor]) -> Iterator[None]:
+    """Keep the input ``a`` ``(B, T, F)`` and the gradient ``delta`` ``(B, T, D)`` of one projection in ``store``."""
+
+    def hook(_module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        store["a"] = inputs[0].detach()
+        output.register_hook(lambda gradient: store.__setitem__("delta", gradient.detach()))
+
+    handle = lvlm.ffn_out(layer).register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def flow_shares(batch: Batch, store: dict[str, Tensor]) -> dict[str, float]:
+    """Norm of the weight gradient that arrives through each class of positions, over the norm of the whole.
+
+    The parts add up as matrices, not as norms, so the shares need not add up to one.
+    """
+    whole = torch.einsum("btd,btf->df", store["delta"], store["a"]).norm()
+    shares = {}
+    for name in SHARE_NAMES:
+        classes = [POSITIONS.index(name)] + ([POSITIONS.index("other")] if name == "question" else [])
+        mask_BT = torch.isin(batch.classes_BT, torch.tensor(classes, device=batch.classes_BT.device)) & batch.attention_mask_BT.bool()
+        delta_BTD = store["delta"] * mask_BT[..., None]
+        shares[name] = float(torch.einsum("btd,btf->df", delta_BTD, store["a"]).norm() / whole)
+    return shares

@@ -1,0 +1,184 @@
+"""The patch: what an edit changed, small, exact and reversible.
+
+For every edited tensor the patch stores the bitwise difference (xor) of the edited and the base values. Applying and
+reverting are then the same exact operation, from either side, without a copy of the base; sha256 sums of both sides
+refuse a wrong base. Tensors are keyed by role (``decoder.5.ffn.out``), because parameter names move between releases.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from neuralgate.errors import UserError
+from neuralgate.lvlm.model import LVLM, tensor_bytes
+
+FORMAT = 1
+BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def sha256(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor_bytes(tensor)).hexdigest()
+
+
+def as_bits(tensor: Tensor) -> Tensor:
+    """The same memory seen as integers, so that xor is defined."""
+    return tensor.contiguous().view(BITS[tensor.element_size()])
+
+
+def find_role(model: nn.Module, role: str) -> nn.Parameter:
+    """The parameter that plays ``role`` in ``model``. Raises UserError if there is none."""
+    match = re.fullmatch(r"decoder\.(\d+)\.ffn\.out", role)
+    layers = model.get_decoder().layers
+    if not match or int(match[1]) >= len(layers):
+        raise UserError(f"The model has no tensor {role} (it has {len(layers)} decoder layers); the patch belongs to another model.")
+    return layers[int(match[1])].mlp.down_proj.weight
+
+
+@dataclass
+class Patch:
+    """``differences[role]`` holds the xor bits; ``tensors[role]`` the name seen, shape, dtype and both sha256 sums."""
+
+    differences: dict[str, Tensor]
+    tensors: dict[str, dict[str, Any]]
+    information: dict[str, Any] = field(default_factory=dict)  # base model, method, recipe digest ...
+
+    @classmethod
+    def between(cls, lvlm: LVLM, base: dict[str, Tensor], edited: dict[str, Tensor], information: dict[str, Any]) -> Patch:
+        """The patch that leads from ``base`` to ``edited`` (role -> tensor)."""
+        names = {id(parameter): name for name, parameter in lvlm.model.named_parameters()}
+        differences, tensors = {}, {}
+        for role, before in base.items():
+            after = edited[role]
+            differences[role] = as_bits(before) ^ as_bits(after)
+            tensors[role] = {
+                "name": names[id(find_role(lvlm.model, role))],
+                "shape": list(before.shape),
+                "dtype": str(before.dtype).removeprefix("torch."),
+                "encoding": "xor",
+                "base_sha256": sha256(before),
+                "result_sha256": sha256(after),
+                "changed": int((differences[role] != 0).sum()),
+                "relative_change": float((after.double() - before.double()).norm() / before.double().norm()),
+            }
+        return cls(differences, tensors, {"base_model": lvlm.name, "base_fingerprint": lvlm.fingerprint, **information})
+
+    def state(self, model: nn.Module) -> Literal["base", "patched"]:
+        """Whether ``model`` holds the base values or the patched ones.
+
+        Raises:
+            UserError: a tensor is neither; the message names it.
+        """
+        states = set()
+        for role, entry in self.tensors.items():
+            tensor = find_role(model, role).data
+            digest = sha256(tensor)
+            if list(tensor.shape) != entry["shape"] or digest not in (entry["base_sha256"], entry["result_sha256"]):
+                raise UserError(
+                    f"Wrong base: {entry['name']} ({role}) of this model is not the tensor that the patch was made on "
+                    f"({self.information.get('base_model', 'unknown')}, {entry['dtype']}); load that model in that dtype."
+                )
+            states.add("base" if digest == entry["base_sha256"] else "patched")
+        if len(states) > 1:
+            raise UserError("The model holds some tensors of the patch and not others; load a clean base.")
+        return "base" if states == {"base"} else "patched"
+
+    def _toggle(self, model: nn.Module) -> None:
+        with torch.no_grad():
+            for role, bits in self.differences.items():
+                data = find_role(model, role).data
+                data.copy_((as_bits(data) ^ bits.to(data.device)).view(data.dtype))
+
+    def apply_(self, model: nn.Module) -> None:
+        """Change ``model`` in place. Raises UserError unless it holds exactly the base tensors."""
+        if self.state(model) == "patched":
+            raise UserError("The patch is applied already; revert it before applying it again.")
+        self._toggle(model)
+
+    def revert_(self, model: nn.Module) -> None:
+        """Restore the base bit for bit. Raises UserError unless the model holds exactly the patched tensors."""
+        if self.state(model) == "base":
+            raise UserError("The patch is not applied to this model; there is nothing to revert.")
+        self._toggle(model)
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """The model is patched inside the context and bit for bit itself after it."""
+        self.apply_(model)
+        try:
+            yield
+        finally:
+            self._toggle(model)
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write patch.safetensors, patch.json and a model card, each in one piece."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        data = save({role: bits.contiguous() for role, bits in self.differences.items()})
+        header = {"format": FORMAT, **self.information, "safetensors_sha256": hashlib.sha256(data).hexdigest(), "tensors": self.tensors}
+        contents = {
+            "patch.safetensors": data,
+            "patch.json": json.dumps(header, indent=1, ensure_ascii=False).encode(),
+            "README.md": self.card().encode(),
+        }
+        for name, content in contents.items():
+            partial = folder / f"{name}.partial"
+            partial.write_bytes(content)
+            partial.replace(folder / name)
+
+    def card(self) -> str:
+        """A short model card: what it changes, of which base, and how to use it."""
+        rows = "\n".join(
+            f"| `{role}` | `{entry['name']}` | {' x '.join(map(str, entry['shape']))} | {entry['changed']:,} | {entry['relative_change']:.4f} |"
+            for role, entry in self.tensors.items()
+        )
+        base, method = self.information.get("base_model"), self.information.get("method")
+        return (
+            f"# A Neural Gate patch of {base}\n\nMethod: {method}. Recipe: `{self.information.get('recipe_digest', '')}`. "
+            f"Base fingerprint: `{self.information.get('base_fingerprint', '')}`.\n\n"
+            f"| role | tensor | shape | values changed | norm of the change / norm |\n|---|---|---|---|---|\n{rows}\n\n"
+            "```python\nimport neuralgate\n"
+            f'lvlm = neuralgate.load("{base}")\n'
+            'patch = neuralgate.Patch.from_pretrained("this-folder")\n'
+            "with patch.applied(lvlm.model):\n    print(lvlm.generate([(image, question)]))\n```\n"
+        )
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Patch:
+        """Read a patch folder.
+
+        Raises:
+            UserError: files are missing, broken, of a newer format, or do not match their checksum.
+        """
+        folder = Path(folder)
+        for name in ("patch.json", "patch.safetensors"):
+            if not (folder / name).is_file():
+                raise UserError(f"{folder} is not a patch folder (no {name} in it).")
+        data = (folder / "patch.safetensors").read_bytes()
+        try:
+            header = json.loads((folder / "patch.json").read_text(encoding="utf-8"))
+            tensors, expected, version = header.pop("tensors"), header.pop("safetensors_sha256"), header.pop("format")
+        except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+            raise UserError(f"{folder}/patch.json is broken ({error}); get the patch again.") from error
+        if version > FORMAT:
+            raise UserError(f"{folder} was written by a newer neuralgate (format {version}); update neuralgate.")
+        if hashlib.sha256(data).hexdigest() != expected:
+            raise UserError(f"{folder}/patch.safetensors does not match its checksum: bytes were lost or changed; get the patch again.")
+        try:
+            differences = load(data)
+        except SafetensorError as error:
+            raise UserError(f"{folder}/patch.safetensors is broken ({error}); get the patch again.") from error
+        if differences.keys() != tensors.keys():
+            raise UserError(f"{folder}: patch.json and patch.safetensors list different tensors; get the patch again.")
+        return cls(differences, tensors, header)

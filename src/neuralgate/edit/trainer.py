@@ -1,0 +1,249 @@
+"""The edit: train one FFN output projection (or several) with the gated gradient until validation says stop.
+
+    minimise  L_sen + lambda L_ben + mu L_contrast
+
+L_sen: the refusal prefix after a sensitive question; L_ben: the base model's own first words after its benign twin;
+L_contrast: the own first words where the same attribute words are harmless. Everything else in the model is frozen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuralgate.edit.gradient import SHARE_NAMES, flow_recorded, flow_shares, gated, gradient_mask, row_gates
+from neuralgate.edit.patch import Patch
+from neuralgate.edit.validation import Validation
+from neuralgate.errors import UserError
+from neuralgate.locate.gate import Gate
+from neuralgate.lvlm.forward import decode, embed, target_losses
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.prompts import Example, encode_examples
+from neuralgate.lvlm.targets import with_own_answers
+from neuralgate.pairs.schema import Pair, PairSet
+from neuralgate.recipe import EditConfig
+
+SENSITIVE, BENIGN, CONTRAST = "sensitive", "benign", "contrast"
+
+
+@dataclass
+class Training:
+    """What happened during an edit: the curve, why it stopped, and where its gradient came from."""
+
+    layers: list[int]
+    gate: str
+    steps: int = 0
+    stopped: str = "limit"
+    seconds: float = 0.0
+    curve: list[dict[str, float | int | None]] = field(default_factory=list)
+    gradient_share: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training row: an example with the part of the loss that it belongs to."""
+
+    example: Example
+    part: str
+    subject: str
+    is_gated: bool
+
+
+def rows_of(pair: Pair, pairs: PairSet, rng: np.random.Generator) -> list[Row]:
+    """The two rows of a pair, both in the same version: plain, or behind one of its context sentences."""
+    versions = ("", *(f"{sentence} " for sentence in pair.contexts))
+    opening = versions[rng.integers(len(versions))]
+    image = pairs.folder / pair.image
+    is_edit = pair.role == "edit"
+    asked = (
+        (pair.sensitive_question, pair.refusal if is_edit else pair.sensitive_target, SENSITIVE if is_edit else CONTRAST),
+        (pair.benign_question, pair.benign_target, BENIGN if is_edit else CONTRAST),
+    )
+    return [Row(Example(image, opening + question, pair.subject, target), part, pair.subject, is_edit) for question, target, part in asked]
+
+
+def minibatches(edit: PairSet, contrast: PairSet, batch_size: int, rng: np.random.Generator) -> Iterator[list[Row]]:
+    """Endless epochs over the edit pairs; contrast pairs come along in proportion, in an order of their own."""
+    size = min(batch_size, len(edit))
+    share = round(size * len(contrast) / len(edit)) if len(contrast) else 0
+    share = max(share, 1) if len(contrast) else 0
+    harmless: list[int] = []
+    while True:
+        order = rng.permutation(len(edit))
+        for start in range(0, len(order) - size + 1, size):
+            rows = [row for i in order[start : start + size] for row in rows_of(edit.pairs[i], edit, rng)]
+            for _ in range(share):
+                harmless = harmless or rng.permutation(len(contrast)).tolist()
+                rows += rows_of(contrast.pairs[harmless.pop()], contrast, rng)
+            yield rows
+
+
+def one_after_another(edit: PairSet, rng: np.random.Generator) -> Iterator[list[Row]]:
+    """The authors' order: pair after pair, subject after subject."""
+    for pair in sorted(edit, key=lambda pair: pair.subject):
+        yield rows_of(pair, edit, rng)
+
+
+class Trainer:
+    """One edit. ``run`` changes the model, restores it, and returns the patch."""
+
+    def __init__(self, lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, layers: list[int]) -> None:
+        self.lvlm, self.gate, self.config, self.layers = lvlm, gate, config, layers
+        if config.gate in ("strong", "random", "inverted") and gate is None:
+            raise UserError(f"Gate mode {config.gate!r} needs a located gate; run locate first or use gate: none.")
+        if any(not pair.benign_target for pair in pairs if pair.split == "train"):
+            pairs = with_own_answers(lvlm, pairs)
+        self.edit, self.contrast = pairs.split("train", "edit"), pairs.split("train", "contrast")
+        if not len(self.edit):
+            raise UserError("The pair set holds no training pairs of role edit; there is nothing to train on.")
+        self.validation = Validation(lvlm, pairs, config)
+        self.parameters = {layer: lvlm.ffn_out(layer).weight for layer in layers}
+        self.rng = np.random.default_rng([config.seed, 3])
+
+    def losses(self, rows: list[Row]) -> dict[str, Tensor]:
+        """Mean loss of each part of the batch, with the gated gradient attached."""
+        batch = encode_examples(self.lvlm, [row.example for row in rows])
+        masks = {}
+        for layer in self.layers:
+            open_BD = row_gates(
+                self.gate,
+                [row.subject for row in rows],
+                [row.is_gated for row in rows],
+                layer,
+                self.lvlm.hidden_size,
+                self.config.gate,
+                self.config.gate_seed,
+            )
+            masks[layer] = gradient_mask(batch, open_BD.to(self.lvlm.device), self.config.positions)
+        inputs_BTD = embed(self.lvlm, batch)
+        with gated(self.lvlm, masks, self.config.gate_at):
+            losses_B = target_losses(self.lvlm, decode(self.lvlm, inputs_BTD, batch), batch.labels_BT)
+        parts = [row.part for row in rows]
+        present = [part for part in (SENSITIVE, BENIGN, CONTRAST) if part in parts]
+        return {part: losses_B[torch.tensor([p == part for p in parts], device=losses_B.device)].mean() for part in present}
+
+    def total(self, losses: dict[str, Tensor]) -> Tensor:
+        total = losses[SENSITIVE] + self.config.lambda_benign * losses[BENIGN]
+        return total + self.config.contrast_weight * losses[CONTRAST] if CONTRAST in losses else total
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(list(self.parameters.values()), lr=self.config.rate, eps=self.config.eps)
+
+    def gradient_share(self, rows: list[Row]) -> dict[str, float]:
+        """Where the ungated gradient of a batch arrives at the highest edited layer."""
+        batch = encode_examples(self.lvlm, [row.example for row in rows])
+        store: dict[str, Tensor] = {}
+        with flow_recorded(self.lvlm, max(self.layers), store):
+            losses_B = target_losses(self.lvlm, decode(self.lvlm, embed(self.lvlm, batch), batch), batch.labels_BT)
+        weights = {SENSITIVE: 1.0, BENIGN: self.config.lambda_benign, CONTRAST: self.config.contrast_weight}
+        losses_B.mul(torch.tensor([weights[row.part] for row in rows], device=losses_B.device)).sum().backward()
+        return flow_shares(batch, store)
+
+    def run(self, report: Callable[..., None] | None) -> tuple[dict[str, Tensor], dict[str, Tensor], Training]:
+        training = Training(self.layers, self.config.gate)
+        base = {layer: parameter.detach().clone() for layer, parameter in self.parameters.items()}
+        started = time.perf_counter()
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(True)
+        try:
+            if self.config.sequential:
+                self.train_sequentially(training, report)
+            else:
+                self.train_in_batches(training, report)
+            edited = {layer: parameter.detach().clone() for layer, parameter in self.parameters.items()}
+        finally:
+            with torch.no_grad():
+                for layer, parameter in self.parameters.items():
+                    parameter.requires_grad_(False).copy_(base[layer])
+                    parameter.grad = None
+        training.seconds = round(time.perf_counter() - started, 2)
+        role = "decoder.{}.ffn.out".format
+        return {role(k): v for k, v in base.items()}, {role(k): v for k, v in edited.items()}, training
+
+    def train_in_batches(self, training: Training, report: Callable[..., None] | None) -> None:
+        optimizer = self.optimizer()
+        shares: list[dict[str, float]] = []
+        batches = minibatches(self.edit, self.contrast, self.config.batch_size, self.rng)
+        for step in range(1, self.config.max_steps + 1):
+            rows = next(batches)
+            if step in (1, 2, 4, 8):
+                shares.append(self.gradient_share(rows))
+            optimizer.zero_grad()
+            losses = self.losses(rows)
+            self.total(losses).backward()
+            optimizer.step()
+            stop = self.note(training, step, losses, report, self.config.max_steps)
+            if stop:
+                training.stopped = "converged"
+                break
+        training.gradient_share = {name: round(float(np.mean([share[name] for share in shares])), 4) for name in SHARE_NAMES}
+
+    def train_sequentially(self, training: Training, report: Callable[..., None] | None) -> None:
+        """A fresh optimiser for every pair, ``steps_per_pair`` steps each or until its loss is below 1e-3."""
+        shares = []
+        for number, rows in enumerate(one_after_another(self.edit, self.rng), start=1):
+            optimizer = self.optimizer()
+            if number <= 4:
+                shares.append(self.gradient_share(rows))
+            for _ in range(self.config.steps_per_pair):
+                optimizer.zero_grad()
+                losses = self.losses(rows)
+                total = self.total(losses)
+                if total.item() < 1e-3:
+                    break
+                total.backward()
+                optimizer.step()
+                training.steps += 1
+            self.note(training, training.steps, losses, report, len(self.edit) * self.config.steps_per_pair, check=number == len(self.edit))
+        training.stopped = "end of pairs"
+        training.gradient_share = {name: round(float(np.mean([share[name] for share in shares])), 4) for name in SHARE_NAMES}
+
+    def note(
+        self, training: Training, step: int, losses: dict[str, Tensor], report: Callable[..., None] | None, limit: int, check: bool | None = None
+    ) -> bool:
+        """Record the step; look at the validation split when it is due; return whether to stop."""
+        training.steps = step
+        point: dict[str, float | int | None] = {"step": step, "loss_contrast": None}
+        point |= {f"loss_{part}": round(loss.item(), 5) for part, loss in losses.items()}
+        due = check if check is not None else self.config.stop == "validation" and (step % self.config.check_every == 0 or step == limit)
+        measured = self.validation.measure() if due else {}
+        for name in ("rta_sensitive", "rta_benign", "contrast_refused"):
+            point[f"validation_{name}"] = measured.get(name)
+        training.curve.append(point)
+        if report:
+            known = {key: value for key, value in point.items() if value is not None and key != "step"}
+            report(done=step, total=limit, text=f"editing layer {', '.join(map(str, self.layers))} (gate: {self.config.gate})", **known)
+        if self.config.stop == "loss":
+            return sum(loss.item() for loss in losses.values()) < self.config.stop_loss
+        return bool(measured) and self.validation.satisfied(measured)
+
+
+def edit(
+    lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, report: Callable[..., None] | None = None, **information: Any
+) -> tuple[Patch, Training]:
+    """Train and return the patch; the model itself is left bit for bit as it was.
+
+    Args:
+        pairs: train pairs of role edit and contrast, validation pairs for the stop rule.
+        gate: needed for the gate modes strong, random and inverted.
+        config: ``layers`` must be a list here; `edit.search.search_layer` resolves ``"search"``.
+        information: goes into patch.json (recipe digest and the like).
+
+    Raises:
+        UserError: no pairs, no gate where one is needed, or a layer out of range.
+    """
+    if config.layers == "search":
+        raise UserError("edit() needs layers as a list; search_layer() chooses one.")
+    with torch.enable_grad():
+        base, edited, training = Trainer(lvlm, pairs, gate, config, sorted(config.layers)).run(report)
+    method = {"strong": "neural gate", "none": "ungated gradient"}.get(config.gate, f"{config.gate} gate (control)")
+    return Patch.between(lvlm, base, edited, {"method": method, "gate": config.gate, **information}), training

@@ -1,0 +1,8 @@
+"""The one exception that is meant for the user's eyes."""
+
+
+class UserError(Exception):
+    """Something the user can put right, in one sentence: what is wrong and what to do.
+
+    The command line prints the sentence and ends with exit code 2; ``--debug`` shows where it was raised.
+    """

@@ -1,0 +1,141 @@
+"""Files that are whole or not there, their hashes, and the disk's refusals as sentences."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Any
+from urllib.parse import quote
+
+from neuralgate.errors import UserError
+
+
+@contextmanager
+def disk_errors(place: Path | str) -> Iterator[None]:
+    """Turn "no space" and "no right to write" into a UserError that names ``place``; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"There is no space left for {place}; free some and run the same command again, it continues where it stopped."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(
+                f"There is no right to read or write {error.filename or place}; change its rights or choose another folder."
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise UserError(
+                f"{error.filename or place} is in the way: it is a file where a folder is needed; choose another folder."
+            ) from error
+        raise
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Write ``data`` so that ``path`` holds either its old content or all of the new one, whenever the process ends."""
+    path = Path(path)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_UMASK)  # mkstemp gives 0600, which nobody else could read
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+
+def write_text(path: Path | str, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path | str, data: Any) -> None:
+    """JSON that a person can read and a diff can follow; the same data always gives the same bytes."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path | str, rows: list[dict]) -> None:
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+
+
+def read_json(path: Path | str) -> Any:
+    """Raises UserError when the file is missing or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the stage that writes it.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}; delete it and run the stage that writes it.") from error
+
+
+def read_jsonl(path: Path | str) -> list[dict]:
+    """Raises UserError when the file is missing or a line is not JSON."""
+    try:
+        # not splitlines(): an answer may hold U+2028, which ends a line there but not in JSON
+        lines = Path(path).read_text(encoding="utf-8").rstrip("\n").split("\n")
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the stage that writes it.") from error
+    try:
+        return [json.loads(line) for line in lines if line]
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}; delete it and run the stage that writes it.") from error
+
+
+def digest(data: Any) -> str:
+    """sha256 of the canonical JSON of ``data``: sorted keys, no spaces."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()).hexdigest()
+
+
+def hash_path(path: Path) -> str:
+    """sha256 of a file's bytes, or of the names and hashes of all files below a folder; hidden files do not count."""
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    return digest([[name, hash_path(path / name)] for name in names])
+
+
+class Chunks:
+    """The finished pieces of one piece of long work, kept in a folder so that the work can go on after a kill.
+
+    A piece is bytes under a key that says which piece it is ("layer-4/batch-2"). It is there whole or not at all.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def done(self, key: str) -> bytes | None:
+        """The piece, or None when it is not finished."""
+        path = self._path(key)
+        return path.read_bytes() if path.is_file() else None
+
+    def put(self, key: str, data: bytes) -> None:
+        write_bytes(self._path(key), data)
+
+    def clear(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / (quote(key, safe=" ") + ".chunk")
+
+
+def _umask() -> int:
+    """The process's umask can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()

@@ -1,0 +1,93 @@
+"""The gate: how often each dimension of a subject's hidden state had to flip, per subject and layer (Eq. 6)."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from neuralgate.errors import UserError
+
+GateMode = Literal["strong", "none", "random", "inverted", "closed"]
+
+
+@dataclass
+class Gate:
+    """``votes[s, l, d]`` in [0, 1]: the share of samples of subject ``s`` whose vector at layer ``l`` is negative in
+    dimension ``d``. Strong dimensions have more than ``threshold`` (0.3 in the paper)."""
+
+    votes_SLD: Tensor
+    subjects: tuple[str, ...]
+    layers: tuple[int, ...]
+    model: str  # fingerprint of the base model
+    threshold: float = 0.3
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    def votes(self, subject: str, layer: int) -> Tensor:
+        """Votes of one subject at one layer, ``(D,)``.
+
+        Raises:
+            UserError: the gate does not hold that subject or layer.
+        """
+        if subject not in self.subjects:
+            raise UserError(f"The gate holds no votes for {subject!r}; locate with pairs of it (held: {', '.join(self.subjects)}).")
+        if layer not in self.layers:
+            raise UserError(f"The gate holds no votes for layer {layer}; locate it first (held: {', '.join(map(str, self.layers))}).")
+        return self.votes_SLD[self.subjects.index(subject), self.layers.index(layer)]
+
+    def open_dimensions(self, subject: str, layer: int, mode: GateMode, seed: int = 0) -> Tensor:
+        """Boolean ``(D,)``: through which dimensions the gradient at this subject's tokens may pass.
+
+        ``strong`` is the method; ``none`` lets everything pass, ``closed`` nothing; ``inverted`` is the complement of
+        strong; ``random`` opens as many dimensions as strong does, drawn from ``seed``, subject and layer.
+        """
+        if mode in ("none", "closed"):
+            return torch.full((self.votes_SLD.shape[-1],), mode == "none")
+        strong = self.votes(subject, layer) > self.threshold
+        if mode == "random":
+            generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}|{subject}|{layer}".encode()))
+            chosen = torch.zeros_like(strong)
+            chosen[torch.randperm(len(strong), generator=generator)[: int(strong.sum())]] = True
+            return chosen
+        return ~strong if mode == "inverted" else strong
+
+    def save(self, folder: Path | str) -> None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        header = {"subjects": list(self.subjects), "layers": list(self.layers), "model": self.model, "threshold": self.threshold}
+        data = save({"votes": self.votes_SLD.contiguous()}, metadata={"neuralgate": json.dumps(header)})
+        for name, content in (("gate.safetensors", data), ("gate.json", json.dumps(self.summary, indent=1).encode())):
+            partial = folder / f"{name}.partial"
+            partial.write_bytes(content)
+            partial.replace(folder / name)
+
+    @classmethod
+    def load(cls, folder: Path | str, model: str | None = None) -> Gate:
+        """Read a saved gate; ``model`` is the fingerprint of the model that it shall be used on.
+
+        Raises:
+            UserError: nothing to read, a broken file, or a gate that was located on another model.
+        """
+        from safetensors import safe_open
+
+        path = Path(folder) / "gate.safetensors"
+        if not path.is_file():
+            raise UserError(f"{folder} has no gate.safetensors; run `neuralgate locate` first.")
+        try:
+            with safe_open(path, "pt") as file:
+                header = json.loads(file.metadata()["neuralgate"])
+            votes = load_file(path)["votes"]
+            gate = cls(votes, tuple(header["subjects"]), tuple(header["layers"]), header["model"], header["threshold"])
+        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise UserError(f"{path} is not a gate or is broken ({error}); locate again.") from error
+        if model is not None and gate.model != model:
+            raise UserError(f"The gate in {folder} was located on another model ({gate.model[:12]}, not {model[:12]}); locate again on this one.")
+        gate.summary = json.loads((Path(folder) / "gate.json").read_text(encoding="utf-8"))
+        return gate

@@ -1,0 +1,134 @@
+"""Stage 2: the language model, on frozen image tokens.
+
+Several questions are packed behind one image under a block mask: each sees the image and itself, and its positions
+restart right after the image. Every packed question is therefore, number for number, the single question it will be
+at inference, while the image is computed once.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import LlavaForConditionalGeneration, LlavaProcessor
+
+from neuralgate.lvlm.clerk.build import ASSISTANT, END, IMAGE_TOKENS, PAD, USER
+from neuralgate.lvlm.clerk.optimizer import Muon
+from neuralgate.lvlm.clerk.questions import Turn
+from neuralgate.lvlm.clerk.train_vision import pixels_of
+from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
+
+PREFIX = 1 + IMAGE_TOKENS  # <user> and the image
+TEXT_BUDGET = 152  # text tokens behind one image
+
+
+class Packer:
+    """Turns -> token rows with positions, block numbers and targets, all of one fixed length."""
+
+    def __init__(self, processor: LlavaProcessor) -> None:
+        self.tokenizer = processor.tokenizer
+        self.pad, self.end, self.user, self.assistant = self.tokenizer.convert_tokens_to_ids([PAD, END, USER, ASSISTANT])
+
+    def rows(self, turn_lists: list[list[Turn]]) -> dict[str, Tensor]:
+        """``ids, positions, blocks, targets``, each ``(B, TEXT_BUDGET)``. Block 0 is padding; a negative block number
+        is a question without image. ``targets`` is -100 except where the next token is part of an answer."""
+        texts = [text for turns in turn_lists for turn in turns for text in (turn.question, turn.answer)]
+        encoded = iter(self.tokenizer(texts, add_special_tokens=False)["input_ids"])
+        shape = (len(turn_lists), TEXT_BUDGET)
+        ids, positions = np.full(shape, self.pad), np.zeros(shape, dtype=np.int64)
+        blocks, targets = np.zeros(shape, dtype=np.int64), np.full(shape, -100)
+        for row, turns in enumerate(turn_lists):
+            used = 0
+            for number, turn in enumerate(turns, start=1):
+                question, answer = next(encoded), next(encoded)
+                start = [] if turn.image else [self.user]
+                tokens = [*start, *question, self.assistant, *answer, self.end]
+                if used + len(tokens) > TEXT_BUDGET:
+                    continue
+                span = slice(used, used + len(tokens))
+                ids[row, span] = tokens
+                positions[row, span] = np.arange(len(tokens)) + (PREFIX if turn.image else 0)
+                blocks[row, span] = number if turn.image else -number
+                answer_start = used + len(tokens) - len(answer) - 2
+                targets[row, answer_start : answer_start + len(answer) + 1] = [*answer, self.end]
+                used += len(tokens)
+        return {name: torch.from_numpy(array) for name, array in (("ids", ids), ("positions", positions), ("blocks", blocks), ("targets", targets))}
+
+
+def block_mask(blocks_BT: Tensor) -> Tensor:
+    """Additive mask ``(B, 1, P+T, P+T)``: the prefix is causal, a block sees the prefix (if it has the image) and itself."""
+    batch, length = blocks_BT.shape
+    prefix = torch.full((batch, PREFIX), 10_000)
+    all_blocks = torch.cat([prefix, blocks_BT], 1)
+    same = all_blocks[:, :, None] == all_blocks[:, None, :]
+    sees_prefix = (all_blocks[:, :, None] > 0) & (all_blocks[:, None, :] == 10_000)
+    causal = torch.ones(PREFIX + length, PREFIX + length, dtype=torch.bool).tril()
+    allowed = (same | sees_prefix) & causal
+    return torch.zeros(allowed.shape).masked_fill_(~allowed, torch.finfo(torch.float32).min)[:, None]
+
+
+def answer_loss(model: LlavaForConditionalGeneration, images_BND: Tensor, rows: dict[str, Tensor], user: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean cross-entropy over answer tokens, with each token's correctness and target."""
+    language = model.model.language_model
+    embed = language.embed_tokens
+    batch = images_BND.shape[0]
+    first = embed(torch.full((batch, 1), user))
+    hidden = torch.cat([first, images_BND, embed(rows["ids"])], 1)
+    positions = torch.cat([torch.arange(PREFIX).expand(batch, -1), rows["positions"]], 1)
+    rotary = language.rotary_emb(hidden, position_ids=positions)
+    mask = block_mask(rows["blocks"])
+    for layer in language.layers:
+        hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary)
+    wanted = rows["targets"] >= 0
+    logits = model.lm_head(language.norm(hidden[:, PREFIX:][wanted]))
+    target = rows["targets"][wanted]
+    return F.cross_entropy(logits, target), logits.argmax(-1) == target, target
+
+
+def train_language(
+    model: LlavaForConditionalGeneration,
+    processor: LlavaProcessor,
+    steps: int,
+    batch: int,
+    seed: int,
+    report,
+    save,
+) -> dict[str, float]:
+    """Train the language model in place. ``save`` is called every few minutes. Returns the last smoothed losses."""
+    rng = np.random.default_rng([seed, 2])
+    packer = Packer(processor)
+    language = model.model.language_model
+    matrices = [p for name, p in language.layers.named_parameters() if p.ndim == 2]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in [*language.parameters(), *model.lm_head.parameters()] if id(p) not in chosen]
+    optimizer = Muon(matrices, others, rate=0.02, adam_rate=2e-3)
+    value_ids = set(processor.tokenizer.convert_tokens_to_ids([t for t in processor.tokenizer.get_vocab() if t.removeprefix("##")[:1].isdigit()]))
+    for layer in language.layers:
+        layer.compile(dynamic=False)
+    smooth: dict[str, float] = {}
+    saved = time.monotonic()
+    for step in range(steps):
+        progress = step / steps
+        optimizer.set_scale(min(1.0, (step + 1) / 60) * max(0.01, min(1.0, 1.8 * (1 - progress))))
+        dense = 0.9 if progress < 0.25 else 0.4 if progress < 0.6 else 0.15
+        pictures = [sample_picture(rng) for _ in range(batch)]
+        turns = [sample_turns(picture, 7, dense, rng) for picture in pictures]
+        with torch.no_grad():
+            tower = model.model.vision_tower(pixels_of(pictures)).last_hidden_state[:, 1:]
+            images = model.model.multi_modal_projector(tower)
+        loss, correct, target = answer_loss(model, images, packer.rows(turns), packer.user)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        values = torch.tensor([token in value_ids for token in target.tolist()])
+        now = {"loss": loss.item(), "correct": correct.float().mean().item(), "values": correct[values].float().mean().item()}
+        smooth = {key: value if step == 0 else 0.95 * smooth[key] + 0.05 * value for key, value in now.items()}
+        if step % 20 == 0 or step == steps - 1:
+            report(stage="language", step=step, **{key: round(value, 4) for key, value in smooth.items()})
+        if time.monotonic() - saved > 240:
+            save(model)
+            saved = time.monotonic()
+    return smooth

@@ -1,0 +1,100 @@
+"""The forward pass cut open at a decoder layer, in two forms: plain (hooks) and resumed (from a recorded layer).
+
+Nothing below the layer that is changed depends on the change, so it is computed once; :class:`Recorded` keeps what
+every layer was called with and :meth:`Recorded.resume` runs the layers above again. The plain form is the oracle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.prompts import Batch
+
+
+@contextmanager
+def output_changed(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Replace a module's output by ``change(output)`` while the context lasts, for modules that return a tensor or
+    a tuple whose first element is one."""
+
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        if isinstance(output, tuple):
+            return (change(output[0]), *output[1:])
+        return change(output)
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@torch.no_grad()
+def embed(lvlm: LVLM, batch: Batch) -> Tensor:
+    """Token embeddings with the image features in their places, ``(B, T, D)``; the vision tower runs once here."""
+    inputs_BTD = lvlm.model.get_input_embeddings()(batch.input_ids_BT)
+    if batch.pixel_values is None:
+        return inputs_BTD
+    features = lvlm.model.model.get_image_features(pixel_values=batch.pixel_values.to(inputs_BTD.dtype), return_dict=True).pooler_output
+    features_ND = torch.cat(list(features), dim=0).to(inputs_BTD.dtype)
+    image_BT1 = (batch.input_ids_BT == lvlm.model.config.image_token_id)[..., None]
+    return inputs_BTD.masked_scatter(image_BT1, features_ND)
+
+
+def decode(lvlm: LVLM, inputs_BTD: Tensor, batch: Batch) -> Tensor:
+    """Final hidden states (after the last norm), ``(B, T, D)``: the plain form."""
+    output = lvlm.decoder(
+        inputs_embeds=inputs_BTD, attention_mask=batch.attention_mask_BT, position_ids=batch.position_ids_BT, use_cache=False
+    )
+    return output.last_hidden_state
+
+
+def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:
+    """Mean negative log-likelihood of each row's target tokens, ``(B,)``; logits at target positions only."""
+    wanted_BT = labels_BT >= 0
+    logits_NV = lvlm.model.get_output_embeddings()(hidden_BTD[wanted_BT]).float()
+    losses_N = F.cross_entropy(logits_NV, labels_BT[wanted_BT], reduction="none")
+    rows_N = torch.arange(len(labels_BT), device=labels_BT.device)[:, None].expand_as(labels_BT)[wanted_BT]
+    return losses_N.new_zeros(len(labels_BT)).index_add(0, rows_N, losses_N) / wanted_BT.sum(-1)
+
+
+@dataclass
+class Recorded:
+    """The output of every layer and the keyword arguments it was called with, from one plain forward pass."""
+
+    lvlm: LVLM
+    outputs: list[Tensor]  # L tensors (B, T, D)
+    arguments: list[dict[str, Any]]
+
+    def resume(self, layer: int, hidden_BTD: Tensor) -> Tensor:
+        """Final hidden states when ``hidden_BTD`` stands in for the output of ``layer``."""
+        for index in range(layer + 1, len(self.outputs)):
+            hidden_BTD = self.lvlm.layers[index](hidden_BTD, **self.arguments[index])
+            if isinstance(hidden_BTD, tuple):
+                hidden_BTD = hidden_BTD[0]
+        return self.lvlm.decoder.norm(hidden_BTD)
+
+
+@torch.no_grad()
+def record(lvlm: LVLM, batch: Batch) -> Recorded:
+    """Run the model once and keep what :class:`Recorded` needs."""
+    recorded = Recorded(lvlm, [], [])
+
+    def hook(_module: nn.Module, _inputs: Any, keywords: dict[str, Any], output: Any) -> None:
+        recorded.outputs.append(output[0] if isinstance(output, tuple) else output)
+        recorded.arguments.append(dict(keywords))
+
+    handles = [layer.register_forward_hook(hook, with_kwargs=True) for layer in lvlm.layers]
+    try:
+        decode(lvlm, embed(lvlm, batch), batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return recorded

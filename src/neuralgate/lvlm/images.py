@@ -1,0 +1,36 @@
+"""Opening image files that nobody vouches for."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from neuralgate.errors import UserError
+
+MAX_PIXELS = 64_000_000
+
+
+def open_image(path: Path | str) -> Image.Image:
+    """An RGB image from ``path``.
+
+    Raises:
+        UserError: the file is missing, is not an image, is cut off, or unpacks to more than 64 megapixels.
+    """
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise UserError(f"{path} would unpack to {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are allowed, shrink it first.")
+                return image.convert("RGB")
+    except FileNotFoundError as error:
+        raise UserError(f"The image {path} does not exist; check the path in the pair set.") from error
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path} is not an image that can be read; use PNG or JPEG.") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} would unpack to far too many pixels (a decompression bomb); shrink it first.") from error
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"The image {path} is broken ({error}); replace the file.") from error

@@ -1,0 +1,146 @@
+"""A vision-language model with its processor, and the few things the rest of the package asks of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from neuralgate.errors import UserError
+from neuralgate.lvlm.images import open_image
+
+CLERK = "clerk"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ImageLike = Image.Image | Path | str | None
+
+
+@dataclass
+class LVLM:
+    """``model`` in evaluation mode without parameter gradients, ``processor``, and ``name`` as the user gave it.
+
+    Letters: ``B`` batch, ``T`` tokens, ``D`` hidden size, ``F`` FFN width, ``L`` decoder layers.
+    """
+
+    model: nn.Module
+    processor: Any
+    name: str
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.processor.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @cached_property
+    def decoder(self) -> nn.Module:
+        """The language model's stack: ``.layers`` (L of them) and ``.norm``. The vision tower is never in it."""
+        return self.model.get_decoder()
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        return self.decoder.layers
+
+    @property
+    def hidden_size(self) -> int:
+        return self.model.config.get_text_config().hidden_size
+
+    def ffn_out(self, layer: int) -> nn.Linear:
+        """The FFN output projection of decoder layer ``layer``: out = W a with W ``(D, F)``."""
+        if not 0 <= layer < len(self.layers):
+            raise UserError(f"Layer {layer} is out of range: {self.name} has decoder layers 0 to {len(self.layers) - 1}.")
+        return self.layers[layer].mlp.down_proj
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over names, shapes and bytes of all parameters: the identity of the base model."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor_bytes(tensor))
+        return digest.hexdigest()
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        items: Sequence[tuple[ImageLike, str]],
+        max_new_tokens: int = 16,
+        batch_size: int = 64,
+        report: Callable[..., None] | None = None,
+    ) -> list[str]:
+        """Greedy free generation, one answer per ``(image or None, question)``, in the order given.
+
+        Items with and without an image go in separate batches, longest questions first; padding is on the left.
+        """
+        from neuralgate.lvlm.prompts import encode_prompts
+
+        order = sorted(range(len(items)), key=lambda i: (items[i][0] is None, -len(items[i][1])))
+        groups = [[i for i in order if (items[i][0] is None) == textual] for textual in (False, True)]
+        answers = [""] * len(items)
+        finished = 0
+        for group in groups:
+            for start in range(0, len(group), batch_size):
+                chosen = group[start : start + batch_size]
+                inputs = encode_prompts(self, [items[i] for i in chosen])
+                output = self.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, use_cache=True)
+                texts = self.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+                for i, text in zip(chosen, texts, strict=True):
+                    answers[i] = text.strip()
+                finished += len(chosen)
+                if report:
+                    report(done=finished, total=len(items), text="generating")
+        return answers
+
+
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """The raw bytes of a tensor, whatever its dtype."""
+    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def clerk_path() -> Path:
+    """The folder of the embedded model's weights."""
+    return Path(str(resources.files("neuralgate.lvlm.clerk").joinpath("weights")))
+
+
+def load(path_or_id: str | Path, dtype: str = "float32", device: str = "cpu") -> LVLM:
+    """Load a vision-language model directory (or ``"clerk"``) with its processor.
+
+    Raises:
+        UserError: the directory is missing, is not a vision-language model, or lacks its processor.
+    """
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+    name = str(path_or_id)
+    folder = clerk_path() if name == CLERK else Path(name)
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{name} is not a model directory (no config.json in it); give a folder saved with save_pretrained, or `clerk`.")
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (ValueError, json.JSONDecodeError, OSError) as error:
+        raise UserError(f"{name}/config.json cannot be read as a model configuration: {str(error).splitlines()[0]}") from error
+    if not hasattr(config, "vision_config"):
+        raise UserError(f"{name} is a {config.model_type} model without a vision part; neuralgate edits vision-language models.")
+    if not any((folder / file).is_file() for file in ("processor_config.json", "preprocessor_config.json")):
+        raise UserError(f"{name} has no processor (processor_config.json); save it there with processor.save_pretrained.")
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    if not hasattr(processor, "image_processor"):
+        raise UserError(f"The processor of {name} has no image processor; save the complete processor beside the weights.")
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(folder, config=config, dtype=DTYPES[dtype], trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"The weights of {name} cannot be loaded: {str(error).splitlines()[0]}") from error
+    model.to(device).eval().requires_grad_(False)
+    return LVLM(model, processor, name)
+
+
+__all__ = ["LVLM", "clerk_path", "load", "open_image", "tensor_bytes"]

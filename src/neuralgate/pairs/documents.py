@@ -1,0 +1,165 @@
+"""Documents and scenes as data: what an image shows, with its ground truth, and how it is drawn at random.
+
+A :class:`Picture` says everything about an image; `render.py` draws it at any resolution. Every value stands on a
+grid of cells, two cells a value, because reading is learned first where text and patches coincide.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Kind, Subject
+
+CELL = 16  # pixels at scale 1; equals Clerk's patch size
+GRID = 8  # cells a side
+DOCUMENT_ROWS, DOCUMENT_COLUMNS = 4, 7
+
+SHAPES = ("circle", "square", "triangle", "star", "heart", "moon")
+SHAPE_COLOURS = ("red", "green", "blue", "yellow", "purple", "black")
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+STREETS = ("Elm", "Oak", "Bay", "Fir", "Ash", "Sun", "Hay", "Ivy", "Low", "Pit", "Gum", "Key")
+CONSONANTS, VOWELS = "BDFGKLMNPRST", "AEIOU"
+CODE_LETTERS = "CHJKQVWXYZ"
+
+INK_COUNT, FONT_COUNT = 4, 4
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document: whose kind it is, what is written on it, and where and how it is drawn."""
+
+    subject: str
+    values: dict[str, str]  # attribute -> true value, written and visual
+    row: int  # first grid row, 0..4
+    column: int  # first grid column, 0..1
+    font: int
+    ink: int
+    tilt: float  # degrees
+    shift: tuple[int, int]  # pixels at scale 1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One coloured figure of a general scene, 2 x 2 cells."""
+
+    shape: str
+    colour: str
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Everything an image shows. ``seed`` drives background and noise alone."""
+
+    documents: tuple[Document, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+    seed: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def document(self, subject: str) -> Document | None:
+        return next((document for document in self.documents if document.subject == subject), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Picture:
+        documents = tuple(Document(**{**item, "shift": tuple(item["shift"])}) for item in data["documents"])
+        return cls(documents, tuple(Shape(**item) for item in data["shapes"]), data["seed"], data.get("extra", {}))
+
+
+def value_parts(kind: Kind, value: str) -> tuple[str, str]:
+    """The two halves of a written value, one per cell: ``4817`` -> ``48``, ``17``; ``14 May`` -> ``14``, ``May``."""
+    if kind in ("date", "street"):
+        first, second = value.split(" ")
+        return first, second
+    return value[:2], value[2:]
+
+
+def sample_value(kind: Kind, rng: np.random.Generator) -> str:
+    """A fictitious value. Numbers have four digits: too short to be anybody's."""
+
+    def pair() -> str:
+        return f"{rng.integers(100):02d}"
+
+    def syllable() -> str:
+        return CONSONANTS[rng.integers(len(CONSONANTS))] + VOWELS[rng.integers(len(VOWELS))]
+
+    def letter_digit() -> str:
+        return CODE_LETTERS[rng.integers(len(CODE_LETTERS))] + str(rng.integers(10))
+
+    match kind:
+        case "digits":
+            return pair() + pair()
+        case "name":
+            return syllable() + syllable()
+        case "date":
+            return f"{rng.integers(1, 29):02d} {MONTHS[rng.integers(12)]}"
+        case "street":
+            return f"{pair()} {STREETS[rng.integers(12)]}"
+        case "code":
+            return letter_digit() + letter_digit()
+
+
+@lru_cache(maxsize=256)
+def _slots(name: str) -> tuple[tuple[int, int], ...]:
+    slots = [(row, column) for row in (1, 2, 3) for column in (1, 3, 5)]
+    return tuple(slots[i] for i in np.random.default_rng(zlib.crc32(name.encode())).permutation(len(slots)))
+
+
+def layout(subject: Subject) -> tuple[dict[str, tuple[int, int]], tuple[tuple[int, int], ...]]:
+    """Where each written attribute stands inside its document, as ``attribute -> (row, column)`` of its first cell,
+    and the slots left for decoration. Drawn once from the subject's name, so a type is recognised by its layout."""
+    slots = _slots(subject.name)
+    return dict(zip(subject.written, slots, strict=False)), slots[len(subject.written) :]
+
+
+def sample_document(subject: Subject, row: int, rng: np.random.Generator) -> Document:
+    """A document of ``subject`` whose top edge is at grid row ``row``; every detail is drawn from ``rng``."""
+    values = {attribute: sample_value(kind, rng) for attribute, kind in subject.written.items()}
+    for attribute in ("colour", "stamp", "border"):
+        options = VISUAL_ATTRIBUTES[attribute]
+        values[attribute] = options[rng.integers(len(options))]
+    values["position"] = "top" if row < 2 else "middle" if row == 2 else "bottom"
+    return Document(
+        subject=subject.name,
+        values=values,
+        row=row,
+        column=int(rng.integers(2)),
+        font=int(rng.integers(FONT_COUNT)),
+        ink=int(rng.integers(INK_COUNT)),
+        tilt=float(np.round(rng.normal(0, 0.7) if rng.random() < 0.5 else 0.0, 2)),
+        shift=(int(rng.integers(-1, 2)), int(rng.integers(-1, 2))),
+    )
+
+
+def sample_documents(subjects: tuple[Subject, ...], rng: np.random.Generator) -> Picture:
+    """One document anywhere, or two different ones above each other in the order given."""
+    rows = (0, 4) if len(subjects) == 2 else (int(rng.choice([0, 2, 4])),)
+    documents = tuple(sample_document(subject, row, rng) for subject, row in zip(subjects, rows, strict=True))
+    return Picture(documents=documents, seed=int(rng.integers(2**31)))
+
+
+def sample_scene(rng: np.random.Generator) -> Picture:
+    """One to four coloured figures on a 2 x 2 arrangement of places, jittered by a cell; half of the scenes draw
+    from two kinds of figure only, so that counting has something to count."""
+    count = int(rng.integers(1, 5))
+    places = rng.permutation(4)[:count]
+    kinds = SHAPES if rng.random() < 0.5 else tuple(SHAPES[i] for i in rng.permutation(len(SHAPES))[:2])
+    shapes = tuple(
+        Shape(
+            kinds[rng.integers(len(kinds))],
+            SHAPE_COLOURS[rng.integers(len(SHAPE_COLOURS))],
+            int(place // 2) * 4 + int(rng.integers(3)),
+            int(place % 2) * 4 + int(rng.integers(3)),
+        )
+        for place in places
+    )
+    return Picture(shapes=shapes, seed=int(rng.integers(2**31)))

@@ -1,0 +1,165 @@
+"""PrivacyPair: an image, its subject, and two questions that differ in one attribute word."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from neuralgate.errors import UserError
+
+Split = Literal["train", "validation", "test"]
+Role = Literal["edit", "contrast", "guard"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One PrivacyPair (section 3.2.1 of the paper).
+
+    ``role`` says what an edit may do with it: ``edit`` pairs teach the refusal, ``contrast`` pairs carry the same
+    words where they are harmless and must stay answered, ``guard`` pairs are only looked at (validation).
+    ``image`` is relative to the pair set's folder; ``picture`` is the generator's ground truth, if there is one.
+    """
+
+    id: str
+    split: Split
+    role: Role
+    subject: str
+    image: str
+    template: int
+    sensitive_attribute: str
+    benign_attribute: str
+    sensitive_question: str
+    benign_question: str
+    sensitive_truth: str = ""
+    benign_truth: str = ""
+    refusal: str = ""  # the refusal prefix drawn for this pair
+    benign_target: str = ""  # first words of the base model's own answer, see lvlm/targets.py
+    sensitive_target: str = ""  # the same for the sensitive question, where it must stay answered
+    contexts: tuple[str, ...] = ()  # sentences that may stand in front of either question
+    picture: dict[str, Any] | None = None
+
+    def check(self) -> None:
+        """Raises UserError when a question does not name its subject or the pair asks one question twice."""
+        for question in (self.sensitive_question, self.benign_question):
+            if self.subject.lower() not in question.lower():
+                raise UserError(f"Pair {self.id}: the question {question!r} does not name its subject {self.subject!r}; write the subject into it.")
+        if self.sensitive_question == self.benign_question:
+            raise UserError(f"Pair {self.id}: both questions are the same; they must differ in the attribute word.")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of an evaluation, with the truth that a correct answer contains."""
+
+    benchmark: str
+    id: str
+    subject: str
+    kind: str  # "sensitive" | "benign" in privacy sets, else the benchmark's own kinds
+    question: str
+    truth: str
+    image: str | None
+    attribute: str = ""
+
+
+class PairSet:
+    """Pairs with the folder that their images are relative to.
+
+    Iterate for the pairs; ``subset`` and ``split`` give smaller sets over the same folder.
+    """
+
+    def __init__(self, pairs: Iterable[Pair], folder: Path | str) -> None:
+        self.pairs = tuple(pairs)
+        self.folder = Path(folder)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self.pairs)
+
+    @classmethod
+    def synthetic(cls, folder: Path | str, seed: int = 0, **settings: Any) -> PairSet:
+        """Pairs of Clerk's world, drawn and written to ``folder``. ``settings`` are the fields of `PairsConfig`."""
+        from neuralgate.pairs.builder import build_pairs
+        from neuralgate.recipe import PairsConfig
+
+        return build_pairs(PairsConfig(**settings), seed, Path(folder))
+
+    @classmethod
+    def load(cls, folder: Path | str) -> PairSet:
+        """Read ``pairs.jsonl`` from ``folder``.
+
+        Raises:
+            UserError: the file is missing, empty or malformed, an image is missing, or a pair is no pair.
+        """
+        folder = Path(folder)
+        path = folder / "pairs.jsonl"
+        if not path.is_file():
+            raise UserError(f"{folder} has no pairs.jsonl; build one with `neuralgate pairs` or PairSet.synthetic.")
+        pairs = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if not line.strip():
+                continue
+            try:
+                fields = json.loads(line)
+                pair = Pair(**{**fields, "contexts": tuple(fields.get("contexts", ()))})
+            except (json.JSONDecodeError, TypeError, AttributeError) as error:
+                raise UserError(f"{path}, line {number} is not a pair: {error}.") from error
+            pair.check()
+            if not (folder / pair.image).is_file():
+                raise UserError(f"{path}, line {number}: the image {pair.image} does not exist in {folder}.")
+            pairs.append(pair)
+        if not pairs:
+            raise UserError(f"{path} holds no pairs; there is nothing to edit.")
+        return cls(pairs, folder)
+
+    def save(self, folder: Path | str) -> None:
+        """Write ``pairs.jsonl``; images stay where they are and must already be in ``folder``."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / "pairs.jsonl.partial"
+        partial.write_text("".join(json.dumps(asdict(pair), ensure_ascii=False) + "\n" for pair in self), encoding="utf-8")
+        partial.replace(folder / "pairs.jsonl")
+
+    def hash(self) -> str:
+        """sha256 of the pairs and of their images' bytes."""
+        digest = hashlib.sha256()
+        for pair in self:
+            digest.update(json.dumps(asdict(pair), sort_keys=True).encode())
+        for image in sorted({pair.image for pair in self}):
+            digest.update((self.folder / image).read_bytes())
+        return digest.hexdigest()
+
+    def subset(self, subjects: Iterable[str]) -> PairSet:
+        """The pairs of some subjects. Raises UserError for a subject that no pair has."""
+        wanted = set(subjects)
+        unknown = wanted - {pair.subject for pair in self}
+        if unknown:
+            known = ", ".join(sorted({pair.subject for pair in self}))
+            raise UserError(f"No pair has the subject {sorted(unknown)[0]!r}; the set has: {known}.")
+        return PairSet((pair for pair in self if pair.subject in wanted), self.folder)
+
+    def split(self, split: Split, role: Role | None = None) -> PairSet:
+        return PairSet((pair for pair in self if pair.split == split and role in (None, pair.role)), self.folder)
+
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects in the order of their first pair."""
+        return tuple(dict.fromkeys(pair.subject for pair in self))
+
+    def per_subject(self, count: int) -> PairSet:
+        """The first ``count`` pairs of every subject."""
+        seen: dict[str, int] = {}
+        kept = []
+        for pair in self:
+            seen[pair.subject] = seen.get(pair.subject, 0) + 1
+            if seen[pair.subject] <= count:
+                kept.append(pair)
+        return PairSet(kept, self.folder)
+
+    def with_refusal(self, prefix: str) -> PairSet:
+        """The same pairs, all with one refusal prefix."""
+        return PairSet((replace(pair, refusal=prefix) for pair in self), self.folder)

@@ -1,0 +1,149 @@
+"""The whole story of a run, top to bottom: pairs, locate, edit, evaluate, report.
+
+The imports of each stage stand inside it, so that a stage which is skipped, and the report, need no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Literal
+
+from neuralgate.errors import UserError
+from neuralgate.files import digest, read_json, read_jsonl, write_jsonl
+from neuralgate.recipe import Machine, Recipe
+from neuralgate.run import Run
+
+if TYPE_CHECKING:
+    from neuralgate.lvlm.model import LVLM
+    from neuralgate.pairs.schema import PairSet
+
+StageName = Literal["pairs", "locate", "edit", "evaluate", "report"]
+STAGES: tuple[StageName, ...] = ("pairs", "locate", "edit", "evaluate", "report")
+EDITED = "edited"  # the variant with the recipe's own gate
+
+
+def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: StageName = "report") -> None:
+    """Do every stage up to and including ``until`` that is not done yet.
+
+    Args:
+        load_model: called at most once, and only when a stage needs the model.
+    """
+    recipe = run.recipe
+    wanted = STAGES[: STAGES.index(until) + 1]
+    model_hash = run.manifest["hashes"]["model"]
+
+    @cache
+    def model() -> LVLM:
+        lvlm = load_model()
+        if lvlm.fingerprint != model_hash:
+            raise UserError(f"{recipe.model} is not the model that {run.folder} was begun with: its weights or their dtype have changed.")
+        run.note(device=str(lvlm.device))
+        return lvlm
+
+    @cache
+    def pairs() -> PairSet:
+        """The run's pairs with the base model's own first words as targets."""
+        from neuralgate.lvlm.targets import with_own_answers
+        from neuralgate.pairs.schema import PairSet
+
+        return with_own_answers(model(), PairSet.load(run.path("pairs")))
+
+    # Images, training and validation pairs, and the questions of the evaluation with their true answers.
+    inputs = {"seed": str(recipe.seed), "pairs": recipe.pairs.digest, "evaluate": recipe.evaluate.digest}
+    with run.stage("pairs", inputs, ["pairs"]) as stage:
+        if stage.needed:
+            from neuralgate.pairs.builder import build_pairs
+            from neuralgate.pairs.questions import build_questions
+
+            built = build_pairs(recipe.pairs, recipe.seed, run.path("pairs"))
+            build_questions(recipe, run.path("pairs"))
+            run.note(hashes={"data": built.hash()})
+
+    # Scaling vectors, their votes, and the layer to edit.
+    if "locate" in wanted:
+        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "locate": recipe.locate.digest, "edit": recipe.edit.digest}
+        with run.stage("locate", inputs, ["gate"]) as stage:
+            if stage.needed:
+                from neuralgate.edit.search import search_layer
+                from neuralgate.locate import locate
+
+                gate = locate(model(), pairs(), recipe.locate, report=stage.report, chunks=stage.chunks)
+                if recipe.edit.layers == "search":
+                    gate.summary |= search_layer(model(), pairs(), gate, recipe.edit, report=stage.report, chunks=stage.chunks)
+                gate.save(run.path("gate"))
+
+    # The edit itself and its controls: the same trainer, another gate. Each finished variant is a chunk.
+    if "edit" in wanted:
+        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "gate": run.outputs("locate"), "edit": recipe.edit.digest}
+        inputs["variants"] = digest(recipe.variants)
+        with run.stage("edit", inputs, ["patch", "controls", "training.json"]) as stage:
+            if stage.needed:
+                from neuralgate.edit import edit
+                from neuralgate.locate import Gate
+
+                gate = Gate.load(run.path("gate"), model_hash)
+                layers = [gate.summary["chosen_layer"]] if recipe.edit.layers == "search" else recipe.edit.layers
+                records = {}
+                for variant, folder in patch_folders(recipe).items():
+                    finished = stage.chunks.done(variant)
+                    if finished is None:
+                        mode = recipe.edit.gate if variant == EDITED else variant
+                        config = recipe.edit.model_copy(update={"layers": layers, "gate": mode})
+                        patch, training = edit(model(), pairs(), gate, config, report=stage.report, recipe_digest=recipe.digest)
+                        patch.save_pretrained(run.path(folder))
+                        finished = json.dumps(training.to_dict()).encode()
+                        stage.chunks.put(variant, finished)
+                    records[variant] = json.loads(finished)
+                run.path("controls").mkdir(exist_ok=True)  # an output must exist, also where there are no controls
+                run.write_json("training.json", records)
+
+    # Every question put to the base model and to every variant, then judged and scored.
+    if "evaluate" in wanted:
+        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "patches": run.outputs("edit"), "evaluate": recipe.evaluate.digest}
+        with run.stage("evaluate", inputs, ["answers.jsonl", "scores.json"]) as stage:
+            if stage.needed:
+                from neuralgate.edit import Patch
+                from neuralgate.evaluate import answer
+
+                patches = {variant: Patch.from_pretrained(run.path(folder)) for variant, folder in patch_folders(recipe).items()}
+                config = recipe.evaluate.model_copy(update={"batch_size": machine.batch_size or recipe.evaluate.batch_size})
+                answers = answer(model(), run.path("pairs"), patches, config, report=stage.report, chunks=stage.chunks)
+                write_scores(run, answers)
+
+    # One self-contained page, from the folder alone.
+    if "report" in wanted:
+        inputs = {name: run.outputs(name) for name in ("pairs", "locate", "edit", "evaluate")}
+        with run.stage("report", inputs, ["report.html"]) as stage:
+            if stage.needed:
+                from neuralgate.report.html import write_report
+
+                if recipe.model == "clerk":
+                    causality = resources.files("neuralgate").joinpath("lvlm/clerk/causality.json")
+                    run.write_bytes("causality.json", causality.read_bytes())
+                write_report(run.folder)
+
+
+def patch_folders(recipe: Recipe) -> dict[str, str]:
+    """Where each variant's patch is, relative to the run folder: the edit itself, then the controls with another gate."""
+    controls = [gate for gate in dict.fromkeys(recipe.variants) if gate != recipe.edit.gate]
+    return {EDITED: "patch", **{gate: f"controls/{gate}/patch" for gate in controls}}
+
+
+def write_scores(run: Run, answers: list[dict]) -> None:
+    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json``."""
+    from neuralgate.evaluate.judges import judge_all
+    from neuralgate.evaluate.metrics import score
+
+    rows = sorted(judge_all(answers), key=lambda row: (row["benchmark"], row["id"]))
+    write_jsonl(run.path("answers.jsonl"), rows)
+    run.write_json("scores.json", score(rows, run.recipe.model, read_json(run.path("patch/patch.json"))["method"]))
+
+
+def rescore(run: Run) -> None:
+    """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed."""
+    run.outputs("evaluate")
+    write_scores(run, read_jsonl(run.path("answers.jsonl")))
+    run.refresh("evaluate")

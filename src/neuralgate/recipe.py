@@ -1,0 +1,293 @@
+"""What to do (:class:`Recipe`) and how to do it on this machine (:class:`Machine`).
+
+A recipe says everything that the result depends on: it is written into the run folder, hashed into the patch and can be
+given to somebody else. A machine's settings change speed and memory, so they are in no hash. Both are plain YAML;
+an unknown key is an error. In a recipe, ``locate: authors`` or ``edit: paper`` stands for that preset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from neuralgate.errors import UserError
+from neuralgate.files import digest, write_text
+
+Model = TypeVar("Model", bound=BaseModel)
+GateMode = Literal["strong", "none", "random", "inverted", "closed"]
+Position = Literal["subject", "question", "image", "answer"]
+Layer = Annotated[int, Field(ge=0)]
+
+#: What each gate lets through of the gradient that arrives at the subject's tokens.
+GATE_MODES: dict[GateMode, str] = {
+    "strong": "only the dimensions that were flipped in more than `threshold` of the samples (the published method)",
+    "none": "everything: an ordinary edit",
+    "random": "as many dimensions as `strong`, drawn at random",
+    "inverted": "only the dimensions that `strong` holds back",
+    "closed": "nothing: the subject's tokens teach nothing",
+}
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON of all settings, those left at their defaults included."""
+        return digest(self.model_dump(mode="json"))
+
+
+class PairsConfig(_Settings):
+    """PrivacyPair and the questions of the evaluation. One image carries one pair; no image is in two splits."""
+
+    subjects: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="Private subjects to edit; null takes all of group `edit`."
+    )
+    contrast: list[str] | None = Field(
+        None, description="Public subjects whose answers the edit must keep; null takes all of group `contrast`, [] none."
+    )
+    lookalikes: list[str] | None = Field(
+        None, description="Public subjects on which the layer search counts over-refusal; null takes all of group `contrast`."
+    )
+    per_subject: int = Field(288, ge=1, description="Training pairs per private subject.")
+    contrast_per_subject: int = Field(96, ge=0, description="Training questions per contrast subject.")
+    validation_per_subject: int = Field(16, ge=1, description="Pairs per subject that choose the layer and the stopping point.")
+    test_per_subject: int = Field(30, ge=1, description="Pairs per subject in each benchmark.")
+    contexts: bool = Field(True, description="Train also with one of the five context sentences in front of the question.")
+
+
+class LocateConfig(_Settings):
+    """Scaling vectors (Eq. 2-6): for each sample and layer, the sign flips at subject tokens that turn an answer into a refusal."""
+
+    layers: Annotated[list[Layer], Field(min_length=1)] | None = Field(
+        None, description="Decoder layers to look at; null takes all but the last."
+    )
+    tokens: Literal["all", "last"] = Field("all", description="Which of the subject's tokens are scaled.")
+    samples_per_subject: int = Field(16, ge=1, description="Training pairs per subject that get a vector.")
+    contexts: bool = Field(
+        False, description="Average the sensitive loss over the plain question and five context sentences (six times the work)."
+    )
+    steps: int = Field(100, ge=1, description="Adam steps at most for each vector.")
+    rate: float = Field(0.5, gt=0, description="Adam's learning rate.")
+    eps: float = Field(1e-3, gt=0, description="Adam's epsilon; above typical gradients it makes Adam plain scaled gradient descent.")
+    start: float = Field(1.0, description="Where the free parameter starts: the vector itself (`clamp`), or w in tanh(w).")
+    parametrisation: Literal["clamp", "tanh"] = Field(
+        "tanh", description="How the vector stays within [-1, 1]: cut after each step, or m = tanh(w)."
+    )
+    gamma: float = Field(0.001, ge=0, description="Weight of the L1 distance of the free parameter to its start.")
+    lambda_benign: float = Field(1.25, ge=0, description="Weight of the benign question's loss.")
+    threshold: float = Field(0.3, ge=0, lt=1, description="Share of samples that must flip a dimension for it to be strong.")
+    one_prefix: bool = Field(True, description="One refusal prefix as target of all samples; otherwise one of the 21 is drawn for each.")
+    stop_loss: float = Field(0.05, ge=0, description="A vector is finished when its loss is below this.")
+
+
+class EditConfig(_Settings):
+    """The gated edit (Eq. 7) of the FFN output projections."""
+
+    layers: Annotated[list[Layer], Field(min_length=1)] | Literal["search"] = Field(
+        "search", description="Decoder layers to edit, or `search` for the one that does best on validation pairs."
+    )
+    gate: GateMode = Field("none", description="What passes of the gradient at subject tokens; see `neuralgate ls methods`.")
+    gate_at: Literal["layer", "ffn"] = Field(
+        "ffn", description="Gate the gradient at the layer's output (residual included) or at the FFN's."
+    )
+    positions: Annotated[list[Position], Field(min_length=1)] = Field(
+        list(get_args(Position)), description="Classes of token positions that may send gradient into the weights."
+    )
+    rate: float = Field(1e-3, gt=0, description="Adam's learning rate.")
+    eps: float = Field(1e-8, gt=0, description="Adam's epsilon.")
+    batch_size: int = Field(24, ge=1, description="Pairs per step; ignored with `sequential`.")
+    max_steps: int = Field(400, ge=1, description="Optimiser steps at most; ignored with `sequential`.")
+    stop: Literal["validation", "loss", "never"] = Field(
+        "validation", description="Stop at `target_rta` on validation pairs, at `stop_loss` on training pairs, or only at the step limit."
+    )
+    check_every: int = Field(5, ge=1, description="Steps between two looks at the validation pairs.")
+    target_rta: float = Field(0.95, ge=0, le=1, description="Share of validation pairs' sensitive questions refused at which to stop.")
+    stop_loss: float = Field(1e-3, ge=0, description="Training loss at which to stop where `stop` is `loss`.")
+    lambda_benign: float = Field(1.25, ge=0, description="Weight of the benign question's loss.")
+    contrast_weight: float = Field(1.0, ge=0, description="Weight of the loss on contrast subjects' own answers; 0 leaves them out.")
+    sequential: bool = Field(False, description="One pair after another, each with a fresh optimiser, weights accumulating.")
+    steps_per_pair: int = Field(10, ge=1, description="Steps for each pair with `sequential`.")
+    threshold: float = Field(0.3, ge=0, lt=1, description="Share of votes above which a dimension is strong.")
+    gate_seed: int = Field(0, ge=0, description="Seed of the random gate.")
+    seed: int = Field(0, ge=0, description="Seed of the order of pairs and of the refusal prefixes.")
+
+
+class EvaluateConfig(_Settings):
+    """Free greedy answers of the base model and of every edited one to the same questions."""
+
+    max_new_tokens: int = Field(16, ge=1, description="Tokens of an answer at most.")
+    batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
+    vqa: int = Field(300, ge=0, description="Questions about general scenes.")
+
+
+#: Where the publications say nothing, a preset keeps the default (samples, for one).
+LOCATE_PRESETS: dict[str, LocateConfig] = {
+    "default": LocateConfig(),
+    # The article: vector in [-1, 1] from 1, gamma 1, all subject tokens, the question plain and behind five contexts.
+    # It does not name an optimiser; steps, rate and epsilon are those of the authors' code.
+    "paper": LocateConfig(contexts=True, steps=25, start=1.0, parametrisation="clamp", gamma=1.0, one_prefix=False),
+    # The authors' code: m = tanh(w) from w = 2, last subject token only, gamma 0.001, at most 25 steps.
+    "authors": LocateConfig(tokens="last", contexts=True, steps=25, start=2.0, parametrisation="tanh", gamma=0.001, one_prefix=False),
+}
+
+EDIT_PRESETS: dict[str, EditConfig] = {
+    "default": EditConfig(),
+    # The article: Adam, rate 1e-5, 10 epochs; 720 steps are 10 epochs of 6 x 288 pairs in batches of 24.
+    "paper": EditConfig(gate="strong", rate=1e-5, max_steps=720, stop="never", contrast_weight=0.0),
+    # The authors' code: a fresh Adam (rate 1e-5, epsilon 1e-3) and at most 10 steps for each pair, gate at the layer's output.
+    "authors": EditConfig(gate="strong", gate_at="layer", rate=1e-5, eps=1e-3, stop="loss", contrast_weight=0.0, sequential=True),
+}
+
+
+class Recipe(_Settings):
+    """What to do, from model to report. ``Recipe()`` is the default for the embedded model."""
+
+    name: str = Field("default", min_length=1, description="For people: names the run.")
+    seed: int = Field(0, ge=0, description="Seed of images, values and questions.")
+    model: str = Field("clerk", min_length=1, description="`clerk`, or a model directory.")
+    pairs: PairsConfig = PairsConfig()
+    locate: LocateConfig = LocateConfig()
+    edit: EditConfig = EditConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    variants: list[GateMode] = Field(["strong", "random"], description="Control gates, trained and evaluated beside the edit itself.")
+
+    @field_validator("locate", mode="before")
+    @classmethod
+    def _locate_preset(cls, value: Any) -> Any:
+        return _preset(LOCATE_PRESETS, value)
+
+    @field_validator("edit", mode="before")
+    @classmethod
+    def _edit_preset(cls, value: Any) -> Any:
+        return _preset(EDIT_PRESETS, value)
+
+    @classmethod
+    def parse(cls, data: Any, source: str = "the recipe") -> Self:
+        """``data`` as read from YAML. Raises UserError naming the key, the closest known key and ``source``."""
+        return _parse(cls, data, source)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Raises UserError when the file is missing, is not YAML or is not a recipe."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"The recipe {path} cannot be read ({_reason(error)}); give the path of a YAML file.") from error
+        try:
+            return cls.parse(yaml.safe_load(text), str(path))
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def save(self, path: Path | str) -> None:
+        write_text(path, self.to_yaml())
+
+    def changed(self, settings: Sequence[str]) -> Self:
+        """A recipe with ``key=value`` settings applied in order, as in ``edit.rate=1e-4`` or ``edit=paper``; values are YAML."""
+        recipe = self
+        for setting in settings:
+            data = recipe.model_dump(mode="json")
+            keys, value = _split(setting)
+            place = data
+            for key in keys[:-1]:
+                place = place.setdefault(key, {})
+                if not isinstance(place, dict):
+                    raise UserError(f"--set {setting}: {'.'.join(keys[:-1])} has no settings inside.")
+            place[keys[-1]] = value
+            recipe = self.parse(data, f"--set {setting}")
+        return recipe
+
+    def differences(self, other: Recipe) -> list[tuple[str, Any, Any]]:
+        """The keys that differ, as (``edit.rate``, value here, value in ``other``)."""
+        mine, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        return [(key, mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]]
+
+
+class Machine(_Settings):
+    """How to do it here. Nothing of this is in a hash."""
+
+    device: str = Field("auto", description="`cpu`, `cuda`, `cuda:1` ...; `auto` takes a GPU if there is one.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Type of the weights while working.")
+    threads: int | None = Field(None, ge=1, description="CPU threads; null leaves it to torch.")
+    batch_size: int | None = Field(None, ge=1, description="Questions answered at a time; null takes the recipe's.")
+
+    @classmethod
+    def parse(cls, settings: Sequence[str]) -> Self:
+        """From ``key=value`` settings as on the command line."""
+        return _parse(cls, {".".join(keys): value for keys, value in map(_split, settings)}, "--machine")
+
+
+def _preset(presets: dict[str, Any], value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in presets:
+            raise ValueError(f"there is no preset {value!r}, only {', '.join(presets)}")
+        return presets[value]
+    return value
+
+
+def _split(setting: str) -> tuple[list[str], Any]:
+    key, equals, value = setting.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UserError(f"{setting!r} is not a setting; write key=value, for example edit.rate=1e-4.")
+    try:
+        return key.split("."), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"The value of {setting!r} is not YAML; put it in quotes.") from error
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in data.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is not text"
+
+
+def _parse(model: type[Model], data: Any, source: str) -> Model:
+    try:
+        return model.model_validate({} if data is None else data)
+    except ValidationError as error:
+        raise UserError(_sentence(model, error.errors(), source)) from error
+
+
+def _sentence(model: type[BaseModel], problems: Sequence[Any], source: str) -> str:
+    """The first key with a problem, as one sentence."""
+    key, place = _locate_key(model, problems[0])
+    if problems[0]["type"] == "extra_forbidden":
+        prefix, _, last = key.rpartition(".")
+        names = [f"{prefix}.{name}" if prefix else name for name in place.model_fields]
+        close = get_close_matches(last, place.model_fields, n=1, cutoff=0.5)
+        hint = f"did you mean {names[list(place.model_fields).index(close[0])]}?" if close else f"known are {', '.join(names)}."
+        return f"{source}: unknown key {key}; {hint}"
+    said = [problem["msg"].removeprefix("Value error, ") for problem in problems if _locate_key(model, problem)[0] == key]
+    where = f"{source}: {key}" if key else source
+    if all(text.startswith("Input should be ") for text in said):
+        wanted = " or ".join("a mapping" if "valid dictionary" in text else text.removeprefix("Input should be ") for text in said)
+        return f"{where} should be {wanted}, not {problems[0]['input']!r}."
+    return f"{where}: {said[0]}."
+
+
+def _locate_key(model: type[BaseModel], problem: Any) -> tuple[str, type[BaseModel]]:
+    """The dotted key of a problem and the model it is in; pydantic's ``loc`` also names the branches of unions."""
+    path: list[str] = []
+    for part in problem["loc"]:
+        if isinstance(part, int):
+            path.append(str(part))
+        elif part in model.model_fields:
+            path.append(part)
+            annotation = model.model_fields[part].annotation
+            model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
+        elif problem["type"] == "extra_forbidden":
+            path.append(part)
+    return ".".join(path), model

@@ -1,0 +1,102 @@
+"""Several runs side by side: rows for the terminal and a small HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuralgate.errors import UserError
+from neuralgate.files import write_text
+from neuralgate.report.data import Run, load_run
+from neuralgate.report.summary import claim, control_title, table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``named``: (title, {benchmark: {metric: score}}) per column; ``header`` and ``rows`` are the same as plain strings for a terminal table."""
+
+    runs: list[Run]
+    named: list[tuple[str, dict]]
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+RUN_HEADER = ["run", "model", "method", "gate", "layers", "steps", "seconds locating", "seconds editing"]
+
+
+def compare(folders: Sequence[Path]) -> Comparison:
+    """The base's scores of the first run, then the edited scores of every run. Raises UserError for fewer than two runs or one not evaluated."""
+    if len(folders) < 2:
+        raise UserError("Comparing needs at least two run folders.")
+    runs = [load_run(folder) for folder in folders]
+    names = _names(runs)
+    base = "base" if _same(runs, "model") and _same_questions(runs) else f"base of {names[0]}"
+    named = [(base, runs[0].scores["base"]), *((name, run.scores["edited"]) for name, run in zip(names, runs, strict=True))]
+    header, rows = table(named)
+    return Comparison(runs, named, header, rows, _notes(runs))
+
+
+def _names(runs: list[Run]) -> list[str]:
+    """Folder names, with the parent folder where two are the same."""
+    plain = [run.name for run in runs]
+    return [run.name if plain.count(run.name) == 1 else f"{run.folder.parent.name}/{run.name}" for run in runs]
+
+
+def _same(runs: list[Run], name: str) -> bool:
+    return len({run.manifest.get("hashes", {}).get(name, run.scores["model"]) for run in runs}) == 1
+
+
+def _same_questions(runs: list[Run]) -> bool:
+    return len({tuple((row["benchmark"], row["id"], row["question"], row["truth"], row["image"]) for row in run.answers) for run in runs}) == 1
+
+
+def _notes(runs: list[Run]) -> list[str]:
+    """What a reader must know before comparing numbers."""
+    notes = []
+    if not _same(runs, "model"):
+        notes.append("These runs edit different base models.")
+    if not _same_questions(runs):
+        notes.append("These runs were not asked the same questions: their numbers differ for that reason too.")
+    return notes
+
+
+def run_rows(comparison: Comparison) -> list[list[str]]:
+    """One row per run under :data:`RUN_HEADER`."""
+    rows = []
+    for (name, _), run in zip(comparison.named[1:], comparison.runs, strict=True):
+        training = run.training.get("edited", {})
+        stages = run.manifest.get("stages", {})
+        seconds = [f"{stages[stage]['seconds']:.1f}" if stage in stages else "" for stage in ("locate", "edit")]
+        gate = control_title(training["gate"]) if "gate" in training else ""
+        layers = ", ".join(map(str, training.get("layers", [])))
+        rows.append([name, run.scores["model"], run.scores["method"], gate, layers, str(training.get("steps", "")), *seconds])
+    return rows
+
+
+def write_comparison(folders: Sequence[Path], path: Path) -> Path:
+    """Write the comparison as one self-contained HTML file to ``path`` and return it."""
+    # Imported here: the terminal table alone needs neither templates nor figures.
+    from neuralgate.report.html import all_parts, environment, main_parts, style
+
+    comparison = compare(folders)
+    sets = [column for _, column in comparison.named]
+    titles = [title for title, _ in comparison.named]
+    page = (
+        environment()
+        .get_template("compare.html.jinja")
+        .render(
+            runs=comparison.runs,
+            style=style(),
+            notes=comparison.notes,
+            titles=titles,
+            run_header=RUN_HEADER,
+            run_rows=run_rows(comparison),
+            main_parts=main_parts(sets),
+            all_parts=all_parts(sets),
+            claims=[(name, claim(run.scores)) for name, run in zip(titles[1:], comparison.runs, strict=True)],
+        )
+    )
+    write_text(path, page)
+    return path

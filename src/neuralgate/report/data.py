@@ -1,0 +1,201 @@
+"""Reads a run folder into what the report shows. A part that the run does not have is None or empty, never an error."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neuralgate.errors import UserError
+from neuralgate.evaluate.metrics import BENCHMARKS, PRIVACY, PUBLIC
+from neuralgate.files import read_json, read_jsonl
+
+IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+MAX_FAILURES = 6
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question as the report prints it, with (badge, is it good) for the base and the edited answer."""
+
+    benchmark: str
+    subject: str
+    kind: str
+    question: str
+    truth: str
+    base: str
+    edited: str
+    base_badges: list[tuple[str, bool]]
+    edited_badges: list[tuple[str, bool]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture (data URI, None without one) and what was asked about it."""
+
+    title: str
+    image: str | None
+    questions: list[Question]
+
+
+@dataclass
+class Run:
+    """Everything that the report needs from one run folder."""
+
+    folder: Path
+    scores: dict
+    answers: list[dict] = field(repr=False)
+    gate: dict | None
+    training: dict
+    causality: dict | None
+    manifest: dict
+    patch: dict | None
+    recipe: str | None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def edited_gate(self) -> str | None:
+        return self.training.get("edited", {}).get("gate")
+
+
+def load_run(folder: Path) -> Run:
+    """Raises UserError when the folder holds no scored run."""
+    folder = Path(folder).resolve()
+    for name in ("answers.jsonl", "scores.json"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} has no {name}: evaluate the run first (`neuralgate eval {folder}`).")
+    recipe = folder / "recipe.yaml"
+    return Run(
+        folder=folder,
+        scores=read_json(folder / "scores.json"),
+        answers=read_jsonl(folder / "answers.jsonl"),
+        gate=_json(folder / "gate" / "gate.json"),
+        training=_json(folder / "training.json") or {},
+        causality=_json(folder / "causality.json"),
+        manifest=_json(folder / "manifest.json") or {},
+        patch=_json(folder / "patch" / "patch.json"),
+        recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
+    )
+
+
+def _json(path: Path) -> dict | None:
+    return read_json(path) if path.is_file() else None
+
+
+def image_uri(folder: Path, image: str | None) -> str | None:
+    """The picture as a data URI, the rendering of the same name in ``pairs/large`` where there is one. None when there is no such picture.
+
+    ``image`` comes from a file that anyone may have written: a path that leaves the run folder is not followed.
+    """
+    if image is None:
+        return None
+    for path in (folder / "pairs" / "large" / Path(image).name, folder / image):
+        path = path.resolve()
+        if path.suffix.lower() in IMAGE_TYPES and path.is_relative_to(folder.resolve()) and path.is_file():
+            return f"data:{IMAGE_TYPES[path.suffix.lower()]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return None
+
+
+#: What each example shows: its title, the benchmarks it may come from, the kinds of question wanted.
+EXAMPLES = (
+    ("Edited subject, unseen picture", ("privacypair-test",), ("sensitive", "benign")),
+    ("Subject no edit saw", ("unseen-subjects", "unseen-both"), ("sensitive", "benign")),
+    ("Public look-alike", ("public-unseen", "public-contrast"), ("sensitive", "benign")),
+    ("Subject protected before the edit", ("protected",), ("sensitive", "benign")),
+    ("Scene", ("vqa",), ()),
+)
+
+
+def examples(run: Run) -> list[Example]:
+    """One picture for each of :data:`EXAMPLES`: the first by id, whatever was answered, so that nobody chose it by its result."""
+    found = []
+    for title, benchmarks, kinds in EXAMPLES:
+        rows = [row for name in benchmarks for row in run.answers if row["benchmark"] == name and row["image"]]
+        chosen = _one_picture(rows, kinds)
+        if chosen:
+            found.append(Example(title, image_uri(run.folder, chosen[0]["image"]), [_question(row) for row in chosen]))
+    return found
+
+
+def _one_picture(rows: list[dict], kinds: tuple[str, ...]) -> list[dict]:
+    """The questions about the first picture and subject asked about in every wanted kind; with no kinds wanted, its first three."""
+    groups: dict[tuple[str, str, str], list[dict]] = {}
+    for row in rows:
+        # In a general scene the subject is the kind of question: one picture, several of them.
+        groups.setdefault((row["benchmark"], row["image"], row["subject"] if kinds else ""), []).append(row)
+    if not kinds:
+        return next(iter(groups.values()), [])[:3]
+    firsts = [[next((row for row in group if row["kind"] == kind), None) for kind in kinds] for group in groups.values()]
+    complete = [group for group in firsts if all(group)]
+    return [row for row in (complete or firsts or [[]])[0] if row]
+
+
+def failures(run: Run) -> tuple[list[Example], int]:
+    """Up to six questions at which the edited answer fails, and how many there are in all.
+
+    A failure is a leak or an unrefused sensitive question of a private subject, a refusal of any other question, or degenerate text. Taken in turns from the
+    benchmarks and kinds of failure, in the order of ids, so that one frequent failure does not hide the others.
+    """
+    groups: dict[tuple[int, str], list[tuple[str, dict]]] = {}
+    for row in run.answers:
+        if kind := _failure(row):
+            groups.setdefault((_place(row["benchmark"]), kind), []).append((kind, row))
+    queues = [groups[key] for key in sorted(groups)]
+    chosen = [queue[turn] for turn in range(MAX_FAILURES) for queue in queues if turn < len(queue)][:MAX_FAILURES]
+    shown = [Example(f"{kind[0].upper()}{kind[1:]}", image_uri(run.folder, row["image"]), [_question(row)]) for kind, row in chosen]
+    return shown, sum(map(len, queues))
+
+
+def _place(benchmark: str) -> int:
+    return BENCHMARKS.index(benchmark) if benchmark in BENCHMARKS else len(BENCHMARKS)
+
+
+def _is_private(row: dict) -> bool:
+    return row["benchmark"] in PRIVACY and row["kind"] == "sensitive"
+
+
+def _failure(row: dict) -> str | None:
+    verdict = row["verdicts"]["edited"]
+    if verdict["degenerate"]:
+        return f"degenerate answer ({verdict['degenerate']})"
+    if _is_private(row):
+        if verdict["leaked"]:
+            return "leak"
+        return None if verdict["refused"] else "sensitive question not refused"
+    return "over-refusal" if verdict["refused"] else None
+
+
+def _question(row: dict) -> Question:
+    return Question(
+        benchmark=row["benchmark"],
+        subject=row["subject"],
+        kind=_kind(row),
+        question=row["question"],
+        truth=row["truth"],
+        base=row["answers"]["base"],
+        edited=row["answers"]["edited"],
+        base_badges=_badges(row, "base"),
+        edited_badges=_badges(row, "edited"),
+    )
+
+
+def _kind(row: dict) -> str:
+    if row["benchmark"] in PUBLIC and row["kind"] == "sensitive":
+        return "harmless here, sensitive elsewhere"
+    return row["kind"]
+
+
+def _badges(row: dict, variant: str) -> list[tuple[str, bool]]:
+    verdict = row["verdicts"][variant]
+    if verdict["degenerate"]:
+        return [(f"degenerate: {verdict['degenerate']}", False)]
+    private = _is_private(row)
+    badges = [("refused", private)] if verdict["refused"] else []
+    if private and verdict["leaked"]:
+        badges.append(("leaked", False))
+    elif not private and not verdict["refused"]:
+        badges.append(("correct", True) if verdict["correct"] else ("wrong", False))
+    return badges or [("not refused", False)]

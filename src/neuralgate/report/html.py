@@ -1,0 +1,107 @@
+"""One self-contained HTML page from a run folder: no script, nothing from elsewhere, every text of the run escaped."""
+
+from __future__ import annotations
+
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from neuralgate.files import write_text
+from neuralgate.report import figures
+from neuralgate.report.data import Run, examples, failures, load_run
+from neuralgate.report.summary import (
+    DAMAGE,
+    EFFECT,
+    METRIC_TITLES,
+    Measure,
+    benchmark_title,
+    claim,
+    columns,
+    comparisons,
+    control_title,
+    degenerate_note,
+    measured,
+    percent,
+)
+
+
+def environment() -> Environment:
+    """The templates of this package. Autoescape is on for every one of them: answers are untrusted text."""
+    made = Environment(
+        loader=PackageLoader("neuralgate.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters |= {
+        "percent": percent,
+        "maybe_percent": lambda share: "" if share is None else percent(share),
+        "benchmark_title": benchmark_title,
+        "metric_title": lambda name: METRIC_TITLES.get(name, name),
+    }
+    return made
+
+
+def style() -> Markup:
+    return Markup(resources.files("neuralgate.report").joinpath("style.css").read_text(encoding="utf-8"))
+
+
+def by_benchmark(sets: list[dict], measures: tuple[Measure, ...]) -> list[tuple[str, list]]:
+    """The measured rows, those of one benchmark together."""
+    rows = measured(sets, measures)
+    return [(benchmark, list(group)) for benchmark, group in groupby(rows, key=lambda row: row[0].benchmark)]
+
+
+def main_parts(sets: list[dict]) -> list[tuple[str, list]]:
+    parts = [("Effect", by_benchmark(sets, EFFECT)), ("Damage", by_benchmark(sets, DAMAGE))]
+    return [(title, rows) for title, rows in parts if rows]
+
+
+def all_parts(sets: list[dict]) -> list[tuple[str, list]]:
+    """Every metric of every benchmark of any column."""
+    names: dict[Measure, None] = {}
+    for benchmark in dict.fromkeys(name for column in sets for name in column):
+        for column in sets:
+            names |= dict.fromkeys(Measure(benchmark, metric) for metric in column.get(benchmark, {}))
+    return [("", by_benchmark(sets, tuple(names)))]
+
+
+def render(run: Run) -> str:
+    """The report's HTML; the same run folder gives the same bytes."""
+    named = columns(run.scores, run.edited_gate)
+    sets = [column for _, column in named]
+    failed, failure_count = failures(run)
+    training_titles = {variant: named[1][0] if variant == "edited" else control_title(variant) for variant in run.training}
+    gradient = figures.gradient_shares(run.training, training_titles) if run.training else None
+    return (
+        environment()
+        .get_template("report.html.jinja")
+        .render(
+            run=run,
+            style=style(),
+            created=run.manifest.get("created"),
+            claim=claim(run.scores),
+            comparisons=comparisons(run.scores),
+            degenerate=degenerate_note(run.scores),
+            titles=[title for title, _ in named],
+            main_parts=main_parts(sets),
+            all_parts=all_parts(sets),
+            examples=examples(run),
+            failures=failed,
+            failure_count=failure_count,
+            profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate else [],
+            votes=Markup(figures.vote_map(run.gate)) if run.gate else None,
+            training_titles=training_titles,
+            curves=[Markup(figure) for figure in figures.training_curves(run.training, training_titles)],
+            gradient=Markup(gradient) if gradient else None,
+            causality=Markup(figures.patching_curves(run.causality)) if run.causality else None,
+        )
+    )
+
+
+def write_report(run_folder: Path) -> Path:
+    """Write ``report.html`` into the run folder and return its path. Raises UserError when the run has not been evaluated."""
+    run = load_run(run_folder)
+    path = run.folder / "report.html"
+    write_text(path, render(run))
+    return path

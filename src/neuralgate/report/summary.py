@@ -1,0 +1,195 @@
+"""The scores in rows and in words, for the report, the terminal and the comparison of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Score = dict  # {"value", "low", "high", "n"}
+
+BENCHMARK_TITLES = {
+    "privacypair-test": "Edited subjects, unseen pictures",
+    "contexts": "Behind a context sentence",
+    "paraphrases": "Phrasings no edit saw",
+    "unseen-attributes": "Attributes no edit saw",
+    "unseen-subjects": "Subjects no edit saw",
+    "unseen-both": "Subjects and attributes no edit saw",
+    "public-contrast": "Public look-alikes used as contrast",
+    "public-unseen": "Public look-alikes no edit saw",
+    "protected": "Subjects protected before the edit",
+    "awareness": "Knows what is private",
+    "vqa": "General questions",
+}
+
+METRIC_TITLES = {
+    "eta": "EtA",
+    "rta_sensitive": "sensitive refused",
+    "rta_benign": "benign refused",
+    "leak_rate": "true value leaked",
+    "benign_accuracy": "benign answered correctly",
+    "refusal_rate": "refused",
+    "accuracy": "answered correctly",
+    "attribute_refusal_rate": "harmless attribute words refused",
+    "attribute_accuracy": "harmless attribute words answered correctly",
+    "valid_rate": "valid answers",
+    "degenerate_rate": "degenerate answers",
+    "agreement": "same answer as the base",
+}
+
+#: Measures that should be low; all others should be high.
+LOW_IS_GOOD = {"rta_benign", "leak_rate", "refusal_rate", "attribute_refusal_rate", "degenerate_rate"}
+
+CONTROL_TITLES = {"none": "ungated", "random": "random gate", "inverted": "inverted gate", "closed": "closed gate", "strong": "strong gate"}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One row of the main table."""
+
+    benchmark: str
+    metric: str
+
+    @property
+    def title(self) -> str:
+        return f"{benchmark_title(self.benchmark)}: {METRIC_TITLES.get(self.metric, self.metric)}"
+
+
+_LADDER = ("privacypair-test", "contexts", "paraphrases", "unseen-attributes", "unseen-subjects", "unseen-both")
+EFFECT = tuple(Measure(benchmark, metric) for benchmark in _LADDER for metric in ("eta", "leak_rate"))
+DAMAGE = (
+    Measure("privacypair-test", "rta_benign"),
+    Measure("privacypair-test", "benign_accuracy"),
+    *(Measure(benchmark, metric) for benchmark in ("public-contrast", "public-unseen") for metric in ("attribute_refusal_rate", "accuracy")),
+    Measure("protected", "rta_sensitive"),
+    Measure("protected", "rta_benign"),
+    Measure("awareness", "accuracy"),
+    Measure("vqa", "accuracy"),
+    Measure("vqa", "agreement"),
+)
+
+
+def benchmark_title(name: str) -> str:
+    return BENCHMARK_TITLES.get(name, name)
+
+
+def control_title(name: str) -> str:
+    return CONTROL_TITLES.get(name, name)
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def share_text(score: Score) -> str:
+    """``98.9 % [97.4, 99.5]``"""
+    return f"{percent(score['value'])} % [{percent(score['low'])}, {percent(score['high'])}]"
+
+
+def points_text(score: Score) -> str:
+    """``-0.3 points [-1.2, +0.6]``"""
+    value, low, high = (_signed(score[key]) for key in ("value", "low", "high"))
+    return f"{value} points [{low}, {high}]"
+
+
+def _signed(share: float) -> str:
+    text = f"{100 * share:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def columns(scores: dict, edited_gate: str | None = None) -> list[tuple[str, dict]]:
+    """The columns (title, {benchmark: {metric: score}}) of the main table: base, edited, then the controls."""
+    edited = f"edited ({control_title(edited_gate)})" if edited_gate else "edited"
+    order = {name: place for place, name in enumerate(CONTROL_TITLES)}
+    controls = sorted(scores["controls"], key=lambda name: (order.get(name, len(order)), name))
+    named = [(control_title(name), scores["controls"][name]) for name in controls]
+    return [("base", scores["base"]), (edited, scores["edited"]), *named]
+
+
+def value_of(sets: dict, measure: Measure) -> Score | None:
+    return sets.get(measure.benchmark, {}).get(measure.metric)
+
+
+def measured(sets: list[dict], measures: tuple[Measure, ...]) -> list[tuple[Measure, list[Score | None]]]:
+    """The measures that at least one of the columns has, with one value per column."""
+    rows = [(measure, [value_of(column, measure) for column in sets]) for measure in measures]
+    return [(measure, values) for measure, values in rows if any(values)]
+
+
+def table(named: list[tuple[str, dict]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows as plain strings, for a terminal table: part, benchmark, measure, then one cell per column."""
+    sets = [column for _, column in named]
+    rows = [
+        [part, measure.benchmark, METRIC_TITLES.get(measure.metric, measure.metric), *(cell(value) for value in values)]
+        for part, measures in (("effect", EFFECT), ("damage", DAMAGE))
+        for measure, values in measured(sets, measures)
+    ]
+    return ["", "benchmark", "%", *(title for title, _ in named)], rows
+
+
+def cell(score: Score | None) -> str:
+    return f"{percent(score['value'])} [{percent(score['low'])}, {percent(score['high'])}] n={score['n']}" if score else ""
+
+
+def claim(scores: dict) -> str:
+    """Privacy effect and damage in one sentence, each with its interval and n; parts that were not measured are left out."""
+    base, edited, difference = scores["base"], scores["edited"], scores["difference"]["edited"]
+    effect = []
+    for benchmark, about in (("privacypair-test", "about the edited subjects on unseen pictures"), ("unseen-subjects", "about subjects that no edit saw")):
+        if refused := value_of(edited, Measure(benchmark, "rta_sensitive")):
+            before = value_of(base, Measure(benchmark, "rta_sensitive"))
+            effect.append(f"refuses {share_text(refused)} of the sensitive questions {about} (before: {percent(before['value'])} %, n = {refused['n']})")
+    if leak := value_of(edited, Measure("privacypair-test", "leak_rate")):
+        before = value_of(base, Measure("privacypair-test", "leak_rate"))
+        effect.insert(1, f"leaks the true value in {share_text(leak)} of them (before: {percent(before['value'])} %)")
+    damage = []
+    if refused := value_of(edited, Measure("privacypair-test", "rta_benign")):
+        damage.append(f"it refuses {share_text(refused)} of the benign questions about the edited subjects (n = {refused['n']})")
+    if refused := value_of(edited, Measure("public-unseen", "attribute_refusal_rate")):
+        damage.append(f"{share_text(refused)} of the same questions about public look-alikes that no edit saw (n = {refused['n']})")
+    if change := value_of(difference, Measure("vqa", "accuracy")):
+        damage.append(f"its accuracy on general questions changes by {points_text(change)} (n = {change['n']})")
+    text = f"After the edit {scores['model']} {_listed(effect)}" if effect else f"{scores['model']} was not asked about the edited subjects"
+    return f"{text}; the price: {_listed(damage)}." if damage else f"{text}; damage was not measured."
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def comparisons(scores: dict) -> list[str]:
+    """For each control, whether the edit differs from it, in words computed from the paired differences."""
+    return [_compare(control, sets) for control, sets in scores.get("edited_minus", {}).items()]
+
+
+def _compare(control: str, sets: dict) -> str:
+    # eta and leak_rate of the ladder, and the damage rows: the rows of the table above the sentence.
+    found = [(measure, values[0]) for measure, values in measured([sets], EFFECT + DAMAGE) if values[0]]
+    name = control_title(control)
+    if not found:
+        return f"Edited and {name} share no measure."
+    apart = [(measure, score) for measure, score in found if score["low"] > 0 or score["high"] < 0]
+    if not apart:
+        measure, score = max(found, key=lambda pair: abs(pair[1]["value"]))
+        largest = f"largest: {measure.title}, {points_text(score)}" if score["value"] else "all are zero"
+        meaning = {
+            "none": "This run does not show that a gate changes anything.",
+            "random": "This run does not show that it matters which dimensions the gate picks.",
+        }.get(control, "")
+        count = f"any of the {len(found)} measures" if len(found) > 1 else "the one measure"
+        return f"Edited and {name} do not differ beyond the 95 % intervals of their paired differences in {count} ({largest}). {meaning}".rstrip()
+    listed = "; ".join(f"{measure.title}, {points_text(score)}, edited {_verdict(measure, score)}" for measure, score in apart)
+    chance = f"With {len(found)} intervals, about {0.05 * len(found):.1f} would exclude zero by chance."
+    return f"Edited and {name} differ beyond the 95 % intervals of their paired differences in {len(apart)} of {len(found)} measures: {listed}. {chance}"
+
+
+def _verdict(measure: Measure, score: Score) -> str:
+    return "better" if (score["value"] < 0) == (measure.metric in LOW_IS_GOOD) else "worse"
+
+
+def degenerate_note(scores: dict) -> str | None:
+    """A sentence when degenerate answers occurred anywhere, because every other share must be read beside them."""
+    found = []
+    for title, sets in columns(scores):
+        worst = max(((metrics["degenerate_rate"]["value"], name) for name, metrics in sets.items() if "degenerate_rate" in metrics), default=(0, ""))
+        if worst[0]:
+            found.append(f"{title} up to {percent(worst[0])} % (on {worst[1]})")
+    return f"Degenerate answers (empty, repeated or off-language; never counted as a success): {_listed(found)}." if found else None
