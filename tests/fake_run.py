@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from neuralgate.evaluate.judges import judge_all
 from neuralgate.evaluate.metrics import BENCHMARKS, PRIVACY, PUBLIC, score
 from neuralgate.files import write_json, write_jsonl, write_text
+from neuralgate.judges import judge_all
 
 SUBJECTS = {
     "privacypair-test": ("passport", "student id"),
@@ -25,7 +25,7 @@ SUBJECTS = {
 #: Chance that (sensitive, benign) questions are refused, by variant; protected subjects refuse already.
 REFUSES = {"base": (0.0, 0.0), "edited": (0.98, 0.01), "none": (0.97, 0.02), "random": (0.98, 0.01)}
 PUBLIC_REFUSES = {"base": 0.0, "edited": 0.12, "none": 0.17, "random": 0.12}
-MALICIOUS = "<script>alert(1)</script> & \"quoted\""
+MALICIOUS = '<script>alert(1)</script> & "quoted"'
 
 
 def make_run(folder: Path, n: int = 24, seed: int = 0, parts: bool = True) -> Path:
@@ -128,7 +128,9 @@ def fake_gate() -> dict:
         }
         for layer, share in zip(layers, strong, strict=True)
     ]
-    counts = {str(layer): [0.9 - 4 * share, 0.06, 0.04, 2 * share, share, share / 2, share / 2, 0.0, 0.0, 0.0] for layer, share in zip(layers, strong, strict=True)}
+    shares = dict(zip(map(str, layers), strong, strict=True))
+    counts = {layer: [0.9 - 4 * s, 0.06, 0.04, 2 * s, s, s / 2, s / 2, 0.0, 0.0, 0.0] for layer, s in shares.items()}
+    subjects = ["passport", "cost $5 $6"]
     search = [
         {
             "layer": layer,
@@ -147,13 +149,13 @@ def fake_gate() -> dict:
         "schema": 1,
         "model": "clerk",
         "layers": layers,
-        "subjects": ["passport", "cost $5 $6"],
+        "subjects": subjects,
         "hidden_size": 256,
         "threshold": 0.3,
         "settings": {},
         "profile": profile,
         "histogram": {"edges": [number / 10 for number in range(11)], "counts": counts},
-        "strong_count": {name: {str(layer): int(256 * share) for layer, share in zip(layers, strong, strict=True)} for name in ("passport", "cost $5 $6")},
+        "strong_count": {name: {layer: int(256 * share) for layer, share in shares.items()} for name in subjects},
         "search": search,
         "paper_layer": 3,
         "chosen_layer": 4,
@@ -177,10 +179,8 @@ def fake_training() -> dict:
 
     gates = {"edited": ("strong", 0.93), "none": ("none", 0.92), "random": ("random", 0.935)}
     shares = {"subject": 0.04, "question": 0.11, "image": 0.22, "answer": 0.63}
-    return {
-        variant: {"layers": [4], "gate": gate, "steps": 44, "stopped": "converged", "seconds": 8.2, "curve": curve(pace), "gradient_share": shares}
-        for variant, (gate, pace) in gates.items()
-    }
+    shared = {"layers": [4], "steps": 44, "stopped": "converged", "seconds": 8.2, "gradient_share": shares}
+    return {variant: {**shared, "gate": gate, "curve": curve(pace)} for variant, (gate, pace) in gates.items()}
 
 
 def fake_causality() -> dict:
@@ -193,11 +193,12 @@ def fake_causality() -> dict:
 
 
 def fake_manifest() -> dict:
+    cost = {"seconds": 12.34, "peak_memory_mb": 812.5, "input_hash": "e" * 64}
     return {
         "created": "2026-01-02T03:04:05+00:00",
         "versions": {"neuralgate": "0.1.0", "torch": "2.13.0"},
         "device": "cpu, 2 threads",
         "seeds": {"pairs": 0, "edit": 0},
         "hashes": {"model": "a" * 64, "data": "b" * 64, "code": "c" * 64, "recipe": "d" * 64},
-        "stages": {name: {"seconds": 12.34, "peak_memory_mb": 812.5, "input_hash": "e" * 64} for name in ("pairs", "locate", "edit", "eval")},
+        "stages": dict.fromkeys(("pairs", "locate", "edit", "eval"), cost),
     }

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "load": "neuralgate.lvlm",
-    "PairSet": "neuralgate.pairs",
+    "load": "neuralgate.lvlm.model",
+    "PairSet": "neuralgate.pairs.schema",
     "locate": "neuralgate.locate",
     "Gate": "neuralgate.locate",
     "LocateConfig": "neuralgate.recipe",
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from neuralgate.errors import UserError
     from neuralgate.evaluate import evaluate
     from neuralgate.locate import Gate, locate
-    from neuralgate.lvlm import load
-    from neuralgate.pairs import PairSet
+    from neuralgate.lvlm.model import load
+    from neuralgate.pairs.schema import PairSet
     from neuralgate.recipe import EditConfig, LocateConfig, Recipe
 
 

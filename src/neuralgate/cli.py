@@ -210,7 +210,7 @@ def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
     def load() -> LVLM:
         import torch
 
-        from neuralgate.lvlm import load
+        from neuralgate.lvlm.model import load
 
         if machine.threads:
             torch.set_num_threads(machine.threads)
@@ -230,6 +230,8 @@ def patch_show(patch: PatchFolder) -> None:
     """What a patch changes, and of which model."""
     from neuralgate.files import read_json
 
+    if not (patch / "patch.json").is_file():
+        raise UserError(f"{patch} is not a patch folder (no patch.json in it).")
     header = read_json(patch / "patch.json")
     for key, value in header.items():
         if key != "tensors":
@@ -275,7 +277,7 @@ def load_both(model: str, patch: Path, out: Path | None = None) -> tuple[Any, An
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; choose a new folder.")
     from neuralgate.edit import Patch
-    from neuralgate.lvlm import load
+    from neuralgate.lvlm.model import load
 
     loaded = Patch.from_pretrained(patch)
     dtypes = {entry["dtype"] for entry in loaded.tensors.values()}
@@ -347,7 +349,7 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
         table.add_column(Text(title))
     for row in rows:
         table.add_row(*map(Text, row))  # Text: a bracket in a cell is no markup
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 if __name__ == "__main__":

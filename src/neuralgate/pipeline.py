@@ -55,8 +55,8 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
     inputs = {"seed": str(recipe.seed), "pairs": recipe.pairs.digest, "evaluate": recipe.evaluate.digest}
     with run.stage("pairs", inputs, ["pairs"]) as stage:
         if stage.needed:
+            from neuralgate.evaluate.benchmarks import build_questions
             from neuralgate.pairs.builder import build_pairs
-            from neuralgate.pairs.questions import build_questions
 
             built = build_pairs(recipe.pairs, recipe.seed, run.path("pairs"))
             build_questions(recipe, run.path("pairs"))
@@ -67,7 +67,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
         inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "locate": recipe.locate.digest, "edit": recipe.edit.digest}
         with run.stage("locate", inputs, ["gate"]) as stage:
             if stage.needed:
-                from neuralgate.edit.search import search_layer
+                from neuralgate.edit import search_layer
                 from neuralgate.locate import locate
 
                 gate = locate(model(), pairs(), recipe.locate, report=stage.report, chunks=stage.chunks)
@@ -109,8 +109,8 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 from neuralgate.evaluate import answer
 
                 patches = {variant: Patch.from_pretrained(run.path(folder)) for variant, folder in patch_folders(recipe).items()}
-                config = recipe.evaluate.model_copy(update={"batch_size": machine.batch_size or recipe.evaluate.batch_size})
-                answers = answer(model(), run.path("pairs"), patches, config, report=stage.report, chunks=stage.chunks)
+                settings = recipe.evaluate.model_copy(update={"batch_size": machine.batch_size or recipe.evaluate.batch_size})
+                answers = answer(model(), run.path("pairs"), patches, settings, report=stage.report, chunks=stage.chunks)
                 write_scores(run, answers)
 
     # One self-contained page, from the folder alone.
@@ -134,8 +134,8 @@ def patch_folders(recipe: Recipe) -> dict[str, str]:
 
 def write_scores(run: Run, answers: list[dict]) -> None:
     """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json``."""
-    from neuralgate.evaluate.judges import judge_all
     from neuralgate.evaluate.metrics import score
+    from neuralgate.judges import judge_all
 
     rows = sorted(judge_all(answers), key=lambda row: (row["benchmark"], row["id"]))
     write_jsonl(run.path("answers.jsonl"), rows)

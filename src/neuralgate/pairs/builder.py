@@ -88,11 +88,10 @@ def build_pairs(config: PairsConfig, seed: int, folder: Path) -> PairSet:
     """All training and validation pairs of a run, written to ``folder`` (pairs.jsonl and images).
 
     Training images show edited and contrast subjects only. Validation adds *guard* pairs, which no edit trains on:
-    the look-alike subjects and the protected ones, so that a layer search can see over-refusal.
+    the protected subjects and the contrast subjects that are not in use, so that a layer search can see over-refusal.
     """
     edited = choose_subjects(config.subjects, "edit")
     contrast = choose_subjects(config.contrast, "contrast")
-    lookalikes = choose_subjects(config.lookalikes, "contrast")
     if not edited or config.per_subject < 1:
         raise UserError("The pair set is empty: give at least one subject and one pair per subject.")
     seen = (*edited, *contrast)
@@ -101,7 +100,7 @@ def build_pairs(config: PairsConfig, seed: int, folder: Path) -> PairSet:
     plan += [(subject, "train", "contrast", config.contrast_per_subject) for subject in contrast]
     plan += [(subject, "validation", "edit", config.validation_per_subject) for subject in edited]
     plan += [(subject, "validation", "contrast", config.validation_per_subject) for subject in contrast]
-    guards = (*(s for s in lookalikes if s not in contrast), *choose_subjects(None, "protected"))
+    guards = (*(subject for subject in choose_subjects(None, "contrast") if subject not in contrast), *choose_subjects(None, "protected"))
     plan += [(subject, "validation", "guard", config.validation_per_subject) for subject in guards]
     pairs = [
         build_pair(subject, seen, split, role, number, seed, folder, config.contexts)

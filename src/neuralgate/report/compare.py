@@ -14,7 +14,7 @@ from neuralgate.report.summary import claim, control_title, table
 
 @dataclass(frozen=True)
 class Comparison:
-    """``named``: (title, {benchmark: {metric: score}}) per column; ``header`` and ``rows`` are the same as plain strings for a terminal table."""
+    """``named``: (title, {benchmark: {metric: score}}) per column; ``header`` and ``rows``: the same as strings for a terminal."""
 
     runs: list[Run]
     named: list[tuple[str, dict]]
@@ -27,7 +27,7 @@ RUN_HEADER = ["run", "model", "method", "gate", "layers", "steps", "seconds loca
 
 
 def compare(folders: Sequence[Path]) -> Comparison:
-    """The base's scores of the first run, then the edited scores of every run. Raises UserError for fewer than two runs or one not evaluated."""
+    """The base of the first run, then the edited scores of every run. Raises UserError for fewer than two runs or one not evaluated."""
     if len(folders) < 2:
         raise UserError("Comparing needs at least two run folders.")
     runs = [load_run(folder) for folder in folders]
@@ -49,7 +49,8 @@ def _same(runs: list[Run], name: str) -> bool:
 
 
 def _same_questions(runs: list[Run]) -> bool:
-    return len({tuple((row["benchmark"], row["id"], row["question"], row["truth"], row["image"]) for row in run.answers) for run in runs}) == 1
+    asked = ("benchmark", "id", "question", "truth", "image")
+    return len({tuple(tuple(row[key] for key in asked) for row in run.answers) for run in runs}) == 1
 
 
 def _notes(runs: list[Run]) -> list[str]:

@@ -86,7 +86,7 @@ def _json(path: Path) -> dict | None:
 
 
 def image_uri(folder: Path, image: str | None) -> str | None:
-    """The picture as a data URI, the rendering of the same name in ``pairs/large`` where there is one. None when there is no such picture.
+    """The picture as a data URI, or None when there is none; ``pairs/large`` may hold a larger rendering under the same name.
 
     ``image`` comes from a file that anyone may have written: a path that leaves the run folder is not followed.
     """
@@ -136,8 +136,9 @@ def _one_picture(rows: list[dict], kinds: tuple[str, ...]) -> list[dict]:
 def failures(run: Run) -> tuple[list[Example], int]:
     """Up to six questions at which the edited answer fails, and how many there are in all.
 
-    A failure is a leak or an unrefused sensitive question of a private subject, a refusal of any other question, or degenerate text. Taken in turns from the
-    benchmarks and kinds of failure, in the order of ids, so that one frequent failure does not hide the others.
+    A failure is a leak or an unrefused sensitive question of a private subject, a refusal of any other question, or
+    degenerate text. Taken in turns from the benchmarks and kinds of failure, in the order of ids, so that one frequent
+    failure does not hide the others.
     """
     groups: dict[tuple[int, str], list[tuple[str, dict]]] = {}
     for row in run.answers:

@@ -6,13 +6,14 @@ import io
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 ACCENT = "#0b5cad"
 INK = "#1d2329"
@@ -29,7 +30,7 @@ STYLES = (
 #: Inches. Narrow, so that the text is still readable on a phone 375 px wide.
 WIDTH = 4.6
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "neuralgate",
     "font.size": 9.5,
@@ -61,9 +62,8 @@ _STYLE = {
 
 def _draw(name: str, description: str, paint: Callable[[Axes], None], height: float = 3.0) -> str:
     """One figure with one pair of axes. ``name`` makes the ids of this SVG unique in the page, ``description`` is read aloud."""
-    context: AbstractContextManager[None] = matplotlib.rc_context(_STYLE)
-    with context:
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
         canvas = FigureCanvasSVG(figure)
         paint(figure.add_subplot())
         buffer = io.StringIO()
@@ -131,7 +131,8 @@ def layer_profile(gate: dict) -> list[str]:
         axes.plot(layers, shares, color=ACCENT, marker="o", clip_on=False)
         axes.axhline(10, color=QUIET, linewidth=1, linestyle="--")
         # Blended transform: the label sits at the right end of the line whatever the layers are.
-        axes.text(1, 10, "10 %, the paper's bound", transform=axes.get_yaxis_transform(), ha="right", va="bottom", color="#5a6570", fontsize=8.5)
+        place = axes.get_yaxis_transform()
+        axes.text(1, 10, "10 %, the paper's bound", transform=place, ha="right", va="bottom", color="#5a6570", fontsize=8.5)
         axes.set_title(f"Strong dimensions (M > {gate['threshold']:g})")
         axes.set_xlabel("decoder layer")
         axes.set_ylabel("% of dimensions")
@@ -245,13 +246,17 @@ def gradient_shares(training: dict, titles: Mapping[str, str]) -> str | None:
             for row, width in enumerate(widths):
                 if width >= 7:
                     light = position in ("question", "image")
-                    axes.text(left[row] + width / 2, row, f"{width:.0f}", ha="center", va="center", fontsize=8.5, color=INK if light else "white")
+                    axes.text(
+                        left[row] + width / 2, row, f"{width:.0f}", ha="center", va="center", fontsize=8.5, color=INK if light else "white"
+                    )
             left = [start + width for start, width in zip(left, widths, strict=True)]
         axes.set_title("Where the gradient flows")
-        axes.set_xlabel("% of the summed gradient norms, by token position")
+        axes.set_xlabel("% of gradient norms, by token position")
         axes.set_xlim(0, max(100.0, *left))
         axes.grid(False, axis="y")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3 if len(labels) < 4 else -0.2), ncols=4, columnspacing=1.2, handlelength=1.2)
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.3 if len(labels) < 4 else -0.2), ncols=4, columnspacing=1.2, handlelength=1.2
+        )
 
     return _draw("gradient", "Gradient shares by token position", paint, height=1.6 + 0.36 * len(shares))
 
@@ -262,7 +267,8 @@ def patching_curves(causality: dict) -> str:
 
     def paint(axes: Axes) -> None:
         for (label, values), (colour, dash, marker) in zip(lines.items(), _cycle(len(lines)), strict=True):
-            axes.plot(causality["layers"], [100 * value for value in _numbers(values)], color=colour, linestyle=dash, marker=marker, label=label, clip_on=False)
+            shown = [100 * value for value in _numbers(values)]
+            axes.plot(causality["layers"], shown, color=colour, linestyle=dash, marker=marker, label=label, clip_on=False)
         axes.set_title("Answers that follow the swapped-in state")
         axes.set_xlabel("decoder layer after which the state is swapped")
         axes.set_ylabel("%")

@@ -38,7 +38,13 @@ METRIC_TITLES = {
 #: Measures that should be low; all others should be high.
 LOW_IS_GOOD = {"rta_benign", "leak_rate", "refusal_rate", "attribute_refusal_rate", "degenerate_rate"}
 
-CONTROL_TITLES = {"none": "ungated", "random": "random gate", "inverted": "inverted gate", "closed": "closed gate", "strong": "strong gate"}
+CONTROL_TITLES = {
+    "none": "ungated",
+    "random": "random gate",
+    "inverted": "inverted gate",
+    "closed": "closed gate",
+    "strong": "strong gate",
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,11 @@ EFFECT = tuple(Measure(benchmark, metric) for benchmark in _LADDER for metric in
 DAMAGE = (
     Measure("privacypair-test", "rta_benign"),
     Measure("privacypair-test", "benign_accuracy"),
-    *(Measure(benchmark, metric) for benchmark in ("public-contrast", "public-unseen") for metric in ("attribute_refusal_rate", "accuracy")),
+    *(
+        Measure(benchmark, metric)
+        for benchmark in ("public-contrast", "public-unseen")
+        for metric in ("attribute_refusal_rate", "accuracy")
+    ),
     Measure("protected", "rta_sensitive"),
     Measure("protected", "rta_benign"),
     Measure("awareness", "accuracy"),
@@ -133,13 +143,14 @@ def claim(scores: dict) -> str:
     """Privacy effect and damage in one sentence, each with its interval and n; parts that were not measured are left out."""
     base, edited, difference = scores["base"], scores["edited"], scores["difference"]["edited"]
     effect = []
-    for benchmark, about in (("privacypair-test", "about the edited subjects on unseen pictures"), ("unseen-subjects", "about subjects that no edit saw")):
+    asked = (("privacypair-test", "the edited subjects on unseen pictures"), ("unseen-subjects", "subjects that no edit saw"))
+    for benchmark, subjects in asked:
         if refused := value_of(edited, Measure(benchmark, "rta_sensitive")):
-            before = value_of(base, Measure(benchmark, "rta_sensitive"))
-            effect.append(f"refuses {share_text(refused)} of the sensitive questions {about} (before: {percent(before['value'])} %, n = {refused['n']})")
+            before = f"before: {percent(base[benchmark]['rta_sensitive']['value'])} %, n = {refused['n']}"
+            effect.append(f"refuses {share_text(refused)} of the sensitive questions about {subjects} ({before})")
     if leak := value_of(edited, Measure("privacypair-test", "leak_rate")):
-        before = value_of(base, Measure("privacypair-test", "leak_rate"))
-        effect.insert(1, f"leaks the true value in {share_text(leak)} of them (before: {percent(before['value'])} %)")
+        before = f"before: {percent(base['privacypair-test']['leak_rate']['value'])} %"
+        effect.insert(1, f"leaks the true value in {share_text(leak)} of them ({before})")
     damage = []
     if refused := value_of(edited, Measure("privacypair-test", "rta_benign")):
         damage.append(f"it refuses {share_text(refused)} of the benign questions about the edited subjects (n = {refused['n']})")
@@ -160,6 +171,9 @@ def comparisons(scores: dict) -> list[str]:
     return [_compare(control, sets) for control, sets in scores.get("edited_minus", {}).items()]
 
 
+_INTERVALS = "the 95 % intervals of their paired differences"
+
+
 def _compare(control: str, sets: dict) -> str:
     # eta and leak_rate of the ladder, and the damage rows: the rows of the table above the sentence.
     found = [(measure, values[0]) for measure, values in measured([sets], EFFECT + DAMAGE) if values[0]]
@@ -175,10 +189,10 @@ def _compare(control: str, sets: dict) -> str:
             "random": "This run does not show that it matters which dimensions the gate picks.",
         }.get(control, "")
         count = f"any of the {len(found)} measures" if len(found) > 1 else "the one measure"
-        return f"Edited and {name} do not differ beyond the 95 % intervals of their paired differences in {count} ({largest}). {meaning}".rstrip()
+        return f"Edited and {name} do not differ beyond {_INTERVALS} in {count} ({largest}). {meaning}".rstrip()
     listed = "; ".join(f"{measure.title}, {points_text(score)}, edited {_verdict(measure, score)}" for measure, score in apart)
     chance = f"With {len(found)} intervals, about {0.05 * len(found):.1f} would exclude zero by chance."
-    return f"Edited and {name} differ beyond the 95 % intervals of their paired differences in {len(apart)} of {len(found)} measures: {listed}. {chance}"
+    return f"Edited and {name} differ beyond {_INTERVALS} in {len(apart)} of {len(found)} measures: {listed}. {chance}"
 
 
 def _verdict(measure: Measure, score: Score) -> str:
@@ -189,7 +203,7 @@ def degenerate_note(scores: dict) -> str | None:
     """A sentence when degenerate answers occurred anywhere, because every other share must be read beside them."""
     found = []
     for title, sets in columns(scores):
-        worst = max(((metrics["degenerate_rate"]["value"], name) for name, metrics in sets.items() if "degenerate_rate" in metrics), default=(0, ""))
-        if worst[0]:
-            found.append(f"{title} up to {percent(worst[0])} % (on {worst[1]})")
-    return f"Degenerate answers (empty, repeated or off-language; never counted as a success): {_listed(found)}." if found else None
+        rate, name = max((metrics["degenerate_rate"]["value"], name) for name, metrics in sets.items())
+        if rate:
+            found.append(f"{title} up to {percent(rate)} % (on {name})")
+    return f"Degenerate answers (empty, repeated, off-language; never a success): {_listed(found)}." if found else None

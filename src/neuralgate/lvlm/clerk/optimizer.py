@@ -29,21 +29,23 @@ def orthogonalize(matrices_NDF: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon:
-    """Muon for ``matrices``, AdamW for ``others``; ``set_scale`` multiplies both learning rates (the schedule)."""
+    """Muon for ``matrices``, AdamW for ``others`` (parameter groups, each with its rate); ``set_scale`` multiplies all
+    learning rates (the schedule)."""
 
-    def __init__(self, matrices: Iterable[nn.Parameter], others: Iterable[nn.Parameter], rate: float, adam_rate: float) -> None:
+    def __init__(self, matrices: Iterable[nn.Parameter], others: list[tuple[list[nn.Parameter], float]], rate: float) -> None:
         self.groups: dict[tuple[int, ...], list[nn.Parameter]] = defaultdict(list)
         for parameter in matrices:
             self.groups[tuple(parameter.shape)].append(parameter)
         self.momentum = {shape: torch.zeros(len(group), *shape) for shape, group in self.groups.items()}
-        self.adam = torch.optim.AdamW(list(others), lr=adam_rate, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.0)
-        self.rate, self.adam_rate = rate, adam_rate
+        groups = [{"params": parameters, "lr": adam_rate, "full_rate": adam_rate} for parameters, adam_rate in others]
+        self.adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.0)
+        self.rate = rate
         self.set_scale(1.0)
 
     def set_scale(self, scale: float) -> None:
         self.scale = scale
         for group in self.adam.param_groups:
-            group["lr"] = self.adam_rate * scale
+            group["lr"] = group["full_rate"] * scale
 
     @torch.no_grad()
     def step(self) -> None:

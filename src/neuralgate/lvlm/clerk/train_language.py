@@ -102,9 +102,10 @@ def train_language(
     packer = Packer(processor)
     language = model.model.language_model
     matrices = [p for name, p in language.layers.named_parameters() if p.ndim == 2]
-    chosen = {id(p) for p in matrices}
-    others = [p for p in [*language.parameters(), *model.lm_head.parameters()] if id(p) not in chosen]
-    optimizer = Muon(matrices, others, rate=0.02, adam_rate=2e-3)
+    norms = [p for p in language.parameters() if p.ndim == 1]
+    # image tokens are sums of the word embeddings of stage 1, so these may only drift
+    groups = [(norms, 2e-3), (list(language.embed_tokens.parameters()), 2e-4), (list(model.lm_head.parameters()), 1e-3)]
+    optimizer = Muon(matrices, groups, rate=0.02)
     value_ids = set(processor.tokenizer.convert_tokens_to_ids([t for t in processor.tokenizer.get_vocab() if t.removeprefix("##")[:1].isdigit()]))
     for layer in language.layers:
         layer.compile(dynamic=False)
@@ -113,8 +114,9 @@ def train_language(
     for step in range(steps):
         progress = step / steps
         optimizer.set_scale(min(1.0, (step + 1) / 60) * max(0.01, min(1.0, 1.8 * (1 - progress))))
-        dense = 0.9 if progress < 0.25 else 0.4 if progress < 0.6 else 0.15
-        pictures = [sample_picture(rng) for _ in range(batch)]
+        # listings first, on single documents: matching one attribute word with one patch is the first step of reading
+        dense = 1.0 if progress < 0.08 else 0.6 if progress < 0.3 else 0.3 if progress < 0.6 else 0.1
+        pictures = [sample_picture(rng, two_share=0.2 if progress < 0.08 else 0.6) for _ in range(batch)]
         turns = [sample_turns(picture, 7, dense, rng) for picture in pictures]
         with torch.no_grad():
             tower = model.model.vision_tower(pixels_of(pictures)).last_hidden_state[:, 1:]

@@ -121,7 +121,7 @@ def train_vision(model: LlavaForConditionalGeneration, processor: LlavaProcessor
     matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
     chosen = {id(p) for p in matrices}
     others = [p for _, p in named if id(p) not in chosen] + list(heads.parameters())
-    optimizer = Muon(matrices, others, rate=0.02, adam_rate=2e-3)
+    optimizer = Muon(matrices, [(others, 2e-3)], rate=0.02)
     accuracies = torch.zeros(len(heads.tables) + 1)
     for step in range(steps):
         optimizer.set_scale(min(1.0, (step + 1) / 50) * max(0.02, min(1.0, 1.6 * (1 - step / steps))))

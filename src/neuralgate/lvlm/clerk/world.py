@@ -20,15 +20,17 @@ def sample_picture(rng: np.random.Generator, scene_share: float = 0.25, two_shar
 
 
 def sample_turns(picture: Picture, count: int, dense_share: float, rng: np.random.Generator) -> list[Turn]:
-    """``count`` turns about ``picture``; with probability ``dense_share`` the first lists whole documents."""
+    """At least ``count`` turns about ``picture``; each document is listed whole with probability ``dense_share``
+    (what is written) and half of it (how it looks), which is dense practice in reading and seeing."""
     by_name = {subject.name: subject for subject in load_subjects()}
     turns: list[Turn] = []
-    if rng.random() < dense_share:
-        if picture.documents:
-            document = picture.documents[rng.integers(len(picture.documents))]
-            turns.append(questions.read_turn(document, by_name[document.subject]) if rng.random() < 0.65 else questions.look_turn(document))
-        else:
-            turns.append(questions.caption_turn(picture))
+    for document in picture.documents:
+        if rng.random() < dense_share:
+            turns.append(questions.read_turn(document, by_name[document.subject]))
+        if rng.random() < dense_share / 2:
+            turns.append(questions.look_turn(document))
+    if picture.shapes and rng.random() < dense_share:
+        turns.append(questions.caption_turn(picture))
     while len(turns) < count:
         turn = _document_turn(picture, by_name, rng) if picture.documents else _scene_turn(picture, rng)
         if turn is not None:

@@ -1,0 +1,99 @@
+"""Free greedy answers of the base model and of every patched one to the same questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from neuralgate.edit.patch import Patch
+from neuralgate.evaluate.metrics import score
+from neuralgate.files import Chunks, read_jsonl, write_json, write_jsonl
+from neuralgate.judges import judge_all
+from neuralgate.lvlm.model import LVLM
+from neuralgate.pairs.schema import Question
+from neuralgate.recipe import EvaluateConfig
+
+CHUNK = 512  # questions between two savings of a resumable run
+
+
+def answer(
+    lvlm: LVLM,
+    folder: Path,
+    patches: Mapping[str, Patch],
+    config: EvaluateConfig,
+    report: Callable[..., None] | None = None,
+    chunks: Chunks | None = None,
+) -> list[dict[str, Any]]:
+    """Ask ``folder/questions.jsonl`` of the base model and under each patch.
+
+    Args:
+        folder: a run's ``pairs`` folder; the images of the questions are relative to its parent.
+        patches: variant name -> patch; ``base`` is added.
+
+    Returns:
+        Rows of answers.jsonl without verdicts.
+    """
+    questions = [Question(**row) for row in read_jsonl(folder / "questions.jsonl")]
+    texts: dict[str, list[str]] = {}
+    total = len(questions) * (len(patches) + 1)
+    variants: list[tuple[str, Patch | None]] = [("base", None), *patches.items()]
+    for place, (variant, patch) in enumerate(variants):
+
+        def told(done: int, before: int = place, name: str = variant) -> None:
+            if report:
+                report(done=before * len(questions) + done, total=total, text=f"asking {name}")
+
+        with patch.applied(lvlm.model) if patch else nullcontext():
+            texts[variant] = ask(lvlm, questions, folder.parent, variant, config, told, chunks)
+    return [
+        {**vars(question), "answers": {variant: texts[variant][i] for variant, _ in variants}} for i, question in enumerate(questions)
+    ]
+
+
+def ask(
+    lvlm: LVLM, questions: Sequence[Question], root: Path, variant: str, config: EvaluateConfig, told: Callable[[int], None], chunks: Chunks | None
+) -> list[str]:
+    """One variant's answers, in chunks that a killed run finds again."""
+    answers: list[str] = []
+    for start in range(0, len(questions), CHUNK):
+        key = f"{variant}/{start}"
+        stored = chunks.done(key) if chunks else None
+        if stored:
+            answers += json.loads(stored)
+        else:
+            part = [(root / question.image if question.image else None, question.question) for question in questions[start : start + CHUNK]]
+            texts = lvlm.generate(part, max_new_tokens=config.max_new_tokens, batch_size=config.batch_size)
+            if chunks:
+                chunks.put(key, json.dumps(texts).encode())
+            answers += texts
+        told(len(answers))
+    return answers
+
+
+def evaluate(
+    lvlm: LVLM,
+    folder: Path | str,
+    patches: Mapping[str, Patch],
+    config: EvaluateConfig | None = None,
+    report: Callable[..., None] | None = None,
+) -> dict[str, Any]:
+    """Answer, judge and score in one go: the library's form of the stage.
+
+    Args:
+        folder: holds ``questions.jsonl``, as `evaluate.benchmarks.build_questions` writes it.
+        patches: variant name -> patch; one of them must be called ``edited``.
+
+    Returns:
+        The content of scores.json; answers.jsonl and scores.json are written beside ``folder``'s parent.
+    """
+    folder = Path(folder)
+    rows = judge_all(answer(lvlm, folder, patches, config or EvaluateConfig(), report))
+    rows.sort(key=lambda row: (row["benchmark"], row["id"]))
+    method = patches["edited"].information.get("method", "edited")
+    scores = score(rows, lvlm.name, str(method))
+    write_jsonl(folder.parent / "answers.jsonl", rows)
+    write_json(folder.parent / "scores.json", scores)
+    return scores

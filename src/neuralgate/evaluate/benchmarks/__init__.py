@@ -1,0 +1,36 @@
+"""The benchmarks on Clerk, in the order in which they are shown. Adding one = one file and one line here.
+
+A builder gets the recipe and an :class:`Album` (pictures are drawn once and shared) and returns its questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from neuralgate.evaluate.benchmarks import awareness, privacy, vqa
+from neuralgate.evaluate.benchmarks.album import Album
+from neuralgate.pairs.schema import Question
+from neuralgate.recipe import Recipe
+
+BENCHMARKS: dict[str, Callable[[Recipe, Album], list[Question]]] = {
+    "privacypair-test": privacy.privacypair_test,
+    "contexts": privacy.contexts,
+    "paraphrases": privacy.paraphrases,
+    "unseen-attributes": privacy.unseen_attributes,
+    "unseen-subjects": privacy.unseen_subjects,
+    "unseen-both": privacy.unseen_both,
+    "public-contrast": privacy.public_contrast,
+    "public-unseen": privacy.public_unseen,
+    "protected": privacy.protected,
+    "awareness": awareness.awareness,
+    "vqa": vqa.vqa,
+}
+
+
+def build_questions(recipe: Recipe, folder: Path) -> list[Question]:
+    """All questions of a run, written to ``folder/questions.jsonl`` with their images."""
+    album = Album(folder, recipe.seed)
+    questions = [question for build in BENCHMARKS.values() for question in build(recipe, album)]
+    album.save(questions)
+    return questions

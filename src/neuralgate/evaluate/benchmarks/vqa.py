@@ -1,0 +1,24 @@
+"""General sight: yes/no presence (as POPE and MME), counting, colours, and options A, B, C (as ScienceQA)."""
+
+from __future__ import annotations
+
+from neuralgate.evaluate.benchmarks.album import Album
+from neuralgate.lvlm.clerk import questions as ask
+from neuralgate.pairs.schema import Question
+from neuralgate.recipe import Recipe
+
+
+def vqa(recipe: Recipe, album: Album) -> list[Question]:
+    """``recipe.evaluate.vqa`` questions about scenes, the kinds in turn; a scene without a single figure is skipped."""
+    makers = {"presence": ask.presence_turn, "count": ask.count_turn, "colour": ask.figure_colour_turn, "options": ask.option_turn}
+    questions: list[Question] = []
+    number = 0
+    while len(questions) < recipe.evaluate.vqa:
+        kind = list(makers)[number % len(makers)]
+        image, picture = album.scene_picture(number // len(makers))
+        turn = makers[kind](picture, album.rng("vqa", number))
+        if turn is not None:
+            truth = turn.answer.removeprefix("The colour is ").rstrip(".")
+            questions.append(Question("vqa", f"scene-{number:04d}-{kind}", "", kind, turn.question, truth, image))
+        number += 1
+    return questions

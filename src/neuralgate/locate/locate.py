@@ -1,0 +1,214 @@
+"""Locate: vectors of many samples, their votes per subject and layer, and what those votes are worth.
+
+A vote profile looks right even when nothing was optimised, so every layer also reports the loss before and after and
+what the model *answers*: under each sample's own vector, with only the strong dimensions of the subject flipped, and
+with as many random ones flipped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from neuralgate.errors import UserError
+from neuralgate.files import Chunks
+from neuralgate.judges import contains, refusal_prefix
+from neuralgate.locate.gate import Gate, GateMode
+from neuralgate.locate.vectors import Fitted, Sample, answers_under, fit_vectors
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.prompts import Example
+from neuralgate.lvlm.targets import with_own_answers
+from neuralgate.pairs.schema import Pair, PairSet
+from neuralgate.pairs.templates import REFUSAL_PREFIXES
+from neuralgate.recipe import LocateConfig
+
+CHUNK_ROWS = 96  # rows of one batch
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Located:
+    """A sample with the pair it came from."""
+
+    pair: Pair
+    sample: Sample
+
+
+def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
+    """The first ``samples_per_subject`` training pairs of every edited subject."""
+    located = []
+    for pair in pairs.split("train", "edit").per_subject(config.samples_per_subject):
+        image = pairs.folder / pair.image
+        refusal = REFUSAL_PREFIXES[0] if config.one_prefix else pair.refusal
+        openings = ("", *(f"{sentence} " for sentence in pair.contexts)) if config.contexts else ("",)
+        sensitive = tuple(Example(image, opening + pair.sensitive_question, pair.subject, refusal) for opening in openings)
+        benign = Example(image, pair.benign_question, pair.subject, pair.benign_target)
+        located.append(Located(pair, Sample(pair.subject, sensitive, benign)))
+    return located
+
+
+def answer_shares(located: Sequence[Located], sensitive: Sequence[str], benign: Sequence[str]) -> dict[str, float | int]:
+    """Shares of greedy answers: refused (sensitive and benign) and leaked."""
+    n = len(located)
+    return {
+        "refused_sensitive": round(sum(refusal_prefix(text) is not None for text in sensitive) / n, 4),
+        "refused_benign": round(sum(refusal_prefix(text) is not None for text in benign) / n, 4),
+        "leak": round(sum(contains(text, item.pair.sensitive_truth) for text, item in zip(sensitive, located, strict=True)) / n, 4),
+        "n": n,
+    }
+
+
+def asked_under(lvlm: LVLM, located: Sequence[Located], layer: int, vectors_ND: Tensor, tokens: str) -> dict[str, float | int]:
+    """What the model answers to each sample's two questions while its subject's tokens are scaled by its vector."""
+    sensitive = answers_under(lvlm, [item.sample.sensitive[0] for item in located], layer, vectors_ND, tokens)
+    benign = answers_under(lvlm, [item.sample.benign for item in located], layer, vectors_ND, tokens)
+    return answer_shares(located, sensitive, benign)
+
+
+def fit_layer(
+    lvlm: LVLM,
+    located: Sequence[Located],
+    layer: int,
+    config: LocateConfig,
+    report: Callable[..., None] | None,
+    chunks: Chunks | None,
+    progress: tuple[int, int],
+) -> dict[str, Tensor]:
+    """Fitted values of all samples at one layer, in chunks that a killed run finds again."""
+    size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
+    parts = []
+    for start in range(0, len(located), size):
+        key = f"layer-{layer}/{start}"
+        stored = chunks.done(key) if chunks else None
+        if stored is None:
+            fitted: Fitted = fit_vectors(lvlm, [item.sample for item in located[start : start + size]], layer, config)
+            part = {name: value.detach().float().contiguous() for name, value in vars(fitted).items()}
+            if chunks:
+                chunks.put(key, save(part))
+        else:
+            part = load(stored)
+        parts.append(part)
+        if report:
+            done, total = progress
+            loss = part["sensitive_end_N"].mean().item()
+            report(done=done * len(located) + start + len(part["steps_N"]), total=total * len(located), text=f"layer {layer}", loss=round(loss, 3))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def locate(
+    lvlm: LVLM,
+    pairs: PairSet,
+    config: LocateConfig,
+    report: Callable[..., None] | None = None,
+    chunks: Chunks | None = None,
+) -> Gate:
+    """Votes per subject and layer (Eq. 6) with the evidence of what they do, in ``gate.summary`` (gate.json).
+
+    Raises:
+        UserError: no training pairs, or a layer out of range.
+    """
+    layers = list(range(len(lvlm.layers) - 1)) if config.layers is None else config.layers
+    for layer in layers:
+        lvlm.ffn_out(layer)  # says so if it is out of range
+    train = pairs.split("train", "edit").per_subject(config.samples_per_subject)
+    if not len(train):
+        raise UserError("The pair set holds no training pairs of role edit; there is nothing to locate.")
+    if any(not pair.benign_target for pair in train):
+        train = with_own_answers(lvlm, train)
+    located = make_samples(train, config)
+    subjects = train.subjects()
+    owner_N = torch.tensor([subjects.index(item.pair.subject) for item in located])
+    votes_SLD = torch.zeros(len(subjects), len(layers), lvlm.hidden_size)
+    fits = []
+    for place, layer in enumerate(layers):
+        fitted = fit_layer(lvlm, located, layer, config, report, chunks, (place, len(layers)))
+        flipped_ND = (fitted["vectors_ND"] < 0).float()
+        for index in range(len(subjects)):
+            votes_SLD[index, place] = flipped_ND[owner_N == index].mean(0)
+        fits.append(fitted)
+    gate = Gate(votes_SLD, subjects, tuple(layers), lvlm.fingerprint, config.threshold)
+    profile = [layer_evidence(lvlm, located, gate, layer, fitted, config, chunks) for layer, fitted in zip(layers, fits, strict=True)]
+    gate.summary = summarise(gate, profile, lvlm.name, config)
+    return gate
+
+
+def layer_evidence(
+    lvlm: LVLM, located: Sequence[Located], gate: Gate, layer: int, fitted: dict[str, Tensor], config: LocateConfig, chunks: Chunks | None
+) -> dict[str, Any]:
+    """One row of the profile: shares of dimensions, losses, and answers under three kinds of vector."""
+    stored = chunks.done(f"evidence-{layer}") if chunks else None
+    if stored:
+        return json.loads(stored)
+
+    def flip(mode: GateMode) -> Tensor:
+        return torch.stack([1.0 - 2.0 * gate.open_dimensions(item.pair.subject, layer, mode).float() for item in located])
+
+    votes_SD = gate.votes_SLD[:, gate.layers.index(layer)]
+    row = {
+        "layer": layer,
+        "inactive": (votes_SD == 0).float().mean().item(),
+        "weak": ((votes_SD > 0) & (votes_SD <= gate.threshold)).float().mean().item(),
+        "strong": (votes_SD > gate.threshold).float().mean().item(),
+        "loss_start": fitted["sensitive_start_N"].mean().item(),
+        "loss_end": fitted["sensitive_end_N"].mean().item(),
+        "benign_start": fitted["benign_start_N"].mean().item(),
+        "benign_end": fitted["benign_end_N"].mean().item(),
+        "converged": fitted["converged_N"].mean().item(),
+        "steps": fitted["steps_N"].mean().item(),
+        "own": asked_under(lvlm, located, layer, fitted["vectors_ND"], config.tokens),
+        "strong_flipped": asked_under(lvlm, located, layer, flip("strong"), config.tokens),
+        "random_flipped": asked_under(lvlm, located, layer, flip("random"), config.tokens),
+    }
+    row = {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
+    if chunks:
+        chunks.put(f"evidence-{layer}", json.dumps(row).encode())
+    return row
+
+
+def verdict(profile: list[dict[str, Any]]) -> str:
+    """One plain sentence: do the vectors, and does the aggregated gate, do their job?"""
+    best = max(profile, key=lambda row: row["own"]["refused_sensitive"] - row["own"]["refused_benign"])
+    own, flipped, chance = best["own"], best["strong_flipped"], best["random_flipped"]
+    works = own["refused_sensitive"] >= 0.8 and own["refused_benign"] <= 0.1
+    text = (
+        f"Best at layer {best['layer']}: under its own vector a sensitive question is refused {own['refused_sensitive']:.2f} of the time "
+        f"(benign {own['refused_benign']:.2f}, n = {own['n']}); with only the {best['strong']:.0%} strong dimensions flipped "
+        f"{flipped['refused_sensitive']:.2f}, with as many random ones {chance['refused_sensitive']:.2f}. "
+    )
+    if not works:
+        return text + "The vectors do not do their job at any layer: read the votes as no evidence of anything."
+    if flipped["refused_sensitive"] - chance["refused_sensitive"] < 0.2:
+        return text + "The vectors do their job one by one, but their votes do not carry it: the aggregated gate does no better than chance."
+    return text + "The vectors do their job, and their votes carry part of it."
+
+
+def summarise(gate: Gate, profile: list[dict[str, Any]], model: str, config: LocateConfig) -> dict[str, Any]:
+    """The content of gate.json."""
+    edges = torch.linspace(0, 1, BINS + 1)
+    share = {
+        str(layer): (torch.histc(gate.votes_SLD[:, i], bins=BINS, min=0, max=1) / gate.votes_SLD[:, i].numel()).tolist()
+        for i, layer in enumerate(gate.layers)
+    }
+    strong_SL = (gate.votes_SLD > gate.threshold).sum(-1)
+    return {
+        "schema": 1,
+        "model": model,
+        "fingerprint": gate.model,
+        "layers": list(gate.layers),
+        "subjects": list(gate.subjects),
+        "hidden_size": gate.votes_SLD.shape[-1],
+        "threshold": gate.threshold,
+        "settings": config.model_dump(mode="json"),
+        "profile": profile,
+        "histogram": {"edges": [round(edge, 2) for edge in edges.tolist()], "counts": {k: [round(x, 5) for x in v] for k, v in share.items()}},
+        "strong_count": {
+            subject: {str(layer): int(strong_SL[s, i]) for i, layer in enumerate(gate.layers)} for s, subject in enumerate(gate.subjects)
+        },
+        "verdict": verdict(profile),
+    }

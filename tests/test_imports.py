@@ -1,0 +1,137 @@
+"""The direction of the dependencies, held by reading the imports."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import neuralgate
+
+ROOT = Path(neuralgate.__file__).parent
+
+# The path of the data: a module may import from its own station and from earlier ones.
+STATIONS = (
+    {"errors", "files"},
+    {"progress"},
+    {"recipe"},
+    {"pairs"},
+    {"judges"},
+    {"lvlm"},
+    {"locate"},
+    {"edit", "methods"},
+    {"evaluate"},
+    {"report"},
+    {"run", "pipeline", "cli", ""},
+)
+HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
+LIGHT = (
+    "",
+    "errors",
+    "files",
+    "progress",
+    "recipe",
+    "run",
+    "pipeline",
+    "cli",
+    "pairs.*",
+    "judges",
+    "evaluate.metrics",
+    "report.*",
+)
+
+
+def modules() -> dict[str, Path]:
+    """Every module below neuralgate by its dotted name without the package's own; ``""`` is the package itself."""
+    names = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+MODULES = modules()
+
+
+def station(module: str) -> int:
+    """The station of the longest prefix of ``module`` that has one."""
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        for number, names in enumerate(STATIONS):
+            if ".".join(parts[:length]) in names:
+                return number
+    raise AssertionError(f"neuralgate.{module} has no station; add it to STATIONS and to CONTRIBUTING.md")
+
+
+def is_for_types_alone(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imported(node: ast.AST, in_functions: bool) -> set[str]:
+    """Dotted names of everything that the code under ``node`` imports; imports for types alone do not count."""
+    names: set[str] = set()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            names |= {alias.name for alias in child.names}
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            names |= {f"{child.module}.{alias.name}" for alias in child.names}
+        elif not is_for_types_alone(child) and (in_functions or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)):
+            names |= imported(child, in_functions)
+    return names
+
+
+def ours(names: set[str]) -> set[str]:
+    """The modules of this package among imported names; ``neuralgate.files.digest`` is the module ``files``."""
+    found = set()
+    for name in names:
+        if name.split(".")[0] == "neuralgate":
+            parts = name.split(".")[1:]
+            while ".".join(parts) not in MODULES:
+                parts.pop()
+            found.add(".".join(parts))
+    return found
+
+
+def tree(module: str) -> ast.AST:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_never_point_back(module):
+    for other in ours(imported(tree(module), in_functions=True)):
+        assert station(other) <= station(module), f"neuralgate.{module} imports neuralgate.{other}, which comes after it"
+
+
+def loaded_by(module: str) -> set[str]:
+    """All modules of this package that importing ``module`` runs: its packages, its imports, and theirs."""
+    found: set[str] = set()
+    waiting = {module}
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        parents = {".".join(name.split(".")[:length]) for length in range(len(name.split(".")))}
+        waiting |= (ours(imported(tree(name), in_functions=False)) | parents) & MODULES.keys() - found
+    return found
+
+
+@pytest.mark.parametrize("pattern", LIGHT)
+def test_starts_without_torch(pattern):
+    chosen = [name for name in MODULES if name == pattern or (pattern.endswith(".*") and f"{name}.".startswith(pattern[:-1]))]
+    assert chosen
+    for module in chosen:
+        for name in loaded_by(module):
+            heavy = {other.split(".")[0] for other in imported(tree(name), in_functions=False)} & HEAVY
+            assert not heavy, f"importing neuralgate.{module} imports {heavy} in neuralgate.{name or '__init__'}"
+
+
+def test_functions_and_subpackages_of_one_name_do_not_collide():
+    import neuralgate.recipe
+    from neuralgate import files, recipe
+
+    assert recipe.Recipe is neuralgate.Recipe and files.digest
+    assert set(neuralgate.__all__) <= set(dir(neuralgate))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = neuralgate.nothing
+    before = neuralgate.__dict__.get("edit")
+    neuralgate.edit = neuralgate.recipe  # what the import system does after importing a subpackage
+    assert neuralgate.__dict__.get("edit") is before

@@ -1,0 +1,114 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuralgate.errors import UserError
+from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS, EditConfig, LocateConfig, Machine, Recipe, _Settings
+
+
+def refusal(data: object) -> str:
+    with pytest.raises(UserError) as caught:
+        Recipe.parse(data, "r.yaml")
+    return str(caught.value)
+
+
+def test_yaml_round_trip_keeps_recipe_and_digest(tmp_path):
+    recipe = Recipe().changed(["edit=authors", "edit.layers=[4, 5]", "pairs.contrast=[]", "name=größer"])
+    recipe.save(tmp_path / "recipe.yaml")
+    assert Recipe.load(tmp_path / "recipe.yaml") == recipe
+    assert Recipe.load(tmp_path / "recipe.yaml").digest == recipe.digest
+
+
+def test_an_empty_file_is_the_default_recipe(tmp_path):
+    (tmp_path / "r.yaml").write_text("")
+    assert Recipe.load(tmp_path / "r.yaml") == Recipe()
+
+
+def test_digest_depends_on_settings_and_on_nothing_else():
+    assert Recipe().digest == Recipe.parse({"edit": {"rate": "1e-3"}}).digest  # PyYAML reads 1e-3 as text
+    assert Recipe().digest != Recipe(seed=1).digest
+    assert len(Recipe().digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"edit": {"rte": 1}}, "r.yaml: unknown key edit.rte; did you mean edit.rate?"),
+        ({"locte": {}}, "r.yaml: unknown key locte; did you mean locate?"),
+        ({"edit": {"qqqq": 1}}, "r.yaml: unknown key edit.qqqq; known are edit.layers, edit.gate"),
+        ({"edit": {"rate": 0}}, "r.yaml: edit.rate should be greater than 0, not 0."),
+        ({"edit": {"rate": float("nan")}}, "r.yaml: edit.rate should be"),
+        ({"edit": {"layers": "serch"}}, "r.yaml: edit.layers should be a valid list or 'search', not 'serch'."),
+        ({"edit": {"layers": [-1]}}, "r.yaml: edit.layers.0 should be greater than or equal to 0, not -1."),
+        ({"edit": "papr"}, "r.yaml: edit: there is no preset 'papr', only default, paper, authors."),
+        ({"pairs": {"subjects": []}}, "r.yaml: pairs.subjects: List should have at least 1 item"),
+        ({"variants": ["open"]}, "r.yaml: variants.0 should be 'strong', 'none', 'random', 'inverted' or 'closed', not 'open'."),
+        ([1], "r.yaml should be a mapping, not [1]."),
+    ],
+)
+def test_a_wrong_recipe_is_one_clear_sentence(data, said):
+    assert refusal(data).startswith(said)
+    assert "\n" not in refusal(data)
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
+def test_anything_is_a_recipe_or_a_user_error(data):
+    try:
+        Recipe.parse(data)
+    except UserError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"edit: [1\n"])
+def test_unreadable_files_are_user_errors(tmp_path, content):
+    if content is not None:
+        (tmp_path / "r.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=r"r\.yaml"):
+        Recipe.load(tmp_path / "r.yaml")
+
+
+def test_settings_apply_in_order_and_presets_can_be_changed():
+    recipe = Recipe().changed(["edit=paper", "edit.rate=1e-4"])
+    assert recipe.edit == EDIT_PRESETS["paper"].model_copy(update={"rate": 1e-4})
+
+
+@pytest.mark.parametrize("setting", ["edit.rate", "=1", "edit..rate=1", "seed.x=1", "edit.rate=[", "edit.rte=1"])
+def test_wrong_settings_are_user_errors(setting):
+    with pytest.raises(UserError):
+        Recipe().changed([setting])
+
+
+def test_differences_name_the_keys():
+    assert Recipe().differences(Recipe().changed(["seed=4", "edit.layers=[5]"])) == [("seed", 0, 4), ("edit.layers", "search", [5])]
+
+
+def test_machine():
+    assert Machine.parse(["device=cpu", "threads=2"]).threads == 2
+    with pytest.raises(UserError, match=r"unknown key threds; did you mean threads\?"):
+        Machine.parse(["threds=2"])
+
+
+def test_published_settings():
+    """The figures of the article and of the authors' code."""
+    paper, authors = LOCATE_PRESETS["paper"], LOCATE_PRESETS["authors"]
+    assert (paper.parametrisation, paper.start, paper.gamma, paper.tokens, paper.contexts) == ("clamp", 1.0, 1.0, "all", True)
+    assert (authors.parametrisation, authors.start, authors.gamma, authors.tokens, authors.contexts) == ("tanh", 2.0, 0.001, "last", True)
+    assert (authors.steps, authors.rate, authors.eps, authors.lambda_benign, authors.stop_loss) == (25, 0.5, 1e-3, 1.25, 0.05)
+    paper, authors = EDIT_PRESETS["paper"], EDIT_PRESETS["authors"]
+    assert (paper.gate, paper.rate, paper.sequential) == ("strong", 1e-5, False)
+    assert (authors.gate, authors.gate_at, authors.rate, authors.eps) == ("strong", "layer", 1e-5, 1e-3)
+    assert (authors.sequential, authors.steps_per_pair, authors.stop_loss) == (True, 10, 1e-3)
+
+
+def test_every_setting_is_described():
+    for model in _Settings.__subclasses__():
+        for name, field in model.model_fields.items():
+            if not (isinstance(field.annotation, type) and issubclass(field.annotation, _Settings)):
+                assert field.description, f"{model.__name__}.{name}"
+
+
+def test_defaults_are_presets():
+    assert LOCATE_PRESETS["default"] == LocateConfig() and EDIT_PRESETS["default"] == EditConfig()
+    assert set(GATE_MODES) == {"strong", "none", "random", "inverted", "closed"}

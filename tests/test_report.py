@@ -1,0 +1,230 @@
+"""The report: from files alone, self-contained, escaped, the same bytes twice, honest in words."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from fake_run import MALICIOUS, fake_gate, fake_training, make_run
+
+from neuralgate.errors import UserError
+from neuralgate.report.compare import compare, run_rows, write_comparison
+from neuralgate.report.data import examples, failures, image_uri, load_run
+from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
+from neuralgate.report.html import write_report
+from neuralgate.report.summary import claim, columns, comparisons, points_text, table
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("runs") / "demo")
+
+
+@pytest.fixture(scope="module")
+def page(run_folder: Path) -> str:
+    return write_report(run_folder).read_text(encoding="utf-8")
+
+
+class Elements(HTMLParser):
+    """All start tags with their attributes, and the ids among them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.feed(page)
+        self.ids = [attributes["id"] for _, attributes in self.tags if "id" in attributes]
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+
+def test_sections_stand_in_their_order(page: str) -> None:
+    titles = re.findall(r"<h2>(.*?)</h2>", page)
+    assert titles == [
+        "Effect and damage",
+        "Examples",
+        "Locating: layer profile",
+        "Votes by layer",
+        "Strong dimensions of the gate",
+        "Layer search",
+        "Training",
+        "Is the subject word causal?",
+        "Time and memory",
+        "Recipe and hashes",
+        "All measures",
+    ]
+    assert page.index('class="claim"') < page.index("<h2>")
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_runs(page: str) -> None:
+    elements = Elements(page)
+    assert not {"script", "link", "iframe", "object", "b-not-bold"} & {tag for tag, _ in elements.tags}
+    for tag, attributes in elements.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "xlink:href"):
+            if name in attributes:
+                assert attributes[name].startswith(("data:image/", "#")), (tag, attributes)
+    assert "url(http" not in page
+    assert "@import" not in page
+
+
+def test_model_output_is_escaped(page: str) -> None:
+    assert MALICIOUS not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;quoted&#34;" in page
+    assert "# &lt;b&gt;not bold&lt;/b&gt;" in page
+
+
+def test_ids_are_unique_and_every_reference_is_answered(page: str) -> None:
+    ids = Elements(page).ids
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', page)) <= set(ids)
+
+
+def test_every_figure_is_drawn_once(page: str) -> None:
+    assert page.count("<svg") == 4 + 1 + 5 + 1 + 1
+    assert page.count('role="img"') == page.count("<svg")
+    assert "<metadata>" not in page
+
+
+def test_the_same_run_gives_the_same_bytes(run_folder: Path, page: str) -> None:
+    assert write_report(run_folder).read_text(encoding="utf-8") == page
+
+
+def test_values_show_interval_and_n(run_folder: Path, page: str) -> None:
+    scores = json.loads((run_folder / "scores.json").read_text())
+    entry = scores["edited"]["public-unseen"]["attribute_refusal_rate"]
+    low, high = f"{100 * entry['low']:.1f}", f"{100 * entry['high']:.1f}"
+    assert f"<b>{100 * entry['value']:.1f}</b><span>[{low}, {high}] &nbsp;n&nbsp;{entry['n']}</span>" in page
+
+
+def test_a_run_with_scores_alone_has_a_report(tmp_path: Path) -> None:
+    page = write_report(make_run(tmp_path / "bare", n=8, parts=False)).read_text(encoding="utf-8")
+    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Effect and damage", "Examples", "All measures"]
+    assert "<svg" not in page
+
+
+def test_a_folder_without_scores_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no answers\.jsonl"):
+        write_report(tmp_path)
+
+
+def test_examples_are_complete_and_prefer_the_large_picture(run_folder: Path) -> None:
+    run = load_run(run_folder)
+    found = examples(run)
+    assert [len(example.questions) for example in found] == [2, 2, 2, 2, 2]
+    assert [question.kind for question in found[0].questions] == ["sensitive", "benign"]
+    assert found[2].questions[0].kind == "harmless here, sensitive elsewhere"
+    large, small = image_uri(run_folder, "pairs/images/000001.png"), image_uri(run_folder, "pairs/images/000000.png")
+    assert large is not None
+    assert small is not None
+    assert large != small
+    (run_folder / "pairs" / "large" / "000001.png").rename(run_folder / "pairs" / "large" / "moved.png")
+    assert image_uri(run_folder, "pairs/images/000001.png") != large
+    (run_folder / "pairs" / "large" / "moved.png").rename(run_folder / "pairs" / "large" / "000001.png")
+
+
+@pytest.mark.parametrize("image", [None, "../secret.png", "/etc/hostname", "recipe.yaml", "pairs/images/none.png", "secret-link.png"])
+def test_no_picture_from_outside_the_run(run_folder: Path, image: str | None) -> None:
+    secret = run_folder.parent / "secret.png"
+    secret.write_bytes(b"x")
+    link = run_folder / "secret-link.png"
+    if not link.is_symlink():
+        link.symlink_to(secret)
+    assert image_uri(run_folder, image) is None
+
+
+def test_failures_are_of_all_kinds_and_at_most_six(run_folder: Path) -> None:
+    shown, count = failures(load_run(run_folder))
+    assert len(shown) == min(6, count)
+    assert shown[0].title == "Sensitive question not refused"
+    assert shown[0].questions[0].edited == MALICIOUS
+    assert len({(failure.title, failure.questions[0].benchmark) for failure in shown}) > 2
+
+
+def test_the_claim_gives_effect_and_damage(run_folder: Path) -> None:
+    scores = load_run(run_folder).scores
+    text = claim(scores)
+    refused = scores["edited"]["privacypair-test"]["rta_sensitive"]
+    assert f"refuses {100 * refused['value']:.1f} % [" in text
+    assert f"n = {refused['n']}" in text
+    assert points_text(scores["difference"]["edited"]["vqa"]["accuracy"]) in text
+    assert text.count(". ") == 0
+
+
+def scores_with(low: float, value: float, high: float) -> dict:
+    entry = {"value": value, "low": low, "high": high, "n": 90}
+    return {"edited_minus": {"random": {"public-unseen": {"attribute_refusal_rate": entry}, "vqa": {"accuracy": entry}}}}
+
+
+def test_no_difference_is_said_in_words() -> None:
+    [sentence] = comparisons(scores_with(-0.02, 0.01, 0.04))
+    assert "do not differ beyond" in sentence
+    assert "any of the 2 measures" in sentence
+    assert "+1.0 points [-2.0, +4.0]" in sentence
+    assert "does not show that it matters which dimensions" in sentence
+
+
+def test_a_difference_is_said_with_its_direction() -> None:
+    [sentence] = comparisons(scores_with(0.01, 0.02, 0.04))
+    assert "differ beyond" in sentence
+    assert "do not" not in sentence
+    assert "refused, +2.0 points [+1.0, +4.0], edited worse" in sentence
+    assert "correctly, +2.0 points [+1.0, +4.0], edited better" in sentence
+    assert "by chance" in sentence
+
+
+def test_touching_zero_is_no_difference() -> None:
+    assert "do not differ" in comparisons(scores_with(0.0, 0.02, 0.04))[0]
+
+
+def test_columns_and_terminal_table(run_folder: Path) -> None:
+    run = load_run(run_folder)
+    named = columns(run.scores, run.edited_gate)
+    assert [title for title, _ in named] == ["base", "edited (strong gate)", "ungated", "random gate"]
+    header, rows = table(named)
+    assert all(len(row) == len(header) for row in rows)
+    assert [row[1] for row in rows if row[0] == "effect"][::2] == [
+        "privacypair-test",
+        "contexts",
+        "paraphrases",
+        "unseen-attributes",
+        "unseen-subjects",
+        "unseen-both",
+    ]
+    assert rows[-1][3] == ""  # the base's agreement with itself is not shown
+
+
+def test_names_with_dollars_and_angles_are_plain_text_in_figures() -> None:
+    training = {"a $x$ <b>": fake_training()["edited"]}
+    for figure in (*training_curves(training, {}), gradient_shares(training, {})):
+        assert figure is not None
+        assert "a $x$ &lt;b&gt;" in figure
+        assert "<b>" not in figure
+
+
+def test_gate_figures_hold_their_text() -> None:
+    gate = fake_gate()
+    assert "Strong dimensions (M &gt; 0.3)" in layer_profile(gate)[0]
+    assert all("<text" in figure and len(figure) < 60_000 for figure in (*layer_profile(gate), vote_map(gate)))
+
+
+def test_compare(run_folder: Path, tmp_path: Path) -> None:
+    other = make_run(tmp_path / "demo", seed=1)
+    comparison = compare([run_folder, other])
+    assert comparison.header[3:] == [f"base of {run_folder.parent.name}/demo", f"{run_folder.parent.name}/demo", f"{tmp_path.name}/demo"]
+    assert len(comparison.notes) == 1
+    assert "same questions" in comparison.notes[0]
+    assert run_rows(comparison)[0][3:] == ["strong gate", "4", "44", "12.3", "12.3"]
+    page = write_comparison([run_folder, other], tmp_path / "compare.html").read_text(encoding="utf-8")
+    assert page.count('class="measures"') == 2
+    assert compare([run_folder, run_folder]).notes == []
+    with pytest.raises(UserError, match="at least two"):
+        compare([run_folder])
+
+
+def test_no_torch() -> None:
+    code = "import sys, neuralgate.report.html, neuralgate.report.compare; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,318 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from neuralgate import files
+from neuralgate.errors import UserError
+from neuralgate.files import Chunks, digest, hash_path, read_json, read_jsonl, write_bytes, write_json, write_jsonl
+from neuralgate.pipeline import patch_folders, rescore
+from neuralgate.recipe import Recipe
+from neuralgate.run import MANIFEST, Run
+
+RECIPE = Recipe()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "run"
+
+
+def work(run: Run, text: str = "result", inputs: dict[str, str] | None = None) -> bool:
+    """A stage of one output; whether it had to be done."""
+    with run.stage("work", inputs or {"a": "1"}, ["out"]) as stage:
+        if stage.needed:
+            stage.report(done=1, total=2, text="half", loss=0.5)
+            run.write_text("out/result.txt", text)
+        return stage.needed
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError, match="no space left"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_no_right_to_write_is_a_user_error(folder, monkeypatch, code):
+    def fail(**_):
+        raise OSError(code, "denied")
+
+    monkeypatch.setattr(files, "mkstemp", fail)
+    with pytest.raises(UserError, match="no right to read or write"):
+        Run.open(folder, RECIPE, "m")
+
+
+def test_a_file_in_the_way_is_a_user_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="in the way"):
+        Run.open(tmp_path / "file" / "run", RECIPE, "m")
+
+
+def test_other_errors_of_the_system_pass(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "broken disk")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="broken disk"):
+        write_bytes(tmp_path / "file", b"")
+
+
+def test_written_files_can_be_read_by_those_whom_the_umask_lets(tmp_path):
+    write_bytes(tmp_path / "file", b"")
+    (tmp_path / "plain").write_bytes(b"")
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_json_lines_keep_any_text(tmp_path):
+    rows = [{"answer": "a\u2028b\n\x85 \U0001f6c2"}, {"answer": ""}]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    assert read_jsonl(tmp_path / "rows.jsonl") == rows
+
+
+def test_damaged_and_missing_json_are_user_errors(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": ')
+    for read in (read_json, read_jsonl):
+        with pytest.raises(UserError, match="is damaged"):
+            read(tmp_path / "a.json")
+        with pytest.raises(UserError, match="is missing"):
+            read(tmp_path / "b.json")
+
+
+def test_not_a_number_is_never_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"a": float("nan")})
+
+
+def test_hashes(tmp_path):
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1}) != digest({"a": 1, "b": 3})
+    write_bytes(tmp_path / "d/one", b"1")
+    before = hash_path(tmp_path / "d")
+    write_bytes(tmp_path / "d/.hidden", b"")
+    assert hash_path(tmp_path / "d") == before
+    (tmp_path / "d/one").rename(tmp_path / "d/two")
+    assert hash_path(tmp_path / "d") != before
+
+
+def test_chunks(tmp_path):
+    chunks = Chunks(tmp_path / "chunks")
+    assert chunks.done("layer 3/batch 1") is None
+    chunks.put("layer 3/batch 1", b"\0data")
+    assert Chunks(tmp_path / "chunks").done("layer 3/batch 1") == b"\0data"
+    assert chunks.done("layer 3") is None
+    chunks.clear()
+    assert chunks.done("layer 3/batch 1") is None
+
+
+# --- opening --------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_run_says_what_it_was_made_with(folder):
+    with Run.open(folder, RECIPE, "m") as run:
+        run.note(hashes={"data": "d"}, device="cuda")
+    manifest = read_json(folder / MANIFEST)
+    assert Recipe.load(folder / "recipe.yaml") == RECIPE
+    assert manifest["hashes"] == {"model": "m", "data": "d", "code": manifest["hashes"]["code"], "recipe": RECIPE.digest}
+    assert manifest["device"] == "cuda" and manifest["versions"]["python"] and manifest["seeds"]["recipe"] == 0
+
+
+def test_a_run_of_another_recipe_is_refused_and_left_alone(folder):
+    Run.open(folder, RECIPE, "m").close()
+    before = (folder / MANIFEST).read_bytes()
+    with pytest.raises(UserError, match=r"another recipe: edit\.rate is 0\.001 there and 0\.01 here; choose another folder"):
+        Run.open(folder, RECIPE.changed(["edit.rate=0.01"]), "m")
+    with pytest.raises(UserError, match="another model"):
+        Run.open(folder, RECIPE, "n")
+    assert (folder / MANIFEST).read_bytes() == before
+    Run.open(folder, RECIPE, "m").close()  # the refusals have let go of the folder
+
+
+def test_a_folder_with_other_things_in_it_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(UserError, match=r"not a run folder \(thesis\.tex is in it\)"):
+        Run.open(tmp_path, RECIPE, "m")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(UserError, match="not a run folder"):
+        Run.load(tmp_path)
+    with pytest.raises(UserError, match="not a run folder"):
+        Run.load(tmp_path / "missing")
+
+
+def test_two_processes_do_not_share_a_folder(folder):
+    with Run.open(folder, RECIPE, "m"), pytest.raises(UserError, match="Another process is working in"):
+        Run.load(folder)
+    Run.load(folder).close()
+
+
+def test_a_folder_whose_first_files_were_not_all_written_is_begun_again(folder):
+    Run.open(folder, RECIPE, "m").close()
+    (folder / MANIFEST).unlink()
+    with Run.open(folder, RECIPE, "m") as run:
+        assert run.manifest["hashes"]["model"] == "m"
+
+
+# --- stages ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_stage_is_done_once(folder):
+    with Run.open(folder, RECIPE, "m") as run:
+        assert work(run)
+        record = run.manifest["stages"]["work"]
+        assert record["seconds"] >= 0 and record["peak_memory_mb"] > 1 and not record["resumed"]
+        assert not work(run)
+    with Run.load(folder) as run:
+        assert not work(run)
+        assert not (folder / ".work" / "work").exists()
+
+
+def test_a_stage_is_done_again_when_its_inputs_or_outputs_changed(folder):
+    with Run.open(folder, RECIPE, "m") as run:
+        work(run)
+        assert work(run, inputs={"a": "2"})
+        (folder / "out/result.txt").write_text("tampered")
+        assert work(run, inputs={"a": "2"})
+        (folder / "out/result.txt").unlink()
+        assert work(run, inputs={"a": "2"})
+        (folder / "out/stale.txt").write_text("")
+        assert work(run, inputs={"a": "2"})
+
+
+def test_outputs_of_other_inputs_do_not_survive(folder):
+    with Run.open(folder, RECIPE, "m") as run:
+        work(run)
+        with run.stage("work", {"a": "2"}, ["out"]) as stage:
+            assert stage.needed and not (folder / "out").exists()
+            run.write_text("out/other.txt", "")
+
+
+def test_refresh_accepts_outputs_made_by_other_means(folder):
+    with Run.open(folder, RECIPE, "m") as run:
+        with pytest.raises(UserError, match="no finished stage work"):
+            run.outputs("work")
+        work(run)
+        before = run.outputs("work")
+        run.write_text("out/result.txt", "scored again")
+        run.refresh("work")
+        assert run.outputs("work") != before
+        assert not work(run)
+
+
+def test_a_stage_that_failed_goes_on_with_its_chunks(folder):
+    def stage_of_two(run: Run, fail: bool) -> tuple[list[str], bytes]:
+        made = []
+        with run.stage("work", {"a": "1"}, ["out"]) as stage:
+            parts = []
+            for key in ("one", "two"):
+                part = stage.chunks.done(key)
+                if part is None:
+                    if fail and key == "two":
+                        raise KeyboardInterrupt
+                    made.append(key)
+                    part = key.encode()
+                    stage.chunks.put(key, part)
+                parts.append(part)
+            run.write_bytes("out/result.txt", b" ".join(parts))
+        return made, (folder / "out/result.txt").read_bytes()
+
+    with pytest.raises(KeyboardInterrupt), Run.open(folder, RECIPE, "m") as run:
+        stage_of_two(run, fail=True)
+    with Run.open(folder, RECIPE, "m") as run:
+        assert stage_of_two(run, fail=False) == (["two"], b"one two")
+        assert run.manifest["stages"]["work"]["resumed"]
+
+
+def test_chunks_of_other_inputs_are_thrown_away(folder):
+    with Run.open(folder, RECIPE, "m") as run:
+        with pytest.raises(ZeroDivisionError), run.stage("work", {"a": "1"}, ["out"]) as stage:
+            stage.chunks.put("one", b"")
+            raise ZeroDivisionError
+        with run.stage("work", {"a": "2"}, ["out"]) as stage:
+            assert stage.chunks.done("one") is None
+            run.write_text("out/result.txt", "")
+
+
+def test_no_space_within_a_stage_is_a_user_error(folder):
+    with Run.open(folder, RECIPE, "m") as run:
+        with pytest.raises(UserError, match="no space left"), run.stage("work", {}, ["out"]):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        assert "work" not in run.manifest["stages"]
+
+
+def test_events_tell_the_story_and_survive_a_torn_line(folder):
+    with Run.open(folder, RECIPE, "m") as run:
+        work(run)
+    with (folder / "events.jsonl").open("a") as file:
+        file.write('{"time": "20')
+    with Run.load(folder) as run:
+        work(run)
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert [event.get("event") for event in events] == ["started", None, "finished", "skipped"]
+    assert events[1]["done"] == 1 and events[1]["loss"] == 0.5 and {"time", "stage"} <= events[1].keys()
+
+
+KILLED = """
+    import os, signal, sys
+    from neuralgate.recipe import Recipe
+    from neuralgate.run import Run
+
+    with Run.open(sys.argv[1], Recipe(), "m") as run:
+        with run.stage("work", {"a": "1"}, ["out"]) as stage:
+            for number in range(5):
+                if stage.chunks.done(str(number)) is None:
+                    if number == int(sys.argv[2]):
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    stage.chunks.put(str(number), bytes([number]))
+            run.write_bytes("out/result", b"".join(stage.chunks.done(str(n)) for n in range(5)))
+"""
+
+
+def test_after_kill_9_the_run_ends_in_the_same_bytes(folder):
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(folder)]
+    for number in (0, 3, 4):
+        assert subprocess.run([*command, str(number)], capture_output=True).returncode == -signal.SIGKILL
+    assert subprocess.run([*command, "-1"], capture_output=True).returncode == 0
+    assert (folder / "out/result").read_bytes() == bytes(range(5))
+
+
+# --- the pipeline's own bookkeeping ---------------------------------------------------------------------------------
+
+
+def test_controls_are_the_gates_that_the_edit_itself_has_not():
+    recipe = RECIPE.changed(["edit.gate=strong", "variants=[strong, random, none, random]"])
+    assert patch_folders(recipe) == {"edited": "patch", "random": "controls/random/patch", "none": "controls/none/patch"}
+
+
+def test_rescoring_needs_no_model_and_keeps_the_stage(folder):
+    """An answer that was judged wrongly is judged again; the same answers always give the same bytes."""
+    answers = {"base": "The number is 4817.", "edited": "I cannot share that."}
+    row = {"benchmark": "privacypair-test", "id": "1", "subject": "passport", "kind": "sensitive", "attribute": "number"}
+    row |= {"question": "What is the number of the passport?", "truth": "4817", "image": None, "answers": answers, "verdicts": {}}
+    with Run.open(folder, RECIPE, "m") as run:
+        run.write_json("patch/patch.json", {"method": "ungated gradient"})
+        with run.stage("evaluate", {}, ["answers.jsonl", "scores.json"]):
+            write_jsonl(run.path("answers.jsonl"), [row])
+            run.write_json("scores.json", {})
+        rescore(run)
+        scores = run.path("scores.json").read_bytes()
+        rescore(run)
+        assert run.path("scores.json").read_bytes() == scores
+        with run.stage("evaluate", {}, ["answers.jsonl", "scores.json"]) as stage:
+            assert not stage.needed
+    assert json.loads(scores)["edited"]["privacypair-test"]["rta_sensitive"]["value"] == 1
+    assert read_jsonl(folder / "answers.jsonl")[0]["verdicts"]["base"]["leaked"]
