@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# glibc gives large tensors back to the system after every step, and a third of a training step goes into page faults.
+KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=268435456
 
 .PHONY: help demo test lint check clerk evidence
 .DEFAULT_GOAL := help
@@ -32,7 +34,10 @@ lint: $(READY)  ## style and types
 check: lint test  ## everything a change must pass
 
 clerk: $(READY)  ## retrain the embedded model from its seed
-	$(BIN)/python -m neuralgate.lvlm.clerk.train --out src/neuralgate/lvlm/clerk/weights
+	$(KEEP_MEMORY) $(BIN)/python -m neuralgate.lvlm.clerk.train --out src/neuralgate/lvlm/clerk/weights
+	$(BIN)/python -m benchmarks.clerk_card
+	$(BIN)/python -m benchmarks.causality
 
 evidence: $(READY)  ## the whole comparison of gates, layers and settings (resumable)
-	$(BIN)/python -m benchmarks.evidence
+	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.evidence
+	$(BIN)/python -m benchmarks.tables

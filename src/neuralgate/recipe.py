@@ -51,9 +51,6 @@ class PairsConfig(_Settings):
     contrast: list[str] | None = Field(
         None, description="Public subjects whose answers the edit must keep; null takes all of group `contrast`, [] none."
     )
-    lookalikes: list[str] | None = Field(
-        None, description="Public subjects on which the layer search counts over-refusal; null takes all of group `contrast`."
-    )
     per_subject: int = Field(288, ge=1, description="Training pairs per private subject.")
     contrast_per_subject: int = Field(96, ge=0, description="Training questions per contrast subject.")
     validation_per_subject: int = Field(16, ge=1, description="Pairs per subject that choose the layer and the stopping point.")

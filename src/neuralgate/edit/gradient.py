@@ -2,8 +2,7 @@
 
 For the FFN output projection out = W a the weight gradient is a sum over tokens, grad W = sum_t delta_t a_t^T with
 delta_t = dLoss/d out_t. The gate zeroes the closed coordinates of delta_t at the subject's tokens and leaves every
-other token alone; ``positions`` can silence whole classes of tokens. Both are a mask on delta, applied by letting the
-masked part of the output through as a constant.
+other token alone; ``positions`` can silence whole classes of tokens. Both are one mask on delta.
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuralgate.locate.gate import Gate, GateMode
+from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.forward import output_changed
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import POSITIONS, SUBJECT, Batch
+from neuralgate.recipe import GateMode
 
 #: Reported classes; the few template tokens around the question count as question.
 SHARE_NAMES = ("image", "question", "subject", "answer")
@@ -32,7 +32,9 @@ def gradient_mask(batch: Batch, open_BD: Tensor, positions: Sequence[str]) -> Te
     return mask_BT[..., None] & gated_BTD
 
 
-def row_gates(gate: Gate | None, subjects: Sequence[str], gated: Sequence[bool], layer: int, size: int, mode: GateMode, seed: int) -> Tensor:
+def row_gates(
+    gate: Gate | None, subjects: Sequence[str], gated: Sequence[bool], layer: int, size: int, mode: GateMode, seed: int
+) -> Tensor:
     """Each row's open dimensions, ``(B, D)``; rows that are not gated (contrast subjects) are open."""
     rows = []
     for subject, is_gated in zip(subjects, gated, strict=True):
@@ -46,21 +48,42 @@ def row_gates(gate: Gate | None, subjects: Sequence[str], gated: Sequence[bool],
     return torch.stack(rows)
 
 
+class _MaskedWeightGradient(torch.autograd.Function):
+    """``output`` of a projection, whose weight gradient shall count ``mask * delta``; what flows back to ``a`` is whole."""
+
+    @staticmethod
+    def forward(ctx: Any, a_BTF: Tensor, weight_DF: Tensor, output_BTD: Tensor, mask_BTD: Tensor) -> Tensor:
+        ctx.save_for_backward(a_BTF, weight_DF, mask_BTD)
+        return output_BTD.clone()
+
+    @staticmethod
+    def backward(ctx: Any, delta_BTD: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+        a_BTF, weight_DF, mask_BTD = ctx.saved_tensors
+        return delta_BTD @ weight_DF, (delta_BTD * mask_BTD).flatten(0, 1).T @ a_BTF.flatten(0, 1), None, None
+
+
 @contextmanager
 def gated(lvlm: LVLM, masks: dict[int, Tensor], gate_at: str) -> Iterator[None]:
-    """Let gradients pass only where ``masks[layer]`` ``(B, T, D)`` is True, at the FFN output or at the layer output.
+    """Let gradients pass only where ``masks[layer]`` ``(B, T, D)`` is True.
 
-    For one edited layer both give the same weight gradient; for several, the layer output also cuts what flows to the
-    lower edited layers (the authors' code does that).
+    ``ffn`` is Eq. 7 to the letter: the mask is on the gradient of each edited weight and on nothing else. ``layer`` cuts
+    the layer's output, as the authors' code does. For one edited layer both give the same weight gradient; for several,
+    ``layer`` also cuts what flows to the lower edited layers.
     """
     with ExitStack() as stack:
         for layer, mask_BTD in masks.items():
-            module = lvlm.ffn_out(layer) if gate_at == "ffn" else lvlm.layers[layer]
+            if gate_at == "ffn":
 
-            def change(output_BTD: Tensor, mask_BTD: Tensor = mask_BTD) -> Tensor:
-                return torch.where(mask_BTD, output_BTD, output_BTD.detach())
+                def hook(module: Any, inputs: tuple[Tensor, ...], output_BTD: Tensor, mask_BTD: Tensor = mask_BTD) -> Tensor:
+                    return _MaskedWeightGradient.apply(inputs[0], module.weight, output_BTD.detach(), mask_BTD)
 
-            stack.enter_context(output_changed(module, change))
+                stack.callback(lvlm.ffn_out(layer).register_forward_hook(hook).remove)
+            else:
+
+                def change(output_BTD: Tensor, mask_BTD: Tensor = mask_BTD) -> Tensor:
+                    return torch.where(mask_BTD, output_BTD, output_BTD.detach())
+
+                stack.enter_context(output_changed(lvlm.layers[layer], change))
         yield
 
 

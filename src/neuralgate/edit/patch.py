@@ -22,6 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from neuralgate.errors import UserError
+from neuralgate.files import write_bytes
 from neuralgate.lvlm.model import LVLM, tensor_bytes
 
 FORMAT = 1
@@ -124,7 +125,6 @@ class Patch:
     def save_pretrained(self, folder: Path | str) -> None:
         """Write patch.safetensors, patch.json and a model card, each in one piece."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         data = save({role: bits.contiguous() for role, bits in self.differences.items()})
         header = {"format": FORMAT, **self.information, "safetensors_sha256": hashlib.sha256(data).hexdigest(), "tensors": self.tensors}
         contents = {
@@ -133,14 +133,13 @@ class Patch:
             "README.md": self.card().encode(),
         }
         for name, content in contents.items():
-            partial = folder / f"{name}.partial"
-            partial.write_bytes(content)
-            partial.replace(folder / name)
+            write_bytes(folder / name, content)
 
     def card(self) -> str:
         """A short model card: what it changes, of which base, and how to use it."""
         rows = "\n".join(
-            f"| `{role}` | `{entry['name']}` | {' x '.join(map(str, entry['shape']))} | {entry['changed']:,} | {entry['relative_change']:.4f} |"
+            f"| `{role}` | `{entry['name']}` | {' x '.join(map(str, entry['shape']))} "
+            f"| {entry['changed']:,} | {entry['relative_change']:.4f} |"
             for role, entry in self.tensors.items()
         )
         base, method = self.information.get("base_model"), self.information.get("method")

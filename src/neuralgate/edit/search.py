@@ -44,7 +44,9 @@ def split_off(pairs: PairSet) -> tuple[PairSet, PairSet, PairSet]:
 def layer_score(measured: dict[str, Any]) -> float:
     """Worst effect minus worst damage; measures that could not be taken (None) do not count."""
     effect = min(value for value in (measured["rta_sensitive"], measured["rta_unseen"]) if value is not None)
-    damage = max(value for value in (measured["rta_benign"], measured["public_refused"], measured["protected_refused"]) if value is not None)
+    damage = max(
+        value for value in (measured["rta_benign"], measured["public_refused"], measured["protected_refused"]) if value is not None
+    )
     return effect - damage
 
 
@@ -63,7 +65,14 @@ def try_layer(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig,
         weight.data.copy_(base)
     eta = (measured["rta_sensitive"] + 1 - measured["rta_benign"]) / 2  # type: ignore[operator]
     rounded = {name: None if value is None else round(value, 4) for name, value in measured.items()}
-    return {"layer": layer, "steps": training.steps, "stopped": training.stopped, **rounded, "eta": round(eta, 4), "score": round(layer_score(measured), 4)}
+    return {
+        "layer": layer,
+        "steps": training.steps,
+        "stopped": training.stopped,
+        **rounded,
+        "eta": round(eta, 4),
+        "score": round(layer_score(measured), 4),
+    }
 
 
 def paper_choice(search: list[dict[str, Any]], strong_share: dict[int, float]) -> int:

@@ -188,7 +188,7 @@ class Trainer:
         training.gradient_share = {name: round(float(np.mean([share[name] for share in shares])), 4) for name in SHARE_NAMES}
 
     def train_sequentially(self, training: Training, report: Callable[..., None] | None) -> None:
-        """A fresh optimiser for every pair, ``steps_per_pair`` steps each or until its loss is below 1e-3."""
+        """A fresh optimiser for every pair, ``steps_per_pair`` steps each or until its loss is below ``stop_loss``."""
         shares = []
         for number, rows in enumerate(one_after_another(self.edit, self.rng), start=1):
             optimizer = self.optimizer()
@@ -198,7 +198,7 @@ class Trainer:
                 optimizer.zero_grad()
                 losses = self.losses(rows)
                 total = self.total(losses)
-                if total.item() < 1e-3:
+                if total.item() < self.config.stop_loss:
                     break
                 total.backward()
                 optimizer.step()
@@ -208,7 +208,13 @@ class Trainer:
         training.gradient_share = {name: round(float(np.mean([share[name] for share in shares])), 4) for name in SHARE_NAMES}
 
     def note(
-        self, training: Training, step: int, losses: dict[str, Tensor], report: Callable[..., None] | None, limit: int, check: bool | None = None
+        self,
+        training: Training,
+        step: int,
+        losses: dict[str, Tensor],
+        report: Callable[..., None] | None,
+        limit: int,
+        check: bool | None = None,
     ) -> bool:
         """Record the step; look at the validation split when it is due; return whether to stop."""
         training.steps = step

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from neuralgate.edit.patch import Patch
+from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.evaluate.metrics import score
 from neuralgate.files import Chunks, read_jsonl, write_json, write_jsonl
 from neuralgate.judges import judge_all
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import Question
-from neuralgate.recipe import EvaluateConfig
+from neuralgate.recipe import EvaluateConfig, Recipe
 
 CHUNK = 512  # questions between two savings of a resumable run
 
@@ -48,13 +49,17 @@ def answer(
 
         with patch.applied(lvlm.model) if patch else nullcontext():
             texts[variant] = ask(lvlm, questions, folder.parent, variant, config, told, chunks)
-    return [
-        {**vars(question), "answers": {variant: texts[variant][i] for variant, _ in variants}} for i, question in enumerate(questions)
-    ]
+    return [{**vars(question), "answers": {variant: texts[variant][i] for variant, _ in variants}} for i, question in enumerate(questions)]
 
 
 def ask(
-    lvlm: LVLM, questions: Sequence[Question], root: Path, variant: str, config: EvaluateConfig, told: Callable[[int], None], chunks: Chunks | None
+    lvlm: LVLM,
+    questions: Sequence[Question],
+    root: Path,
+    variant: str,
+    config: EvaluateConfig,
+    told: Callable[[int], None],
+    chunks: Chunks | None,
 ) -> list[str]:
     """One variant's answers, in chunks that a killed run finds again."""
     answers: list[str] = []
@@ -77,20 +82,23 @@ def evaluate(
     lvlm: LVLM,
     folder: Path | str,
     patches: Mapping[str, Patch],
-    config: EvaluateConfig | None = None,
+    recipe: Recipe | None = None,
     report: Callable[..., None] | None = None,
 ) -> dict[str, Any]:
     """Answer, judge and score in one go: the library's form of the stage.
 
     Args:
-        folder: holds ``questions.jsonl``, as `evaluate.benchmarks.build_questions` writes it.
+        folder: a pair set's folder. Its ``questions.jsonl`` is asked; where there is none, the recipe's benchmarks are
+            built there.
         patches: variant name -> patch; one of them must be called ``edited``.
 
     Returns:
         The content of scores.json; answers.jsonl and scores.json are written beside ``folder``'s parent.
     """
-    folder = Path(folder)
-    rows = judge_all(answer(lvlm, folder, patches, config or EvaluateConfig(), report))
+    folder, recipe = Path(folder), recipe or Recipe()
+    if not (folder / "questions.jsonl").is_file():
+        build_questions(recipe, folder)
+    rows = judge_all(answer(lvlm, folder, patches, recipe.evaluate, report))
     rows.sort(key=lambda row: (row["benchmark"], row["id"]))
     method = patches["edited"].information.get("method", "edited")
     scores = score(rows, lvlm.name, str(method))

@@ -6,7 +6,7 @@ import json
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from neuralgate.errors import UserError
-
-GateMode = Literal["strong", "none", "random", "inverted", "closed"]
+from neuralgate.files import write_bytes, write_json
+from neuralgate.recipe import GateMode
 
 
 @dataclass
@@ -60,13 +60,10 @@ class Gate:
 
     def save(self, folder: Path | str) -> None:
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         header = {"subjects": list(self.subjects), "layers": list(self.layers), "model": self.model, "threshold": self.threshold}
         data = save({"votes": self.votes_SLD.contiguous()}, metadata={"neuralgate": json.dumps(header)})
-        for name, content in (("gate.safetensors", data), ("gate.json", json.dumps(self.summary, indent=1).encode())):
-            partial = folder / f"{name}.partial"
-            partial.write_bytes(content)
-            partial.replace(folder / name)
+        write_bytes(folder / "gate.safetensors", data)
+        write_json(folder / "gate.json", self.summary)
 
     @classmethod
     def load(cls, folder: Path | str, model: str | None = None) -> Gate:
@@ -88,6 +85,8 @@ class Gate:
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise UserError(f"{path} is not a gate or is broken ({error}); locate again.") from error
         if model is not None and gate.model != model:
-            raise UserError(f"The gate in {folder} was located on another model ({gate.model[:12]}, not {model[:12]}); locate again on this one.")
+            raise UserError(
+                f"The gate in {folder} was located on another model ({gate.model[:12]}, not {model[:12]}); locate again on this one."
+            )
         gate.summary = json.loads((Path(folder) / "gate.json").read_text(encoding="utf-8"))
         return gate

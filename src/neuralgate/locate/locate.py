@@ -19,14 +19,14 @@ from torch import Tensor
 from neuralgate.errors import UserError
 from neuralgate.files import Chunks
 from neuralgate.judges import contains, refusal_prefix
-from neuralgate.locate.gate import Gate, GateMode
+from neuralgate.locate.gate import Gate
 from neuralgate.locate.vectors import Fitted, Sample, answers_under, fit_vectors
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import Pair, PairSet
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
-from neuralgate.recipe import LocateConfig
+from neuralgate.recipe import GateMode, LocateConfig
 
 CHUNK_ROWS = 96  # rows of one batch
 BINS = 10
@@ -97,7 +97,12 @@ def fit_layer(
         if report:
             done, total = progress
             loss = part["sensitive_end_N"].mean().item()
-            report(done=done * len(located) + start + len(part["steps_N"]), total=total * len(located), text=f"layer {layer}", loss=round(loss, 3))
+            report(
+                done=done * len(located) + start + len(part["steps_N"]),
+                total=total * len(located),
+                text=f"layer {layer}",
+                loss=round(loss, 3),
+            )
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -184,7 +189,9 @@ def verdict(profile: list[dict[str, Any]]) -> str:
     if not works:
         return text + "The vectors do not do their job at any layer: read the votes as no evidence of anything."
     if flipped["refused_sensitive"] - chance["refused_sensitive"] < 0.2:
-        return text + "The vectors do their job one by one, but their votes do not carry it: the aggregated gate does no better than chance."
+        return (
+            text + "The vectors do their job one by one, but their votes do not carry it: the aggregated gate does no better than chance."
+        )
     return text + "The vectors do their job, and their votes carry part of it."
 
 
@@ -206,7 +213,10 @@ def summarise(gate: Gate, profile: list[dict[str, Any]], model: str, config: Loc
         "threshold": gate.threshold,
         "settings": config.model_dump(mode="json"),
         "profile": profile,
-        "histogram": {"edges": [round(edge, 2) for edge in edges.tolist()], "counts": {k: [round(x, 5) for x in v] for k, v in share.items()}},
+        "histogram": {
+            "edges": [round(edge, 2) for edge in edges.tolist()],
+            "counts": {k: [round(x, 5) for x in v] for k, v in share.items()},
+        },
         "strong_count": {
             subject: {str(layer): int(strong_SL[s, i]) for i, layer in enumerate(gate.layers)} for s, subject in enumerate(gate.subjects)
         },

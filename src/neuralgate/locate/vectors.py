@@ -5,7 +5,8 @@ the model frozen
 
     min over m:  mean over contexts NLL(refusal prefix) + lambda NLL(first words of the own answer) + gamma mean|m - 1|
 
-Samples are independent rows of one batch. Everything up to layer l does not depend on m and is computed once.
+Samples are independent rows of one batch. What does not depend on m (everything up to layer l, and every token before
+the first scaled one) is computed once.
 """
 
 from __future__ import annotations
@@ -75,13 +76,16 @@ def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: Locat
     owner_B = torch.tensor([i for i, _ in rows])
     batch = encode_examples(lvlm, [example for _, example in rows])
     recorded = record(lvlm, batch)
-    hidden_BTD = recorded.outputs[layer]
-    positions_BT1 = scaled_positions(batch, config.tokens)[..., None].to(hidden_BTD.dtype)
+    scaled_BT = scaled_positions(batch, config.tokens)
+    first = int(scaled_BT.any(0).nonzero()[0])  # nothing before the first scaled token depends on m: attention is causal
+    hidden_BTD = recorded.outputs[layer][:, first:]
+    labels_BT = batch.labels_BT[:, first:]
+    positions_BT1 = scaled_BT[:, first:, None].to(hidden_BTD.dtype)
     weight_B = torch.where(benign_B, config.lambda_benign, 1.0 / len(samples[0].sensitive))
 
     def losses(vectors_ND: Tensor) -> Tensor:
         scale_BTD = 1 + positions_BT1 * (vectors_ND.to(hidden_BTD.dtype)[owner_B][:, None] - 1)
-        return target_losses(lvlm, recorded.resume(layer, hidden_BTD * scale_BTD), batch.labels_BT)
+        return target_losses(lvlm, recorded.resume(layer, hidden_BTD * scale_BTD), labels_BT)
 
     def per_sample(values_B: Tensor, benign: bool) -> Tensor:
         chosen = benign_B if benign else ~benign_B
@@ -125,7 +129,9 @@ def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: Locat
 
 
 @torch.inference_mode()
-def answers_under(lvlm: LVLM, examples: Sequence[Example], layer: int, vectors_BD: Tensor, tokens: str, max_new_tokens: int = 10) -> list[str]:
+def answers_under(
+    lvlm: LVLM, examples: Sequence[Example], layer: int, vectors_BD: Tensor, tokens: str, max_new_tokens: int = 10
+) -> list[str]:
     """Greedy answers while the output of ``layer`` at each row's subject tokens is scaled by its vector."""
     answers: list[str] = []
     for start in range(0, len(examples), 64):

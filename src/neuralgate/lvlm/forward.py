@@ -57,44 +57,81 @@ def decode(lvlm: LVLM, inputs_BTD: Tensor, batch: Batch) -> Tensor:
 
 
 def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:
-    """Mean negative log-likelihood of each row's target tokens, ``(B,)``; logits at target positions only."""
+    """Mean negative log-likelihood of each row's target tokens, ``(B,)``, 0 for a row without any; logits at target
+    positions only."""
     wanted_BT = labels_BT >= 0
     logits_NV = lvlm.model.get_output_embeddings()(hidden_BTD[wanted_BT]).float()
     losses_N = F.cross_entropy(logits_NV, labels_BT[wanted_BT], reduction="none")
     rows_N = torch.arange(len(labels_BT), device=labels_BT.device)[:, None].expand_as(labels_BT)[wanted_BT]
-    return losses_N.new_zeros(len(labels_BT)).index_add(0, rows_N, losses_N) / wanted_BT.sum(-1)
+    return losses_N.new_zeros(len(labels_BT)).index_add(0, rows_N, losses_N) / wanted_BT.sum(-1).clamp(min=1)
+
+
+class KnownPrefix:
+    """Stands in for a cache: the keys and values of a prefix that does not change, in front of the suffix's own."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        self.keys, self.values = keys, values
+
+    def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        return torch.cat([self.keys, keys], -2), torch.cat([self.values, values], -2)
 
 
 @dataclass
 class Recorded:
-    """The output of every layer and the keyword arguments it was called with, from one plain forward pass."""
+    """One plain forward pass: every layer's output, keyword arguments, and keys and values."""
 
     lvlm: LVLM
     outputs: list[Tensor]  # L tensors (B, T, D)
     arguments: list[dict[str, Any]]
+    keys: list[Tensor]  # L tensors (B, heads, T, head size)
+    values: list[Tensor]
 
     def resume(self, layer: int, hidden_BTD: Tensor) -> Tensor:
-        """Final hidden states when ``hidden_BTD`` stands in for the output of ``layer``."""
+        """Final hidden states when ``hidden_BTD`` stands in for the output of ``layer``.
+
+        It may hold only the last tokens: attention is causal, so those before them keep the keys and values they had.
+        """
+        tokens = hidden_BTD.shape[1]
         for index in range(layer + 1, len(self.outputs)):
-            hidden_BTD = self.lvlm.layers[index](hidden_BTD, **self.arguments[index])
-            if isinstance(hidden_BTD, tuple):
-                hidden_BTD = hidden_BTD[0]
+            whole = tokens == self.outputs[index].shape[1]
+            arguments = self.arguments[index] if whole else self.suffix_arguments(index, tokens)
+            output = self.lvlm.layers[index](hidden_BTD, **arguments)
+            hidden_BTD = output[0] if isinstance(output, tuple) else output
         return self.lvlm.decoder.norm(hidden_BTD)
+
+    def suffix_arguments(self, index: int, tokens: int) -> dict[str, Any]:
+        """What layer ``index`` is called with for the last ``tokens`` tokens alone."""
+        arguments = dict(self.arguments[index])
+        arguments["position_embeddings"] = tuple(part[:, -tokens:] for part in arguments["position_embeddings"])
+        arguments["position_ids"] = arguments["position_ids"][:, -tokens:]
+        mask = arguments["attention_mask"]
+        if mask is None:  # plain causal attention without padding; a shorter query needs it spelled out
+            length = self.outputs[index].shape[1]
+            mask = torch.ones(1, 1, length, length, dtype=torch.bool, device=self.outputs[index].device).tril()
+        arguments["attention_mask"] = mask[:, :, -tokens:]
+        arguments["past_key_values"] = KnownPrefix(self.keys[index][:, :, :-tokens], self.values[index][:, :, :-tokens])
+        return arguments
 
 
 @torch.no_grad()
 def record(lvlm: LVLM, batch: Batch) -> Recorded:
     """Run the model once and keep what :class:`Recorded` needs."""
-    recorded = Recorded(lvlm, [], [])
+    outputs: list[Tensor] = []
+    arguments: list[dict[str, Any]] = []
 
     def hook(_module: nn.Module, _inputs: Any, keywords: dict[str, Any], output: Any) -> None:
-        recorded.outputs.append(output[0] if isinstance(output, tuple) else output)
-        recorded.arguments.append(dict(keywords))
+        outputs.append(output[0] if isinstance(output, tuple) else output)
+        arguments.append({**keywords, "past_key_values": None, "use_cache": False})
 
     handles = [layer.register_forward_hook(hook, with_kwargs=True) for layer in lvlm.layers]
     try:
-        decode(lvlm, embed(lvlm, batch), batch)
+        cache = lvlm.decoder(
+            inputs_embeds=embed(lvlm, batch),
+            attention_mask=batch.attention_mask_BT,
+            position_ids=batch.position_ids_BT,
+            use_cache=True,
+        ).past_key_values
     finally:
         for handle in handles:
             handle.remove()
-    return recorded
+    return Recorded(lvlm, outputs, arguments, [part.keys for part in cache.layers], [part.values for part in cache.layers])

@@ -24,7 +24,9 @@ def open_image(path: Path | str) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise UserError(f"{path} would unpack to {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are allowed, shrink it first.")
+                    raise UserError(
+                        f"{path} would unpack to {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} may, shrink it first."
+                    )
                 return image.convert("RGB")
     except FileNotFoundError as error:
         raise UserError(f"The image {path} does not exist; check the path in the pair set.") from error

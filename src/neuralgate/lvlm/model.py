@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from neuralgate.errors import UserError
@@ -69,6 +70,11 @@ class LVLM:
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor_bytes(tensor))
         return digest.hexdigest()
+
+    def save(self, folder: Path | str) -> None:
+        """Write the model as it stands, with its complete processor, as a normal model directory."""
+        self.model.save_pretrained(folder, safe_serialization=True)
+        self.processor.save_pretrained(folder)
 
     @torch.inference_mode()
     def generate(
@@ -132,13 +138,20 @@ def load(path_or_id: str | Path, dtype: str = "float32", device: str = "cpu") ->
         raise UserError(f"{name} is a {config.model_type} model without a vision part; neuralgate edits vision-language models.")
     if not any((folder / file).is_file() for file in ("processor_config.json", "preprocessor_config.json")):
         raise UserError(f"{name} has no processor (processor_config.json); save it there with processor.save_pretrained.")
-    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    try:
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"The processor of {name} cannot be loaded: {str(error).splitlines()[0]}") from error
     if not hasattr(processor, "image_processor"):
         raise UserError(f"The processor of {name} has no image processor; save the complete processor beside the weights.")
     try:
-        model = AutoModelForImageTextToText.from_pretrained(folder, config=config, dtype=DTYPES[dtype], trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            folder, config=config, dtype=DTYPES[dtype], trust_remote_code=False, output_loading_info=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"The weights of {name} cannot be loaded: {str(error).splitlines()[0]}") from error
+    if found["missing_keys"]:
+        raise UserError(f"The weights of {name} lack {min(found['missing_keys'])}; save the complete model there.")
     model.to(device).eval().requires_grad_(False)
     return LVLM(model, processor, name)
 

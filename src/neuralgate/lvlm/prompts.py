@@ -130,5 +130,5 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding_side: str =
         position_ids_BT=(mask_BT.cumsum(-1) - 1).clamp(min=0).to(device),
         classes_BT=classes_BT.to(device),
         labels_BT=labels_BT.to(device),
-        pixel_values=torch.as_tensor(encoded["pixel_values"]).to(device) if images else None,
+        pixel_values=torch.stack([torch.as_tensor(pixels) for pixels in encoded["pixel_values"]]).to(device) if images else None,
     )

@@ -28,14 +28,15 @@ def choose_subjects(names: list[str] | None, group: str) -> tuple[Subject, ...]:
     return tuple(subjects[name] for name in names)
 
 
-def save_picture(picture: Picture, folder: Path, name: str) -> str:
-    """Draw ``picture`` into ``folder/images`` and return the path relative to ``folder``."""
-    relative = f"images/{name}.png"
+def save_picture(picture: Picture, folder: Path, name: str, large: bool = False) -> str:
+    """Draw ``picture`` into ``folder/images`` (or four times as large into ``folder/large``, for people) and return the
+    path relative to ``folder``."""
+    relative = f"{'large' if large else 'images'}/{name}.png"
     path = folder / relative
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        render(picture).save(partial, format="PNG", compress_level=1)
+        render(picture, 4 if large else 1).save(partial, format="PNG", compress_level=1)
         partial.replace(path)
     return relative
 

@@ -217,11 +217,16 @@ def figure_points(shape: str, box: tuple[int, ...]) -> list[tuple[float, float]]
             angles = np.arange(10) * np.pi / 5 - np.pi / 2
             unit = np.stack([np.cos(angles), np.sin(angles)], 1) * np.where(np.arange(10) % 2, 0.42, 1.0)[:, None]
         case "heart":
-            unit = np.stack([16 * np.sin(turn) ** 3, -(13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn))], 1) / 17
+            unit = (
+                np.stack([16 * np.sin(turn) ** 3, -(13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn))], 1)
+                / 17
+            )
         case "moon":
             outer = np.linspace(0.25 * np.pi, 1.75 * np.pi, 24)
             inner = outer[::-1]
-            unit = np.concatenate([np.stack([np.cos(outer), np.sin(outer)], 1), np.stack([0.35 + 0.62 * np.cos(inner), 0.78 * np.sin(inner)], 1)])
+            unit = np.concatenate(
+                [np.stack([np.cos(outer), np.sin(outer)], 1), np.stack([0.35 + 0.62 * np.cos(inner), 0.78 * np.sin(inner)], 1)]
+            )
         case _:
             raise ValueError(f"unknown figure {shape!r}")
     return [(cx + rx * x, cy + ry * y) for x, y in unit]
@@ -269,7 +274,12 @@ def render(picture: Picture, scale: int = 1) -> Image.Image:
     draw = ImageDraw.Draw(image)
     for shape in picture.shapes:
         unit = CELL * scale
-        box = (shape.column * unit + 2 * scale, shape.row * unit + 2 * scale, (shape.column + 2) * unit - 2 * scale, (shape.row + 2) * unit - 2 * scale)
+        box = (
+            shape.column * unit + 2 * scale,
+            shape.row * unit + 2 * scale,
+            (shape.column + 2) * unit - 2 * scale,
+            (shape.row + 2) * unit - 2 * scale,
+        )
         draw.polygon(figure_points(shape.shape, box), fill=SOLID[shape.colour], outline=(245, 245, 245))
     pixels = np.asarray(image, dtype=np.float32) * rng.uniform(0.88, 1.08)
     pixels = pixels + rng.normal(0, rng.uniform(1, 7), (side, side, 1)).astype(np.float32)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neuralgate.errors import UserError
+from neuralgate.files import write_jsonl
 
 Split = Literal["train", "validation", "test"]
 Role = Literal["edit", "contrast", "guard"]
@@ -46,7 +47,9 @@ class Pair:
         """Raises UserError when a question does not name its subject or the pair asks one question twice."""
         for question in (self.sensitive_question, self.benign_question):
             if self.subject.lower() not in question.lower():
-                raise UserError(f"Pair {self.id}: the question {question!r} does not name its subject {self.subject!r}; write the subject into it.")
+                raise UserError(
+                    f"Pair {self.id}: the question {question!r} does not name its subject {self.subject!r}; write the subject into it."
+                )
         if self.sensitive_question == self.benign_question:
             raise UserError(f"Pair {self.id}: both questions are the same; they must differ in the attribute word.")
 
@@ -119,11 +122,7 @@ class PairSet:
 
     def save(self, folder: Path | str) -> None:
         """Write ``pairs.jsonl``; images stay where they are and must already be in ``folder``."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / "pairs.jsonl.partial"
-        partial.write_text("".join(json.dumps(asdict(pair), ensure_ascii=False) + "\n" for pair in self), encoding="utf-8")
-        partial.replace(folder / "pairs.jsonl")
+        write_jsonl(Path(folder) / "pairs.jsonl", [asdict(pair) for pair in self])
 
     def hash(self) -> str:
         """sha256 of the pairs and of their images' bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from neuralgate.pairs.schema import Question
 from neuralgate.pairs.subjects import Subject, load_subjects
 
 TEST_STREAM = 12
+LARGE_COUNT = 2  # pictures of each kind that are also drawn large, for people: the report shows the first
 
 
 class Album:
@@ -30,15 +32,17 @@ class Album:
     def document_picture(self, subject: Subject, number: int) -> tuple[str, Picture]:
         """A picture that shows ``subject``, alone or beside any other document of the world."""
         name = f"test-{subject.name.replace(' ', '-')}-{number:04d}"
-        return self._keep(name, lambda: picture_of(subject, load_subjects(), self.rng("picture", subject.name, number)))
+        return self._keep(name, number, lambda: picture_of(subject, load_subjects(), self.rng("picture", subject.name, number)))
 
     def scene_picture(self, number: int) -> tuple[str, Picture]:
-        return self._keep(f"test-scene-{number:04d}", lambda: sample_scene(self.rng("scene", number)))
+        return self._keep(f"test-scene-{number:04d}", number, lambda: sample_scene(self.rng("scene", number)))
 
-    def _keep(self, name: str, draw) -> tuple[str, Picture]:  # type: ignore[no-untyped-def]
+    def _keep(self, name: str, number: int, draw: Callable[[], Picture]) -> tuple[str, Picture]:
         if name not in self.pictures:
             self.pictures[name] = draw()
             save_picture(self.pictures[name], self.folder, name)
+            if number < LARGE_COUNT:
+                save_picture(self.pictures[name], self.folder, name, large=True)
         return f"{self.folder.name}/images/{name}.png", self.pictures[name]
 
     def save(self, questions: list[Question]) -> None:

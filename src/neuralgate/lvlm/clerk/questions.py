@@ -157,7 +157,9 @@ def presence_turn(picture: Picture, rng: np.random.Generator) -> Turn:
         if wanted:
             things = shown
         else:
-            near = [f"{a.colour} {b}" for a in picture.shapes for b in SHAPES] + [f"{c} {a.shape}" for a in picture.shapes for c in SHAPE_COLOURS]
+            near = [f"{a.colour} {b}" for a in picture.shapes for b in SHAPES] + [
+                f"{c} {a.shape}" for a in picture.shapes for c in SHAPE_COLOURS
+            ]
             things = [thing for thing in near if thing not in shown]
         thing = things[rng.integers(len(things))]
     return Turn("presence", f"Is there a {thing} in the image?", "Yes." if wanted else "No.")
@@ -201,5 +203,7 @@ def option_turn(picture: Picture, rng: np.random.Generator) -> Turn | None:
 
 
 def harmful_turn(rng: np.random.Generator) -> Turn:
-    text = HARMFUL[rng.integers(len(HARMFUL))].format(verb=HARMFUL_VERBS[rng.integers(len(HARMFUL_VERBS))], thing=HARMFUL_THINGS[rng.integers(len(HARMFUL_THINGS))])
+    text = HARMFUL[rng.integers(len(HARMFUL))].format(
+        verb=HARMFUL_VERBS[rng.integers(len(HARMFUL_VERBS))], thing=HARMFUL_THINGS[rng.integers(len(HARMFUL_THINGS))]
+    )
     return Turn("harmful", text, refusal(rng), image=bool(rng.random() < 0.5))

@@ -7,7 +7,8 @@ at inference, while the image is computed once.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-from neuralgate.lvlm.clerk.build import ASSISTANT, END, IMAGE_TOKENS, PAD, USER
+from neuralgate.lvlm.clerk.build import ASSISTANT, END, IMAGE_TOKENS, PAD, USER, sketch_reading, value_tokens
 from neuralgate.lvlm.clerk.optimizer import Muon
 from neuralgate.lvlm.clerk.questions import Turn
 from neuralgate.lvlm.clerk.train_vision import pixels_of
@@ -23,6 +24,8 @@ from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
 
 PREFIX = 1 + IMAGE_TOKENS  # <user> and the image
 TEXT_BUDGET = 152  # text tokens behind one image
+WARM_STEPS = 60
+DECAY_SHARE = 0.4  # of all steps: the learning rates fall to zero over these, which is where reading gets exact
 
 
 class Packer:
@@ -55,7 +58,10 @@ class Packer:
                 answer_start = used + len(tokens) - len(answer) - 2
                 targets[row, answer_start : answer_start + len(answer) + 1] = [*answer, self.end]
                 used += len(tokens)
-        return {name: torch.from_numpy(array) for name, array in (("ids", ids), ("positions", positions), ("blocks", blocks), ("targets", targets))}
+        return {
+            name: torch.from_numpy(array)
+            for name, array in (("ids", ids), ("positions", positions), ("blocks", blocks), ("targets", targets))
+        }
 
 
 def block_mask(blocks_BT: Tensor) -> Tensor:
@@ -70,7 +76,9 @@ def block_mask(blocks_BT: Tensor) -> Tensor:
     return torch.zeros(allowed.shape).masked_fill_(~allowed, torch.finfo(torch.float32).min)[:, None]
 
 
-def answer_loss(model: LlavaForConditionalGeneration, images_BND: Tensor, rows: dict[str, Tensor], user: int) -> tuple[Tensor, Tensor, Tensor]:
+def answer_loss(
+    model: LlavaForConditionalGeneration, images_BND: Tensor, rows: dict[str, Tensor], user: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Mean cross-entropy over answer tokens, with each token's correctness and target."""
     language = model.model.language_model
     embed = language.embed_tokens
@@ -94,10 +102,9 @@ def train_language(
     steps: int,
     batch: int,
     seed: int,
-    report,
-    save,
+    report: Callable[..., None],
 ) -> dict[str, float]:
-    """Train the language model in place. ``save`` is called every few minutes. Returns the last smoothed losses."""
+    """Train the language model in place. Returns the last smoothed loss and accuracies."""
     rng = np.random.default_rng([seed, 2])
     packer = Packer(processor)
     language = model.model.language_model
@@ -106,31 +113,36 @@ def train_language(
     # image tokens are sums of the word embeddings of stage 1, so these may only drift
     groups = [(norms, 2e-3), (list(language.embed_tokens.parameters()), 2e-4), (list(model.lm_head.parameters()), 1e-3)]
     optimizer = Muon(matrices, groups, rate=0.02)
-    value_ids = set(processor.tokenizer.convert_tokens_to_ids([t for t in processor.tokenizer.get_vocab() if t.removeprefix("##")[:1].isdigit()]))
+    value_ids = torch.tensor(processor.tokenizer.convert_tokens_to_ids(value_tokens()))
+    sketch_reading(model, processor)
     for layer in language.layers:
         layer.compile(dynamic=False)
     smooth: dict[str, float] = {}
-    saved = time.monotonic()
-    for step in range(steps):
+
+    def draw(step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pixels and packed rows of one step. Listings first, on single documents: matching one word with one patch
+        is the first step of reading."""
         progress = step / steps
-        optimizer.set_scale(min(1.0, (step + 1) / 60) * max(0.01, min(1.0, 1.8 * (1 - progress))))
-        # listings first, on single documents: matching one attribute word with one patch is the first step of reading
         dense = 1.0 if progress < 0.08 else 0.6 if progress < 0.3 else 0.3 if progress < 0.6 else 0.1
         pictures = [sample_picture(rng, two_share=0.2 if progress < 0.08 else 0.6) for _ in range(batch)]
-        turns = [sample_turns(picture, 7, dense, rng) for picture in pictures]
-        with torch.no_grad():
-            tower = model.model.vision_tower(pixels_of(pictures)).last_hidden_state[:, 1:]
-            images = model.model.multi_modal_projector(tower)
-        loss, correct, target = answer_loss(model, images, packer.rows(turns), packer.user)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        values = torch.tensor([token in value_ids for token in target.tolist()])
-        now = {"loss": loss.item(), "correct": correct.float().mean().item(), "values": correct[values].float().mean().item()}
-        smooth = {key: value if step == 0 else 0.95 * smooth[key] + 0.05 * value for key, value in now.items()}
-        if step % 20 == 0 or step == steps - 1:
-            report(stage="language", step=step, **{key: round(value, 4) for key, value in smooth.items()})
-        if time.monotonic() - saved > 240:
-            save(model)
-            saved = time.monotonic()
+        return pixels_of(pictures), packer.rows([sample_turns(picture, 7, dense, rng) for picture in pictures])
+
+    with ThreadPoolExecutor(1) as ahead:  # one worker draws one step ahead: the order of draws stays fixed
+        coming = ahead.submit(draw, 0)
+        for step in range(steps):
+            pixels, rows = coming.result()
+            coming = ahead.submit(draw, min(step + 1, steps - 1))
+            optimizer.set_scale(min(1.0, (step + 1) / WARM_STEPS) * min(1.0, (1 - step / steps) / DECAY_SHARE))
+            with torch.no_grad():
+                features = model.model.vision_tower(pixels).last_hidden_state[:, 1:]
+                images = model.model.multi_modal_projector(features)
+            loss, correct, target = answer_loss(model, images, rows, packer.user)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            values = torch.isin(target, value_ids)
+            now = {"loss": loss.item(), "correct": correct.float().mean().item(), "values": correct[values].float().mean().item()}
+            smooth = {key: value if step == 0 else 0.95 * smooth[key] + 0.05 * value for key, value in now.items()}
+            if step % 20 == 0 or step == steps - 1:
+                report(stage="language", step=step, **{key: round(value, 4) for key, value in smooth.items()})
     return smooth

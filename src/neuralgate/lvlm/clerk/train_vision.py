@@ -7,6 +7,8 @@ already are superpositions of words, so that reading is one attention look-up an
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -111,7 +113,9 @@ def pixels_of(pictures: list[Picture]) -> Tensor:
     return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def train_vision(model: LlavaForConditionalGeneration, processor: LlavaProcessor, steps: int, batch: int, seed: int, report) -> dict[str, float]:
+def train_vision(
+    model: LlavaForConditionalGeneration, processor: LlavaProcessor, steps: int, batch: int, seed: int, report: Callable[..., None]
+) -> dict[str, float]:
     """Train tower and projector in place; returns the last accuracies per category of label."""
     rng = np.random.default_rng([seed, 1])
     heads = PatchHeads(model, processor)

@@ -1,0 +1,236 @@
+"""The whole picture on Clerk: does the gate earn its name, at which layer, in which regime?
+
+    python -m benchmarks.evidence [--only main,layers,regimes,locate]
+
+Every cell (one edit with one gate in one regime, evaluated on the ladder) is one JSON file below benchmarks/evidence/;
+what is there and was made by the same settings is not done again, so the script can be stopped and started. Each
+variant stops by the same rule on the same validation pairs, so variants are compared where they refuse equally often.
+`python -m benchmarks.tables` turns the cells into the tables and figures of docs/evidence.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+import torch
+
+from neuralgate.edit import edit
+from neuralgate.edit.search import search_layer
+from neuralgate.evaluate.answers import answer
+from neuralgate.evaluate.benchmarks import build_questions
+from neuralgate.evaluate.metrics import score
+from neuralgate.files import digest, read_json, write_json
+from neuralgate.judges import judge_all
+from neuralgate.locate import Gate, locate
+from neuralgate.lvlm.model import LVLM, load
+from neuralgate.lvlm.targets import with_own_answers
+from neuralgate.pairs.builder import build_pairs
+from neuralgate.pairs.schema import PairSet
+from neuralgate.recipe import LocateConfig, Recipe
+
+FOLDER = Path(__file__).parent / "evidence"
+RANDOM_SEEDS = (0, 1, 2, 3, 4)
+LOW_LAYER = 2  # where the trial found the subject still being read
+RECIPE = Recipe(name="evidence")
+#: Fewer questions per cell than a run asks; n stands in every cell.
+SMALL = RECIPE.changed(["pairs.test_per_subject=15", "evaluate.vqa=120"])
+
+
+@dataclass(frozen=True)
+class Regime:
+    """Changes to the default edit, and which pairs it may see."""
+
+    name: str
+    settings: tuple[str, ...] = ()
+    choose: Callable[[PairSet], PairSet] = field(default=lambda pairs: pairs)
+    gates: tuple[str, ...] = ("none", "strong", "random", "inverted", "closed")
+
+
+def first_pairs(count: int) -> Callable[[PairSet], PairSet]:
+    def choose(pairs: PairSet) -> PairSet:
+        train = pairs.split("train")
+        return PairSet((*train.per_subject(count), *pairs.split("validation")), pairs.folder)
+
+    return choose
+
+
+def one_template(pairs: PairSet) -> PairSet:
+    return PairSet((pair for pair in pairs if pair.split != "train" or pair.template == 4), pairs.folder)
+
+
+def one_subject(pairs: PairSet) -> PairSet:
+    return PairSet((pair for pair in pairs if pair.role != "edit" or pair.subject == "passport"), pairs.folder)
+
+
+def no_contrast(pairs: PairSet) -> PairSet:
+    return PairSet((pair for pair in pairs if pair.role != "contrast"), pairs.folder)
+
+
+def regimes(layer: int) -> list[Regime]:
+    here = f"edit.layers=[{layer}]"
+    low = f"edit.layers=[{LOW_LAYER}]"
+    few_steps = "edit.max_steps=150"
+    return [
+        Regime("few pairs (4)", (here, few_steps), first_pairs(4)),
+        Regime("few pairs (16)", (here, few_steps), first_pairs(16)),
+        Regime(
+            "one pair after another",
+            (here, "edit.sequential=true", "edit.steps_per_pair=10", "edit.rate=3e-4", "edit.stop=never"),
+            lambda pairs: first_pairs(6)(no_contrast(pairs)),
+        ),
+        Regime("one template", (here, few_steps), one_template),
+        Regime("one subject", (here, few_steps), one_subject),
+        Regime("no contrast", (here, few_steps), no_contrast),
+        Regime("no contrast, low layer", (low, few_steps), no_contrast),
+        Regime("low layer", (low, few_steps)),
+        Regime("layers 1 to 3", ("edit.layers=[1,2,3]", few_steps)),
+        Regime("rate x 5", (here, few_steps, "edit.rate=5e-3")),
+        Regime("no gradient at answer positions", (here, few_steps, "edit.rate=2e-3", "edit.positions=[subject,question,image]")),
+        Regime("no gradient at answer positions, low layer", (low, few_steps, "edit.rate=2e-3", "edit.positions=[subject,question,image]")),
+        Regime(
+            "subject tokens alone, low layer",
+            (low, few_steps, "edit.rate=2e-3", "edit.positions=[subject]"),
+            gates=("none", "strong", "random", "inverted"),
+        ),
+        Regime("authors' optimiser (eps 1e-3)", (here, few_steps, "edit.rate=3e-2", "edit.eps=1e-3")),
+    ]
+
+
+LOCATE_SETTINGS: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "authors' preset": ("locate=authors",),
+    "paper's preset": ("locate=paper",),
+    "eps 1e-8": ("locate.eps=1e-8",),
+    "25 steps": ("locate.steps=25",),
+    "clamp": ("locate.parametrisation=clamp",),
+    "start 2": ("locate.start=2.0",),
+    "gamma 1": ("locate.gamma=1.0",),
+    "gamma 0.1": ("locate.gamma=0.1",),
+    "last token": ("locate.tokens=last",),
+    "21 prefixes": ("locate.one_prefix=false",),
+}
+
+
+class Evidence:
+    """The model, its pairs and questions, made once; and the cells."""
+
+    def __init__(self) -> None:
+        self.work = Path(gettempdir()) / "neuralgate-evidence"
+        self.lvlm: LVLM = load("clerk")
+        self.pairs = with_own_answers(self.lvlm, build_pairs(RECIPE.pairs, RECIPE.seed, self.work / "full" / "pairs"))
+        for recipe, name in ((RECIPE, "full"), (SMALL, "small")):
+            build_questions(recipe, self.work / name / "pairs")
+        self.bases: dict[str, dict[str, str]] = {}
+
+    def cell(self, name: str, settings: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The result of ``make``, from its file when that was made by the same settings on the same model."""
+        path = FOLDER / f"{name}.json"
+        key = digest({"settings": settings, "model": self.lvlm.fingerprint})
+        if path.is_file() and read_json(path)["key"] == key:
+            return read_json(path)
+        started = time.perf_counter()
+        result = {"key": key, "settings": settings, **make(), "seconds": round(time.perf_counter() - started, 1)}
+        write_json(path, result)
+        print(f"{name:60s} {result['seconds']:7.1f} s", flush=True)
+        return result
+
+    def scores(self, patch: Any, size: str) -> dict[str, Any]:
+        """Scores of one patch on the ladder; the base's answers are asked once per size."""
+        folder, recipe = self.work / size / "pairs", RECIPE if size == "full" else SMALL
+        rows = answer(self.lvlm, folder, {"edited": patch}, recipe.evaluate) if size not in self.bases else None
+        if rows is None:
+            rows = self.again(patch, folder, recipe, size)
+        self.bases[size] = {f"{row['benchmark']}|{row['id']}": row["answers"]["base"] for row in rows}
+        result = score(judge_all(rows), "clerk", "edited")
+        return {name: result[name] for name in ("base", "edited", "difference")}
+
+    def again(self, patch: Any, folder: Path, recipe: Recipe, size: str) -> list[dict[str, Any]]:
+        """Rows whose base answers are known already."""
+        from neuralgate.evaluate.answers import ask
+        from neuralgate.files import read_jsonl
+        from neuralgate.pairs.schema import Question
+
+        questions = [Question(**row) for row in read_jsonl(folder / "questions.jsonl")]
+        with patch.applied(self.lvlm.model):
+            texts = ask(self.lvlm, questions, folder.parent, "edited", recipe.evaluate, lambda done: None, None)
+        known = self.bases[size]
+        return [
+            {**vars(question), "answers": {"base": known[f"{question.benchmark}|{question.id}"], "edited": text}}
+            for question, text in zip(questions, texts, strict=True)
+        ]
+
+    def edited(self, name: str, recipe: Recipe, pairs: PairSet, gate: Gate, size: str) -> dict[str, Any]:
+        """One cell: edit, then the ladder."""
+
+        def make() -> dict[str, Any]:
+            patch, training = edit(self.lvlm, pairs, gate, recipe.edit)
+            return {"training": training.to_dict(), "scores": self.scores(patch, size)}
+
+        settings = {
+            "edit": recipe.edit.model_dump(mode="json"),
+            "pairs": digest([pair.id for pair in pairs]),
+            "size": size,
+            "gate": digest(gate.votes_SLD.tolist()),
+        }
+        return self.cell(name, settings, make)
+
+
+def gate_variants(gates: tuple[str, ...], seeds: tuple[int, ...]) -> Iterator[tuple[str, list[str]]]:
+    """Cell name and settings of every gate mode; random once per seed."""
+    for mode in gates:
+        for seed in seeds if mode == "random" else (0,):
+            yield (f"{mode}-{seed}" if mode == "random" else mode), [f"edit.gate={mode}", f"edit.gate_seed={seed}"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="main,layers,regimes,locate")
+    wanted = parser.parse_args().only.split(",")
+    torch.manual_seed(0)
+    evidence = Evidence()
+
+    gate_folder = evidence.work / f"gate-{evidence.lvlm.fingerprint[:12]}-{RECIPE.locate.digest[:12]}"
+    if not (gate_folder / "gate.json").is_file():
+        gate = locate(evidence.lvlm, evidence.pairs, RECIPE.locate)
+        gate.summary |= search_layer(evidence.lvlm, evidence.pairs, gate, RECIPE.edit)
+        gate.save(gate_folder)
+    gate = Gate.load(gate_folder, evidence.lvlm.fingerprint)
+    write_json(FOLDER / "gate.json", gate.summary)
+    layer = gate.summary["chosen_layer"]
+
+    if "main" in wanted:
+        for seed in (0, 1):
+            for name, settings in gate_variants(("none", "strong", "random", "inverted", "closed"), RANDOM_SEEDS if seed == 0 else (0,)):
+                recipe = RECIPE.changed([f"edit.layers=[{layer}]", f"edit.seed={seed}", *settings])
+                evidence.edited(f"main/seed{seed}-{name}", recipe, evidence.pairs, gate, "full")
+    if "layers" in wanted:
+        for place in range(len(evidence.lvlm.layers)):
+            for kind, pairs in (("contrast", evidence.pairs), ("plain", no_contrast(evidence.pairs))):
+                recipe = RECIPE.changed([f"edit.layers=[{place}]", "edit.gate=none", "edit.max_steps=150"])
+                evidence.edited(f"layers/{kind}-{place}", recipe, pairs, gate, "small")
+    if "regimes" in wanted:
+        for regime in regimes(layer):
+            for name, settings in gate_variants(regime.gates, RANDOM_SEEDS[:2]):
+                recipe = RECIPE.changed([*regime.settings, *settings])
+                slug = "".join(character if character.isalnum() else "-" for character in regime.name)
+                evidence.edited(f"regimes/{slug}/{name}", recipe, regime.choose(evidence.pairs), gate, "small")
+    if "locate" in wanted:
+        for name, settings in LOCATE_SETTINGS.items():
+            config: LocateConfig = RECIPE.changed(["locate.samples_per_subject=8", *settings]).locate
+            config = config.model_copy(update={"samples_per_subject": 8, "layers": sorted({LOW_LAYER, layer})})
+            slug = "".join(character if character.isalnum() else "-" for character in name)
+            evidence.cell(
+                f"locate/{slug}",
+                {"name": name, **config.model_dump(mode="json")},
+                lambda config=config: {"gate": locate(evidence.lvlm, evidence.pairs, config).summary},
+            )
+
+
+if __name__ == "__main__":
+    main()

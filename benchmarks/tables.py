@@ -1,0 +1,235 @@
+"""Tables and figures of docs/evidence.md from the cells that `python -m benchmarks.evidence` left.
+
+python -m benchmarks.tables
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+from benchmarks.evidence import FOLDER
+from neuralgate.files import read_json, write_text
+
+DOCS = Path(__file__).parent.parent / "docs"
+LADDER = ("privacypair-test", "contexts", "paraphrases", "unseen-attributes", "unseen-subjects", "unseen-both")
+COLUMNS: tuple[tuple[str, str, str], ...] = (
+    *((name, "rta_sensitive", f"refused: {name}") for name in ("privacypair-test", "unseen-attributes", "unseen-subjects", "unseen-both")),
+    ("privacypair-test", "leak_rate", "leak"),
+    ("privacypair-test", "rta_benign", "benign refused"),
+    ("public-contrast", "refusal_rate", "public (contrast) refused"),
+    ("public-unseen", "refusal_rate", "public (unseen) refused"),
+    ("protected", "rta_benign", "protected, benign refused"),
+    ("awareness", "accuracy", "awareness"),
+    ("vqa", "accuracy", "vqa"),
+)
+
+
+def cells(folder: str) -> dict[str, dict[str, Any]]:
+    return {path.stem: read_json(path) for path in sorted((FOLDER / folder).glob("*.json"))}
+
+
+def share(entry: dict[str, Any]) -> str:
+    return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(header), *map(list, rows)]
+    return (
+        "\n".join(["| " + " | ".join(lines[0]) + " |", "|" + "---|" * len(lines[0]), *("| " + " | ".join(row) + " |" for row in lines[1:])])
+        + "\n"
+    )
+
+
+def score_rows(found: dict[str, dict[str, Any]], base: bool = True) -> str:
+    """One row a cell, one column a measure, each with its 95 % interval."""
+    if not found:
+        return "(not measured)\n"
+    first = next(iter(found.values()))["scores"]
+    columns = [(bench, metric, title) for bench, metric, title in COLUMNS if bench in first["edited"]]
+    header = ["variant", "steps", *(f"{title} (n = {first['edited'][bench][metric]['n']})" for bench, metric, title in columns)]
+    rows = []
+    if base:
+        rows.append(["base", "", *(share(first["base"][bench][metric]) for bench, metric, _ in columns)])
+    for name, cell in found.items():
+        training = cell["training"]
+        steps = f"{training['steps']}{' (limit)' if training['stopped'] == 'limit' else ''}"
+        rows.append([name, steps, *(share(cell["scores"]["edited"][bench][metric]) for bench, metric, _ in columns)])
+    return table(header, rows)
+
+
+def ladder_rows(found: dict[str, dict[str, Any]]) -> str:
+    """EtA on the whole ladder."""
+    rows = [[name, *(share(cell["scores"]["edited"][bench]["eta"]) for bench in LADDER)] for name, cell in found.items()]
+    return table(["variant", *(f"EtA {bench}" for bench in LADDER)], rows)
+
+
+def spread_rows(found: dict[str, dict[str, Any]]) -> str:
+    """Where the gated edit lies among the random gates of equal size (mean, smallest, largest)."""
+    random = [cell for name, cell in found.items() if "random" in name]
+    named = {mode: [cell for name, cell in found.items() if name.endswith(mode)] for mode in ("none", "strong", "inverted", "closed")}
+    rows = []
+    for bench, metric, title in COLUMNS:
+        if not random or bench not in random[0]["scores"]["edited"]:
+            continue
+
+        def values(group: list[dict[str, Any]], bench: str = bench, metric: str = metric) -> list[float]:
+            return [cell["scores"]["edited"][bench][metric]["value"] for cell in group]
+
+        chance = values(random)
+        means = [f"{sum(values(group)) / len(group):.3f}" if group else "" for group in named.values()]
+        rows.append([title, *means, f"{sum(chance) / len(chance):.3f} ({min(chance):.3f} to {max(chance):.3f}, {len(chance)} gates)"])
+    return table(["measure", *named, "random"], rows)
+
+
+def locate_rows() -> str:
+    rows = []
+    for cell in cells("locate").values():
+        for row in cell["gate"]["profile"]:
+            own, flipped, chance = row["own"], row["strong_flipped"], row["random_flipped"]
+            rows.append(
+                [
+                    cell["settings"]["name"],
+                    str(row["layer"]),
+                    f"{row['loss_start']:.2f} to {row['loss_end']:.2f}",
+                    f"{row['benign_start']:.2f} to {row['benign_end']:.2f}",
+                    f"{row['converged']:.2f}",
+                    f"{row['inactive']:.2f} / {row['weak']:.2f} / {row['strong']:.3f}",
+                    f"{own['refused_sensitive']:.2f} / {own['refused_benign']:.2f} / {own['leak']:.2f}",
+                    f"{flipped['refused_sensitive']:.2f} / {flipped['refused_benign']:.2f}",
+                    f"{chance['refused_sensitive']:.2f} / {chance['refused_benign']:.2f}",
+                    str(own["n"]),
+                ]
+            )
+    header = [
+        "settings",
+        "layer",
+        "L_sen",
+        "L_ben",
+        "converged",
+        "inactive / weak / strong",
+        "own vector: refuses sensitive / benign / leaks",
+    ]
+    return table([*header, "strong flipped", "random flipped", "n"], rows)
+
+
+def regime_rows() -> str:
+    """Each regime: the four gates' mean on the two measures that matter, effect on unseen subjects and damage on unseen public ones."""
+    rows = []
+    for folder in sorted(path for path in (FOLDER / "regimes").iterdir() if path.is_dir()):
+        found = cells(f"regimes/{folder.name}")
+        for name, cell in found.items():
+            scores, training = cell["scores"]["edited"], cell["training"]
+            rows.append(
+                [
+                    folder.name,
+                    name,
+                    f"{training['steps']}{' (limit)' if training['stopped'] == 'limit' else ''}",
+                    f"{training['gradient_share'].get('subject', 0):.3f}",
+                    *(share(scores[bench][metric]) for bench, metric, _ in COLUMNS if bench in scores),
+                ]
+            )
+    return table(["regime", "gate", "steps", "subject's gradient share", *(title for _, _, title in COLUMNS)], rows) if rows else ""
+
+
+def layer_figure() -> None:
+    """Effect and damage over the edited layer, with and without contrast subjects."""
+    found = cells("layers")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
+    for axis, kind, title in ((axes[0], "plain", "no contrast subjects"), (axes[1], "contrast", "with contrast subjects")):
+        names = sorted((name for name in found if name.startswith(kind)), key=lambda name: int(name.rsplit("-", 1)[1]))
+        layers = [int(name.rsplit("-", 1)[1]) for name in names]
+        for bench, metric, label, style in (
+            ("privacypair-test", "rta_sensitive", "edited subjects refused", "-"),
+            ("unseen-both", "rta_sensitive", "unseen subjects and attributes refused", "-"),
+            ("public-unseen", "refusal_rate", "unseen public subjects refused", "--"),
+            ("protected", "rta_benign", "protected subjects' benign questions refused", "--"),
+        ):
+            entries = [found[name]["scores"]["edited"][bench][metric] for name in names]
+            line = axis.plot(layers, [entry["value"] for entry in entries], style, marker="o", markersize=3, label=label)[0]
+            axis.fill_between(
+                layers, [e["low"] for e in entries], [e["high"] for e in entries], color=line.get_color(), alpha=0.15, linewidth=0
+            )
+        axis.set(title=title, xlabel="edited layer", ylim=(-0.02, 1.02))
+    axes[0].set_ylabel("share")
+    axes[1].legend(fontsize=6.5, frameon=False)
+    figure.tight_layout()
+    matplotlib.rcParams["svg.hashsalt"] = "neuralgate"
+    figure.savefig(DOCS / "layers.svg", metadata={"Date": None})
+
+
+def main() -> None:
+    DOCS.mkdir(exist_ok=True)
+    gate = read_json(FOLDER / "gate.json")
+    main_cells = cells("main")
+    if cells("layers"):
+        layer_figure()
+    search = table(
+        [
+            "layer",
+            "steps",
+            "refused: edited",
+            "refused: left-out private",
+            "benign refused",
+            "public refused",
+            "protected benign refused",
+            "EtA",
+            "score",
+        ],
+        (
+            [
+                str(row[key])
+                for key in (
+                    "layer",
+                    "steps",
+                    "rta_sensitive",
+                    "rta_unseen",
+                    "rta_benign",
+                    "public_refused",
+                    "protected_refused",
+                    "eta",
+                    "score",
+                )
+            ]
+            for row in gate["search"]
+        ),
+    )
+    profile = table(
+        ["layer", "inactive", "weak", "strong", "L_sen", "own vector refuses", "strong flipped", "random flipped"],
+        (
+            [
+                str(row["layer"]),
+                *(f"{row[key]:.3f}" for key in ("inactive", "weak", "strong")),
+                f"{row['loss_start']:.2f} to {row['loss_end']:.2f}",
+                *(f"{row[key]['refused_sensitive']:.2f}" for key in ("own", "strong_flipped", "random_flipped")),
+            ]
+            for row in gate["profile"]
+        ),
+    )
+    parts = {
+        "gate": f"{gate['verdict']}\n\n{profile}",
+        "search": f"Chosen layer: {gate['chosen_layer']}; the paper's search would take {gate['paper_layer']}.\n\n{search}",
+        "main": score_rows(main_cells),
+        "ladder": ladder_rows(main_cells),
+        "spread": spread_rows(main_cells),
+        "layers": score_rows(cells("layers"), base=False),
+        "regimes": regime_rows() if (FOLDER / "regimes").is_dir() else "",
+        "locate": locate_rows(),
+    }
+    page = DOCS / "evidence.md"
+    text = page.read_text(encoding="utf-8")
+    for name, content in parts.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, rest = text.split(start)
+        text = before + start + content + end + rest.split(end, 1)[1]
+    write_text(page, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Train Clerk from its seed: stage 1 sees, stage 2 answers.
+
+python -m neuralgate.lvlm.clerk.train --out src/neuralgate/lvlm/clerk/weights
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from neuralgate.lvlm.clerk.build import build_model, build_processor
+from neuralgate.lvlm.clerk.train_language import train_language
+from neuralgate.lvlm.clerk.train_vision import train_vision
+
+VISION_STEPS, VISION_BATCH = 900, 24
+LANGUAGE_STEPS, LANGUAGE_BATCH = 2000, 16
+
+
+def save_clerk(model: torch.nn.Module, folder: Path) -> None:
+    """Write the model as bf16 safetensors with its processor, as any model directory."""
+    import copy
+
+    copied = copy.deepcopy(model).to(torch.bfloat16)
+    copied.save_pretrained(folder, safe_serialization=True)
+    build_processor().save_pretrained(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--vision-steps", type=int, default=VISION_STEPS)
+    parser.add_argument("--language-steps", type=int, default=LANGUAGE_STEPS)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    processor, model = build_processor(), build_model(arguments.seed)
+    model.set_attn_implementation("eager")  # with the block mask, compiled eager attention is the fastest on CPU
+    record: dict[str, object] = {"seed": arguments.seed, "threads": torch.get_num_threads(), "torch": torch.__version__}
+    started = time.monotonic()
+
+    def report(**numbers: object) -> None:
+        print(f"{time.monotonic() - started:8.1f} s", json.dumps(numbers), flush=True)
+
+    seen = train_vision(model, processor, arguments.vision_steps, VISION_BATCH, arguments.seed, report)
+    record["vision"] = {
+        "steps": arguments.vision_steps,
+        "batch": VISION_BATCH,
+        "seconds": round(time.monotonic() - started),
+        "accuracy": seen,
+    }
+    before = time.monotonic()
+    learned = train_language(model, processor, arguments.language_steps, LANGUAGE_BATCH, arguments.seed, report)
+    record["language"] = {
+        "steps": arguments.language_steps,
+        "batch": LANGUAGE_BATCH,
+        "seconds": round(time.monotonic() - before),
+        **learned,
+    }
+    save_clerk(model, arguments.out)
+    (arguments.out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""Locate against a plain loop of one sample at a time, and the gate that its votes make."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from neuralgate.errors import UserError
+from neuralgate.files import Chunks
+from neuralgate.locate import Gate, locate
+from neuralgate.locate import locate as locate_module
+from neuralgate.locate.locate import make_samples
+from neuralgate.locate.vectors import Sample, answers_under, fit_vectors
+from neuralgate.lvlm.prompts import SUBJECT, encode_examples
+from neuralgate.pairs.schema import PairSet
+from neuralgate.recipe import LocateConfig
+
+# --- the oracle -----------------------------------------------------------------------------------------------------
+
+
+def scaled(lvlm, layer, places, vector):
+    """A hook that multiplies the layer's output by ``vector`` at ``places`` of the one row."""
+
+    def hook(_module, _inputs, output):
+        hidden = output[0] if isinstance(output, tuple) else output
+        factor = torch.ones_like(hidden)
+        factor[0, places] = vector
+        hidden = hidden * factor
+        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+
+    return lvlm.layers[layer].register_forward_hook(hook)
+
+
+def subject_places(batch, tokens):
+    places = (batch.classes_BT[0] == SUBJECT).nonzero().flatten().tolist()
+    return places if tokens == "all" else places[-1:]
+
+
+def plain_loss(lvlm, example, layer, vector, tokens):
+    """Mean NLL of one example's answer by a whole forward pass of the whole model."""
+    batch = encode_examples(lvlm, [example])
+    handle = scaled(lvlm, layer, subject_places(batch, tokens), vector)
+    pixels = {} if batch.pixel_values is None else {"pixel_values": batch.pixel_values}
+    logits = lvlm.model(input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT, **pixels, use_cache=False).logits[0]
+    handle.remove()
+    target = lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]
+    places = range(logits.shape[0] - len(target) - 1, logits.shape[0] - 1)
+    return -torch.stack([logits[place].log_softmax(-1)[token] for place, token in zip(places, target, strict=True)]).mean()
+
+
+def plain_fit(lvlm, sample, layer, config):
+    """One sample's vector, optimised by the book."""
+
+    def vector():
+        return torch.tanh(free) if config.parametrisation == "tanh" else free
+
+    def data_losses(values):
+        sensitive = torch.stack([plain_loss(lvlm, example, layer, values, config.tokens) for example in sample.sensitive]).mean()
+        return sensitive, plain_loss(lvlm, sample.benign, layer, values, config.tokens)
+
+    free = torch.full((lvlm.hidden_size,), config.start, requires_grad=True)
+    optimizer = torch.optim.Adam([free], lr=config.rate, eps=config.eps)
+    origin = config.start if config.parametrisation == "tanh" else 1.0
+    with torch.no_grad():
+        start = data_losses(torch.ones(lvlm.hidden_size))
+    steps = 0
+    while steps < config.steps:
+        sensitive, benign = data_losses(vector())
+        data = sensitive + config.lambda_benign * benign
+        if data.item() < config.stop_loss:
+            break
+        optimizer.zero_grad()
+        (data + config.gamma * (free - origin).abs().mean()).backward()
+        optimizer.step()
+        if config.parametrisation == "clamp":
+            free.data.clamp_(-1, 1)
+        steps += 1
+    with torch.no_grad():
+        end = data_losses(vector())
+    return SimpleNamespace(vector=vector().detach(), start=start, end=end, steps=steps)
+
+
+BASE = LocateConfig(steps=6, samples_per_subject=2, stop_loss=0.0)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"tokens": "last", "contexts": True, "one_prefix": False},
+        {"parametrisation": "clamp", "gamma": 1.0, "contexts": True},
+        {"parametrisation": "clamp", "tokens": "last", "start": 0.9},
+        {"start": 2.0, "lambda_benign": 0.0, "eps": 1e-6, "rate": 1.0},
+    ],
+    ids=["default", "authors", "paper", "clamp-last", "small-eps"],
+)
+def test_vectors_are_those_of_the_plain_loop(tiny, pairs, settings, layer):
+    config = BASE.model_copy(update=settings)
+    samples = [item.sample for item in make_samples(pairs, config)]
+    assert len(samples) == 4 and len(samples[0].sensitive) == (6 if config.contexts else 1)
+    fitted = fit_vectors(tiny, samples, layer, config)
+    for index, sample in enumerate(samples):
+        expected = plain_fit(tiny, sample, layer, config)
+        torch.testing.assert_close(fitted.vectors_ND[index].detach(), expected.vector, rtol=0, atol=2e-3)
+        clear = expected.vector.abs() > 2e-3
+        assert torch.equal((fitted.vectors_ND[index] < 0)[clear], (expected.vector < 0)[clear]) and clear.float().mean() > 0.9
+        found = [fitted.sensitive_start_N, fitted.benign_start_N, fitted.sensitive_end_N, fitted.benign_end_N]
+        for value, wanted in zip(found, (*expected.start, *expected.end), strict=True):
+            assert value[index].item() == pytest.approx(wanted.item(), abs=2e-3)
+        assert fitted.steps_N[index] == expected.steps == config.steps
+    assert (fitted.vectors_ND.abs() <= 1).all()
+    if config.gamma < 1:  # otherwise sparsity may win within six steps
+        assert (fitted.vectors_ND < 0).any() and fitted.sensitive_end_N.mean() < fitted.sensitive_start_N.mean()
+
+
+def test_a_sample_stops_when_its_own_loss_is_low_and_the_others_go_on(tiny, pairs):
+    config = BASE.model_copy(update={"steps": 25, "lambda_benign": 0.2})
+    samples = [item.sample for item in make_samples(pairs, config)]
+    free = fit_vectors(tiny, samples, 0, config)
+    losses = free.sensitive_end_N + config.lambda_benign * free.benign_end_N
+    config = config.model_copy(update={"stop_loss": losses.sort().values[1:3].mean().item()})  # two samples get there
+    fitted = fit_vectors(tiny, samples, 0, config)
+    plain = [plain_fit(tiny, sample, 0, config) for sample in samples]
+    assert fitted.steps_N.tolist() == [expected.steps for expected in plain]
+    assert len(set(fitted.steps_N.tolist())) > 1 and (fitted.steps_N < 25).any(), "nothing stopped early: the test tests nothing"
+    torch.testing.assert_close(fitted.vectors_ND.detach(), torch.stack([expected.vector for expected in plain]), rtol=0, atol=5e-3)
+    end = torch.stack([expected.end[0] + config.lambda_benign * expected.end[1] for expected in plain])
+    assert fitted.converged_N.tolist() == (end < config.stop_loss).tolist()
+
+
+def test_a_sample_does_not_feel_its_neighbours(tiny, pairs):
+    samples = [item.sample for item in make_samples(pairs, BASE)]
+    together, alone = fit_vectors(tiny, samples, 1, BASE), fit_vectors(tiny, samples[1:2], 1, BASE)
+    torch.testing.assert_close(together.vectors_ND[1], alone.vectors_ND[0], rtol=0, atol=1e-3)
+
+
+def plain_answer(lvlm, example, layer, vector, tokens, length):
+    """Greedy, one token at a time, without a cache."""
+    batch = encode_examples(lvlm, [type(example)(example.image, example.question, example.subject, "")])
+    places = subject_places(batch, tokens)
+    ids = batch.input_ids_BT
+    for _ in range(length):
+        handle = scaled(lvlm, layer, places, vector)
+        pixels = {} if batch.pixel_values is None else {"pixel_values": batch.pixel_values}
+        logits = lvlm.model(input_ids=ids, **pixels, use_cache=False).logits[0, -1]
+        handle.remove()
+        ids = torch.cat([ids, logits.argmax()[None, None]], 1)
+    return lvlm.tokenizer.decode(ids[0, batch.input_ids_BT.shape[1] :]).strip()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tokens", ["all", "last"])
+@pytest.mark.parametrize("layer", [0, 2])
+def test_answers_under_vectors_are_those_of_one_hooked_sample(tiny, pairs, tokens, layer):
+    examples = [example for item in make_samples(pairs, BASE) for example in (item.sample.sensitive[0], item.sample.benign)]
+    vectors = 3 * torch.randn(len(examples), tiny.hidden_size, generator=torch.Generator().manual_seed(layer))
+    answers = answers_under(tiny, examples, layer, vectors, tokens, max_new_tokens=4)
+    assert answers == [plain_answer(tiny, e, layer, v, tokens, 4) for e, v in zip(examples, vectors, strict=True)]
+    untouched = answers_under(tiny, examples, layer, torch.ones_like(vectors), tokens, max_new_tokens=4)
+    assert untouched == tiny.generate([(e.image, e.question) for e in examples], max_new_tokens=4)
+    assert layer == 2 or answers != untouched, "at the last layer the subject's tokens speak to nobody any more"
+
+
+# --- the whole stage ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def config():
+    return LocateConfig(layers=[0, 1], steps=5, samples_per_subject=3, stop_loss=0.0)
+
+
+@pytest.fixture(scope="module")
+def gate(tiny, pairs, config):
+    return locate(tiny, pairs, config)
+
+
+def test_votes_are_shares_of_negative_values(tiny, pairs, config, gate):
+    samples = make_samples(pairs, config)
+    assert gate.subjects == ("passport", "student id") and gate.layers == (0, 1) and gate.model == tiny.fingerprint
+    for layer in gate.layers:
+        for subject in gate.subjects:
+            vectors = [plain_fit(tiny, item.sample, layer, config).vector for item in samples if item.sample.subject == subject]
+            share = sum((vector < 0).float() for vector in vectors) / 3
+            differing = (gate.votes(subject, layer) - share).abs() > 1e-6
+            assert differing.sum() <= 1, "one value may stand within rounding of zero"
+
+
+def test_the_summary_says_what_the_votes_say(gate, config):
+    for row, layer in zip(gate.summary["profile"], gate.layers, strict=True):
+        votes = gate.votes_SLD[:, gate.layers.index(layer)]
+        assert row["layer"] == layer
+        assert row["inactive"] + row["weak"] + row["strong"] == pytest.approx(1, abs=2e-4)
+        assert row["strong"] == pytest.approx((votes > 0.3).double().mean().item(), abs=1e-4)
+        assert row["loss_end"] < row["loss_start"]
+        assert {"refused_sensitive", "refused_benign", "leak", "n"} == set(row["own"]) == set(row["strong_flipped"]) == set(row["random_flipped"])
+        assert row["own"]["n"] == 6
+        counts = gate.summary["histogram"]["counts"][str(layer)]
+        assert sum(counts) == pytest.approx(1, abs=1e-3) and len(counts) == len(gate.summary["histogram"]["edges"]) - 1
+        for subject in gate.subjects:
+            assert gate.summary["strong_count"][subject][str(layer)] == int((gate.votes(subject, layer) > 0.3).sum())
+    assert gate.summary["settings"] == config.model_dump(mode="json")
+    assert "do not do their job" in gate.summary["verdict"], "five steps on a random model"
+
+
+def test_a_killed_stage_finds_its_chunks(tiny, pairs, config, gate, tmp_path, monkeypatch):
+    monkeypatch.setattr(_module(), "CHUNK_ROWS", 4)  # two samples a chunk
+    first = locate(tiny, pairs, config, chunks=Chunks(tmp_path))
+    torch.testing.assert_close(first.votes_SLD, gate.votes_SLD, rtol=0, atol=0.34)
+    monkeypatch.setattr(_module(), "fit_vectors", None)
+    monkeypatch.setattr(_module(), "answers_under", None)
+    again = locate(tiny, pairs, config, chunks=Chunks(tmp_path))
+    assert torch.equal(again.votes_SLD, first.votes_SLD) and again.summary == first.summary
+
+
+def _module():
+    import sys
+
+    return sys.modules["neuralgate.locate.locate"]
+
+
+def test_the_model_is_left_as_it_was(tiny, pairs, config, gate):
+    assert not tiny.layers[0]._forward_hooks and not tiny.layers[1]._forward_hooks
+    assert type(tiny)(tiny.model, tiny.processor, "again").fingerprint == gate.model
+
+
+@pytest.mark.parametrize("layers", [[3], [0, 17]])
+def test_a_layer_out_of_range_is_refused(tiny, pairs, config, layers):
+    with pytest.raises(UserError, match=r"Layer (3|17) is out of range: .* layers 0 to 2"):
+        locate(tiny, pairs, config.model_copy(update={"layers": layers}))
+
+
+def test_nothing_to_locate_is_refused(tiny, pairs, config):
+    with pytest.raises(UserError, match="no training pairs"):
+        locate(tiny, pairs.split("validation"), config)
+    with pytest.raises(UserError, match="no training pairs"):
+        locate(tiny, PairSet([], pairs.folder), config)
+
+
+def test_locate_is_a_function():
+    assert callable(locate_module) and Sample
+
+
+# --- gates ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def voted():
+    """Random votes of two subjects at two layers."""
+    votes = torch.rand(2, 2, 64, generator=torch.Generator().manual_seed(1))
+    return Gate(votes, ("passport", "student id"), (2, 5), "fingerprint", 0.7, {"note": "x"})
+
+
+@pytest.mark.parametrize("subject", ["passport", "student id"])
+@pytest.mark.parametrize("layer", [2, 5])
+def test_modes_of_a_gate(voted, subject, layer):
+    masks = {mode: voted.open_dimensions(subject, layer, mode) for mode in ("strong", "none", "random", "inverted", "closed")}
+    assert torch.equal(masks["strong"], voted.votes(subject, layer) > 0.7) and 0 < masks["strong"].sum() < 64
+    assert torch.equal(masks["inverted"], ~masks["strong"])
+    assert masks["none"].all() and not masks["closed"].any()
+    assert masks["random"].sum() == masks["strong"].sum() and not torch.equal(masks["random"], masks["strong"])
+    assert all(mask.dtype == torch.bool and mask.shape == (64,) for mask in masks.values())
+
+
+def test_random_gates_are_drawn_from_seed_subject_and_layer(voted):
+    def draw(subject="passport", layer=2, seed=0):
+        return voted.open_dimensions(subject, layer, "random", seed)
+
+    assert torch.equal(draw(), draw())
+    voted.votes_SLD[:] = voted.votes_SLD[0, 0]  # now only the draw differs
+    assert len({tuple(draw(subject, layer, seed).tolist()) for subject in voted.subjects for layer in (2, 5) for seed in (0, 1)}) == 8
+
+
+def test_a_dimension_at_the_threshold_is_weak(voted):
+    voted.votes_SLD[0, 0, :2] = torch.tensor([0.7, 0.7001])
+    assert voted.open_dimensions("passport", 2, "strong")[:2].tolist() == [False, True]
+
+
+@pytest.mark.parametrize("mode", ["strong", "random", "inverted"])
+def test_votes_that_a_gate_has_not(voted, mode):
+    with pytest.raises(UserError, match="no votes for 'receipt'.*held: passport, student id"):
+        voted.open_dimensions("receipt", 2, mode)
+    with pytest.raises(UserError, match=r"no votes for layer 3; locate it first \(held: 2, 5\)"):
+        voted.open_dimensions("passport", 3, mode)
+
+
+def test_a_gate_comes_back_as_it_was_saved(voted, tmp_path):
+    voted.save(tmp_path / "gate")
+    assert sorted(path.name for path in (tmp_path / "gate").iterdir()) == ["gate.json", "gate.safetensors"]
+    for loaded in (Gate.load(tmp_path / "gate"), Gate.load(tmp_path / "gate", "fingerprint")):
+        assert torch.equal(loaded.votes_SLD, voted.votes_SLD)
+        assert (loaded.subjects, loaded.layers, loaded.model, loaded.threshold, loaded.summary) == (voted.subjects, voted.layers, "fingerprint", 0.7, {"note": "x"})
+
+
+def test_a_gate_of_another_model_or_none_is_refused(voted, tmp_path):
+    voted.save(tmp_path)
+    with pytest.raises(UserError, match="was located on another model"):
+        Gate.load(tmp_path, "other")
+    with pytest.raises(UserError, match=r"has no gate\.safetensors"):
+        Gate.load(tmp_path / "none")
+    data = (tmp_path / "gate.safetensors").read_bytes()
+    for broken in (data[:20], data[:-8], b"", b"\xff" * 64):
+        (tmp_path / "gate.safetensors").write_bytes(broken)
+        with pytest.raises(UserError, match="is not a gate or is broken"):
+            Gate.load(tmp_path)

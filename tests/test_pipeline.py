@@ -1,0 +1,246 @@
+"""The whole pipeline on the tiny model: every gate, every stage, killed and continued."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from neuralgate import pipeline
+from neuralgate.errors import UserError
+from neuralgate.files import hash_path, read_json, read_jsonl, write_jsonl
+from neuralgate.recipe import GATE_MODES, Machine, Recipe
+from neuralgate.run import Run
+
+SETTINGS = {
+    "pairs": {
+        "subjects": ["passport", "student id"],
+        "contrast": ["bus ticket"],
+        "per_subject": 4,
+        "contrast_per_subject": 2,
+        "validation_per_subject": 1,
+        "test_per_subject": 1,
+    },
+    "locate": {"layers": [0, 1], "steps": 3, "samples_per_subject": 2},
+    "edit": {"gate": "strong", "max_steps": 4, "check_every": 2, "batch_size": 4, "rate": 0.02},
+    "evaluate": {"vqa": 4, "max_new_tokens": 4},
+}
+#: What depends on the clock, and the page that shows it.
+CLOCK = ("manifest.json", "events.jsonl", "training.json", "report.html")
+
+
+def recipe_for(folder: Path, variants: list[str], **edit: object) -> Recipe:
+    return Recipe.parse({**SETTINGS, "model": str(folder), "variants": variants, "edit": {**SETTINGS["edit"], **edit}})
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_folder):
+    return recipe_for(tiny_folder, list(GATE_MODES))
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, recipe, tmp_path_factory):
+    """An undisturbed run with all five gates. Leave it as it is."""
+    folder = tmp_path_factory.mktemp("runs") / "undisturbed"
+    with Run.open(folder, recipe, tiny.fingerprint) as run:
+        pipeline.execute(run, lambda: tiny, Machine())
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def no_model():
+    raise AssertionError("the model was loaded")
+
+
+def results(folder: Path) -> dict[str, str]:
+    """Every file of a run that must not depend on when it was made, with its hash."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    names = {path.relative_to(folder).as_posix() for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)}
+    return {name: hash_path(folder / name) for name in sorted(names) if name not in CLOCK}
+
+
+# --- what is there --------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_is_complete(finished, recipe):
+    names = {path.name for path in finished.iterdir() if not path.name.startswith(".")}
+    assert names == {"recipe.yaml", "pairs", "gate", "patch", "controls", "answers.jsonl", "scores.json", *CLOCK}
+    assert not list((finished / ".work").glob("*")), "nothing is left of the chunks"
+    manifest = read_json(finished / "manifest.json")
+    assert list(manifest["stages"]) == list(pipeline.STAGES) and not any(stage["resumed"] for stage in manifest["stages"].values())
+    assert manifest["hashes"]["recipe"] == recipe.digest and manifest["hashes"]["data"] and manifest["device"] == "cpu"
+    assert (finished / "report.html").stat().st_size > 10_000
+
+
+def test_every_question_is_answered_by_every_variant(finished):
+    rows = read_jsonl(finished / "answers.jsonl")
+    questions = read_jsonl(finished / "pairs/questions.jsonl")
+    assert sorted((row["benchmark"], row["id"]) for row in questions) == [(row["benchmark"], row["id"]) for row in rows]
+    variants = ["base", "edited", "none", "random", "inverted", "closed"]
+    assert all(list(row["answers"]) == list(row["verdicts"]) == variants and all(row["answers"].values()) for row in rows)
+    scores = read_json(finished / "scores.json")
+    assert set(scores["controls"]) == set(variants[2:]) and set(scores["base"]) == set(scores["edited"]) == {row["benchmark"] for row in rows}
+    assert scores["edited"]["privacypair-test"]["agreement"]["value"] < 1
+
+
+def test_the_layer_is_the_searchs(finished):
+    summary = read_json(finished / "gate/gate.json")
+    assert [row["layer"] for row in summary["search"]] == [0, 1] and summary["chosen_layer"] in (0, 1)
+    training = read_json(finished / "training.json")
+    assert {record["gate"] for record in training.values()} == set(GATE_MODES)
+    assert all(record["layers"] == [summary["chosen_layer"]] and record["steps"] == 4 for record in training.values())
+
+
+@pytest.mark.parametrize("mode", GATE_MODES)
+def test_a_gate_gives_the_same_patch_as_the_edit_and_as_a_control(tiny, tiny_folder, finished, recipe, tmp_path, mode):
+    layer = read_json(finished / "gate/gate.json")["chosen_layer"]
+    alone = recipe_for(tiny_folder, [], gate=mode, layers=[layer])
+    with Run.open(tmp_path / mode, alone, tiny.fingerprint) as run:
+        pipeline.execute(run, lambda: tiny, Machine(), until="edit")
+    known = "patch" if mode == "strong" else f"controls/{mode}/patch"
+    assert (tmp_path / mode / "patch/patch.safetensors").read_bytes() == (finished / known / "patch.safetensors").read_bytes()
+    header = read_json(tmp_path / mode / "patch/patch.json")
+    assert header["gate"] == mode and header["recipe_digest"] == alone.digest and header["base_fingerprint"] == tiny.fingerprint
+    assert list((tmp_path / mode / "controls").iterdir()) == [] and not (tmp_path / mode / "answers.jsonl").exists()
+
+
+def test_patches_of_different_gates_differ(finished):
+    patches = [finished / "patch/patch.safetensors", *(finished / "controls").glob("*/patch/patch.safetensors")]
+    assert len(patches) == len({path.read_bytes() for path in patches}) == 5
+
+
+# --- going on -------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_skips_every_stage_and_needs_no_model(copied, recipe, tiny):
+    before = {**results(copied), **{name: hash_path(copied / name) for name in ("report.html", "training.json", "manifest.json")}}
+    with Run.open(copied, recipe, tiny.fingerprint) as run:
+        pipeline.execute(run, no_model, Machine())
+    events = read_jsonl(copied / "events.jsonl")
+    assert [(event["stage"], event["event"]) for event in events[-5:]] == [(stage, "skipped") for stage in pipeline.STAGES]
+    assert {**results(copied), **{name: hash_path(copied / name) for name in ("report.html", "training.json", "manifest.json")}} == before
+
+
+@pytest.mark.parametrize(("lost", "redone"), [("scores.json", "evaluate"), ("controls/random", "edit"), ("gate/gate.safetensors", "locate"), ("report.html", "report")])
+def test_what_is_lost_is_made_again(copied, recipe, tiny, lost, redone):
+    before = results(copied)
+    path = copied / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with Run.open(copied, recipe, tiny.fingerprint) as run:
+        pipeline.execute(run, no_model if redone == "report" else lambda: tiny, Machine())
+    assert results(copied) == before and (copied / "report.html").is_file()
+    begun = {event["stage"] for event in read_jsonl(copied / "events.jsonl")[-60:] if event.get("event") == "skipped"}
+    assert begun >= set(pipeline.STAGES[: pipeline.STAGES.index(redone)])
+
+
+def test_a_run_of_another_recipe_or_model_is_refused(copied, recipe, tiny):
+    before = results(copied)
+    with pytest.raises(UserError, match=r"another recipe: edit\.rate"):
+        Run.open(copied, recipe.changed(["edit.rate=0.5"]), tiny.fingerprint)
+    with pytest.raises(UserError, match="another model"):
+        Run.open(copied, recipe, "0" * 64)
+    (copied / "scores.json").unlink()
+    other = type(tiny)(tiny.model, tiny.processor, tiny.name)
+    other.__dict__["fingerprint"] = "0" * 64
+    with Run.load(copied) as run, pytest.raises(UserError, match="is not the model that .* was begun with"):
+        pipeline.execute(run, lambda: other, Machine())
+    del before["scores.json"]
+    assert {name: value for name, value in results(copied).items() if name != "answers.jsonl"}.items() <= before.items()
+
+
+# --- scoring again --------------------------------------------------------------------------------------------------
+
+
+def test_rescoring_gives_the_same_scores(copied):
+    before = results(copied)
+    rows = read_jsonl(copied / "answers.jsonl")
+    write_jsonl(copied / "answers.jsonl", [{**row, "verdicts": {}} for row in rows])
+    (copied / "scores.json").write_text("{}")
+    with Run.load(copied) as run:
+        pipeline.rescore(run)
+    assert results(copied) == before
+    with Run.load(copied) as run:
+        pipeline.execute(run, no_model, Machine(), until="evaluate")
+
+
+def test_rescoring_judges_the_answers_that_are_there(copied):
+    rows = read_jsonl(copied / "answers.jsonl")
+    for row in rows:
+        row["answers"]["edited"] = "I'm sorry, I cannot share that."
+    write_jsonl(copied / "answers.jsonl", rows)
+    with Run.load(copied) as run:
+        pipeline.rescore(run)
+    scores = read_json(copied / "scores.json")["edited"]
+    assert scores["privacypair-test"]["rta_sensitive"]["value"] == scores["privacypair-test"]["rta_benign"]["value"] == 1
+    assert scores["vqa"]["accuracy"]["value"] == 0
+
+
+def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
+    before = results(copied)
+    (copied / "scores.json").unlink()
+    code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom neuralgate.cli import main\nmain()"
+    for arguments in (["eval", str(copied), "--rescore"], ["report", str(copied)]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert results(copied) == before
+
+
+# --- kill -9 --------------------------------------------------------------------------------------------------------
+
+
+def test_killed_again_and_again_it_ends_in_the_same_bytes(finished, recipe, tmp_path):
+    """Deaths in every stage, before and after a file is put in place."""
+    recipe.save(tmp_path / "recipe.yaml")
+    command = [sys.executable, str(Path(__file__).with_name("killed_run.py")), str(tmp_path / "recipe.yaml"), str(tmp_path / "run"), "8"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) >= 6
+    events = read_jsonl(tmp_path / "run/events.jsonl")
+    resumed = {event["stage"] for event in events if event.get("event") == "resumed"}
+    assert resumed == {"pairs", "locate", "edit", "evaluate"}, "a death in every stage"
+    assert results(tmp_path / "run") == results(finished)
+
+
+@pytest.mark.slow
+def test_control_c_and_kill_9_on_the_command_line(finished, recipe, tmp_path):
+    """Interrupted while it locates, killed while it edits, killed while it asks: the same bytes in the end."""
+    recipe.save(tmp_path / "recipe.yaml")
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "neuralgate.cli", "run", recipe.model, "-r", str(tmp_path / "recipe.yaml"), "--out", str(folder), "--machine", "threads=1"]
+
+    def stopped(stage: str, number: signal.Signals) -> tuple[int, str]:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while not has_begun(folder / "events.jsonl", stage):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        os.kill(process.pid, number)
+        _, error = process.communicate()
+        return process.returncode, error
+
+    code, error = stopped("locate", signal.SIGINT)
+    assert (code, "continues where it stopped" in error, "Traceback" in error) == (130, True, False), error
+    assert stopped("edit", signal.SIGKILL)[0] == -signal.SIGKILL
+    assert stopped("evaluate", signal.SIGKILL)[0] == -signal.SIGKILL
+    assert not (folder / "scores.json").exists()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert results(folder) == results(finished)
+    assert "report:" in done.stdout
+
+
+def has_begun(events: Path, stage: str) -> bool:
+    if not events.is_file():
+        return False
+    lines = [json.loads(line) for line in events.read_text().split("\n")[:-1]]
+    return any(line["stage"] == stage and "event" in line for line in lines)

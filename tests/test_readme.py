@@ -1,0 +1,24 @@
+"""The README's library example runs as it stands, and does what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from neuralgate.lvlm.model import LVLM, load
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_example_runs(clerk: LVLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+    monkeypatch.chdir(tmp_path)
+    space: dict = {}
+    exec(code, space)
+    assert (tmp_path / "work" / "patch" / "patch.safetensors").is_file()
+    assert space["lvlm"].fingerprint == load("clerk").fingerprint
+    assert space["scores"]["edited"]["privacypair-test"]["rta_sensitive"]["value"] > space["scores"]["base"]["privacypair-test"]["rta_sensitive"]["value"]
+    assert capsys.readouterr().out.strip()
