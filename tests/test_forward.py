@@ -10,10 +10,13 @@ from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.pairs.render import render
 
 
-@pytest.fixture(scope="module", params=["right", "left"])
+@pytest.fixture(scope="module", params=["right", "left", "single"])
 def batch(request, tiny, pairs):
-    examples = [Example(pairs.folder / pair.image, pair.sensitive_question, pair.subject, pair.refusal) for pair in pairs.split("train", "edit")]
-    return encode_examples(tiny, examples, request.param)
+    """Rows of unequal length with padding on one side, or one row alone (then there is no mask at all)."""
+    examples = [
+        Example(pairs.folder / pair.image, pair.sensitive_question, pair.subject, pair.refusal) for pair in pairs.split("train", "edit")
+    ]
+    return encode_examples(tiny, examples[:1]) if request.param == "single" else encode_examples(tiny, examples, request.param)
 
 
 def plain_logits(lvlm, batch):
@@ -42,7 +45,7 @@ def test_losses_are_means_over_each_rows_targets(tiny, batch):
 @torch.no_grad()
 @pytest.mark.parametrize("layer", range(3))
 def test_resuming_is_the_hooked_forward(tiny, batch, layer):
-    change = torch.randn(batch.input_ids_BT.shape + (tiny.hidden_size,), generator=torch.Generator().manual_seed(layer))
+    change = torch.randn((*batch.input_ids_BT.shape, tiny.hidden_size), generator=torch.Generator().manual_seed(layer))
     recorded = record(tiny, batch)
     resumed = recorded.resume(layer, recorded.outputs[layer] * change)
     with output_changed(tiny.layers[layer], lambda hidden: hidden * change):
@@ -51,6 +54,24 @@ def test_resuming_is_the_hooked_forward(tiny, batch, layer):
     untouched = recorded.resume(layer, recorded.outputs[layer])
     torch.testing.assert_close(untouched, decode(tiny, embed(tiny, batch), batch), rtol=1e-5, atol=1e-5)
     assert (resumed - untouched).abs().max() > 0.1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layer", range(3))
+@pytest.mark.parametrize("last", [1, 12, 30])
+def test_resuming_the_last_tokens_alone_is_the_same(tiny, batch, layer, last):
+    """Attention is causal: a change in the last tokens leaves all before them as they were."""
+    change = torch.randn((*batch.input_ids_BT.shape, tiny.hidden_size), generator=torch.Generator().manual_seed(layer))
+    change[:, :-last] = 1
+    recorded = record(tiny, batch)
+    whole = recorded.resume(layer, recorded.outputs[layer] * change)
+    suffix = recorded.resume(layer, (recorded.outputs[layer] * change)[:, -last:])
+    assert suffix.shape[1] == last
+    real = batch.attention_mask_BT[:, -last:].bool()
+    torch.testing.assert_close(suffix[real], whole[:, -last:][real], rtol=1e-5, atol=1e-5)
+    assert (whole - recorded.resume(layer, recorded.outputs[layer])).abs().max() > 0.1
+    again = recorded.resume(layer, (recorded.outputs[layer] * change)[:, -last:])
+    assert torch.equal(suffix, again), "the kept keys and values are not added to"
 
 
 @torch.no_grad()
@@ -76,7 +97,7 @@ def test_packed_questions_are_the_single_questions(tiny, seed):
     rng = np.random.default_rng(seed)
     pictures = [sample_picture(rng) for _ in range(2)]
     turns = [[*sample_turns(picture, 6, 0.3, rng)] for picture in pictures]
-    turns[0] = [turn for turn in turns[0] if turn.image][:3] + [next(turn for s in range(99) for turn in _unseen(s))]
+    turns[0] = [*[turn for turn in turns[0] if turn.image][:3], next(turn for s in range(99) for turn in _unseen(s))]
     packer = Packer(tiny.processor)
     rows = packer.rows(turns)
     images = tiny.model.model.multi_modal_projector(tiny.model.model.vision_tower(pixels_of(pictures)).last_hidden_state[:, 1:])
@@ -110,7 +131,14 @@ def test_a_block_sees_its_image_and_itself():
     blocks = torch.tensor([[1, 1, 2, -3, -3, 0]])
     seen = (block_mask(blocks)[0, 0] == 0).int()
     text = seen[PREFIX:, PREFIX:]
-    assert text.tolist() == [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0], [0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 0, 1]]
+    assert text.tolist() == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [0, 0, 1, 0, 0, 0],
+        [0, 0, 0, 1, 0, 0],
+        [0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0, 1],
+    ]
     assert seen[PREFIX:, :PREFIX].float().mean(-1).tolist() == [1, 1, 1, 0, 0, 0], "a question without image does not see it"
     assert torch.equal(seen[:PREFIX, :PREFIX], torch.ones(PREFIX, PREFIX).tril().int()) and not seen[:PREFIX, PREFIX:].any()
 

@@ -128,7 +128,19 @@ def cut(folder: Path) -> None:
         (cut, "weights of .* cannot be loaded"),
         (write("model.safetensors", b"text"), "weights of .* cannot be loaded"),
     ],
-    ids=["missing", "no-config", "text-model", "torn-config", "unknown-model", "no-processor", "no-tokenizer", "torn-processor", "no-weights", "cut", "text"],
+    ids=[
+        "missing",
+        "no-config",
+        "text-model",
+        "torn-config",
+        "unknown-model",
+        "no-processor",
+        "no-tokenizer",
+        "torn-processor",
+        "no-weights",
+        "cut",
+        "text",
+    ],
 )
 def test_a_bad_model_directory_is_one_sentence(tiny_folder, tmp_path, change, said):
     from neuralgate.lvlm.model import load

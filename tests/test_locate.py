@@ -193,7 +193,12 @@ def test_the_summary_says_what_the_votes_say(gate, config):
         assert row["inactive"] + row["weak"] + row["strong"] == pytest.approx(1, abs=2e-4)
         assert row["strong"] == pytest.approx((votes > 0.3).double().mean().item(), abs=1e-4)
         assert row["loss_end"] < row["loss_start"]
-        assert {"refused_sensitive", "refused_benign", "leak", "n"} == set(row["own"]) == set(row["strong_flipped"]) == set(row["random_flipped"])
+        assert (
+            {"refused_sensitive", "refused_benign", "leak", "n"}
+            == set(row["own"])
+            == set(row["strong_flipped"])
+            == set(row["random_flipped"])
+        )
         assert row["own"]["n"] == 6
         counts = gate.summary["histogram"]["counts"][str(layer)]
         assert sum(counts) == pytest.approx(1, abs=1e-3) and len(counts) == len(gate.summary["histogram"]["edges"]) - 1
@@ -278,7 +283,7 @@ def test_a_dimension_at_the_threshold_is_weak(voted):
 
 @pytest.mark.parametrize("mode", ["strong", "random", "inverted"])
 def test_votes_that_a_gate_has_not(voted, mode):
-    with pytest.raises(UserError, match="no votes for 'receipt'.*held: passport, student id"):
+    with pytest.raises(UserError, match=r"no votes for 'receipt'.*held: passport, student id"):
         voted.open_dimensions("receipt", 2, mode)
     with pytest.raises(UserError, match=r"no votes for layer 3; locate it first \(held: 2, 5\)"):
         voted.open_dimensions("passport", 3, mode)
@@ -289,7 +294,13 @@ def test_a_gate_comes_back_as_it_was_saved(voted, tmp_path):
     assert sorted(path.name for path in (tmp_path / "gate").iterdir()) == ["gate.json", "gate.safetensors"]
     for loaded in (Gate.load(tmp_path / "gate"), Gate.load(tmp_path / "gate", "fingerprint")):
         assert torch.equal(loaded.votes_SLD, voted.votes_SLD)
-        assert (loaded.subjects, loaded.layers, loaded.model, loaded.threshold, loaded.summary) == (voted.subjects, voted.layers, "fingerprint", 0.7, {"note": "x"})
+        assert (loaded.subjects, loaded.layers, loaded.model, loaded.threshold, loaded.summary) == (
+            voted.subjects,
+            voted.layers,
+            "fingerprint",
+            0.7,
+            {"note": "x"},
+        )
 
 
 def test_a_gate_of_another_model_or_none_is_refused(voted, tmp_path):

@@ -65,7 +65,9 @@ def no_model():
 def results(folder: Path) -> dict[str, str]:
     """Every file of a run that must not depend on when it was made, with its hash."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    names = {path.relative_to(folder).as_posix() for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)}
+    names = {
+        path.relative_to(folder).as_posix() for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
     return {name: hash_path(folder / name) for name in sorted(names) if name not in CLOCK}
 
 
@@ -89,7 +91,9 @@ def test_every_question_is_answered_by_every_variant(finished):
     variants = ["base", "edited", "none", "random", "inverted", "closed"]
     assert all(list(row["answers"]) == list(row["verdicts"]) == variants and all(row["answers"].values()) for row in rows)
     scores = read_json(finished / "scores.json")
-    assert set(scores["controls"]) == set(variants[2:]) and set(scores["base"]) == set(scores["edited"]) == {row["benchmark"] for row in rows}
+    assert set(scores["controls"]) == set(variants[2:]) and set(scores["base"]) == set(scores["edited"]) == {
+        row["benchmark"] for row in rows
+    }
     assert scores["edited"]["privacypair-test"]["agreement"]["value"] < 1
 
 
@@ -131,7 +135,10 @@ def test_a_second_run_skips_every_stage_and_needs_no_model(copied, recipe, tiny)
     assert {**results(copied), **{name: hash_path(copied / name) for name in ("report.html", "training.json", "manifest.json")}} == before
 
 
-@pytest.mark.parametrize(("lost", "redone"), [("scores.json", "evaluate"), ("controls/random", "edit"), ("gate/gate.safetensors", "locate"), ("report.html", "report")])
+@pytest.mark.parametrize(
+    ("lost", "redone"),
+    [("scores.json", "evaluate"), ("controls/random", "edit"), ("gate/gate.safetensors", "locate"), ("report.html", "report")],
+)
 def test_what_is_lost_is_made_again(copied, recipe, tiny, lost, redone):
     before = results(copied)
     path = copied / lost
@@ -152,7 +159,7 @@ def test_a_run_of_another_recipe_or_model_is_refused(copied, recipe, tiny):
     (copied / "scores.json").unlink()
     other = type(tiny)(tiny.model, tiny.processor, tiny.name)
     other.__dict__["fingerprint"] = "0" * 64
-    with Run.load(copied) as run, pytest.raises(UserError, match="is not the model that .* was begun with"):
+    with Run.load(copied) as run, pytest.raises(UserError, match=r"is not the model that .* was begun with"):
         pipeline.execute(run, lambda: other, Machine())
     del before["scores.json"]
     assert {name: value for name, value in results(copied).items() if name != "answers.jsonl"}.items() <= before.items()
@@ -216,10 +223,29 @@ def test_control_c_and_kill_9_on_the_command_line(finished, recipe, tmp_path):
     """Interrupted while it locates, killed while it edits, killed while it asks: the same bytes in the end."""
     recipe.save(tmp_path / "recipe.yaml")
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "neuralgate.cli", "run", recipe.model, "-r", str(tmp_path / "recipe.yaml"), "--out", str(folder), "--machine", "threads=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "neuralgate.cli",
+        "run",
+        recipe.model,
+        "-r",
+        str(tmp_path / "recipe.yaml"),
+        "--out",
+        str(folder),
+        "--machine",
+        "threads=1",
+    ]
 
     def stopped(stage: str, number: signal.Signals) -> tuple[int, str]:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # a job in the background, such as this may be, has Ctrl-C ignored, and its children with it
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         deadline = time.monotonic() + 120
         while not has_begun(folder / "events.jsonl", stage):
             assert process.poll() is None and time.monotonic() < deadline

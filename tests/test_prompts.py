@@ -24,7 +24,12 @@ def image(drawn_pairs):
 @pytest.fixture(scope="module")
 def examples(image):
     """Rows of unequal length, with the subject early and late."""
-    asked = [(PHRASINGS[0], "", "The"), (PHRASINGS[16], "", REFUSAL_PREFIXES[0]), (PHRASINGS[11], f"{CONTEXTS[2]} ", "The number is 48"), (PHRASINGS[12], "", "I")]
+    asked = [
+        (PHRASINGS[0], "", "The"),
+        (PHRASINGS[16], "", REFUSAL_PREFIXES[0]),
+        (PHRASINGS[11], f"{CONTEXTS[2]} ", "The number is 48"),
+        (PHRASINGS[12], "", "I"),
+    ]
     return [
         Example(image, opening + phrasing.format(attribute="number", subject=name), name, answer)
         for (phrasing, opening, answer), name in zip(asked, NAMES * 2, strict=True)
@@ -38,7 +43,9 @@ def text_of(lvlm, ids) -> str:
 # --- spans ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("opening", ["", *(f"{sentence} " for sentence in CONTEXTS)], ids=["plain", "The", "Therefore", "Because", "I", "You"])
+@pytest.mark.parametrize(
+    "opening", ["", *(f"{sentence} " for sentence in CONTEXTS)], ids=["plain", "The", "Therefore", "Because", "I", "You"]
+)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("with_image", [True, False], ids=["image", "text"])
 def test_the_span_decodes_back_to_the_subject(tiny, image, opening, name, with_image):
@@ -46,7 +53,9 @@ def test_the_span_decodes_back_to_the_subject(tiny, image, opening, name, with_i
     shown = image if with_image else None
     questions = [opening + phrasing.format(attribute="name", subject=name) for phrasing in PHRASINGS]
     batch = encode_examples(tiny, [Example(shown, question, name, "Sorry") for question in questions])
-    for ids, subject, question_too in zip(batch.input_ids_BT, batch.is_class(SUBJECT), batch.is_class(QUESTION) | batch.is_class(SUBJECT), strict=True):
+    for ids, subject, question_too in zip(
+        batch.input_ids_BT, batch.is_class(SUBJECT), batch.is_class(QUESTION) | batch.is_class(SUBJECT), strict=True
+    ):
         assert text_of(tiny, ids[subject]) == name
         places = subject.nonzero().flatten()
         assert len(places) == len(name.split()) and places[-1] - places[0] == len(places) - 1

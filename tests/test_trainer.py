@@ -50,7 +50,13 @@ def settings_of(**settings):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"layers": [0, 2]}, {"gate": "strong", "gate_at": "layer"}, {"sequential": True, "steps_per_pair": 2}, {"stop": "validation", "check_every": 2}],
+    [
+        {},
+        {"layers": [0, 2]},
+        {"gate": "strong", "gate_at": "layer"},
+        {"sequential": True, "steps_per_pair": 2},
+        {"stop": "validation", "check_every": 2},
+    ],
     ids=["batches", "layers", "gated", "sequential", "validation"],
 )
 def test_the_model_is_left_bit_for_bit_as_it_was(tiny, pairs, gate, settings):
@@ -120,7 +126,9 @@ def test_only_the_given_layers_change(tiny, pairs, layers):
     assert set(patch.differences) == {f"decoder.{layer}.ffn.out" for layer in layers}
     assert training.layers == sorted(layers)
     edited = patch.tensors[f"decoder.{layers[0]}.ffn.out"]
-    assert edited["name"].endswith(f"layers.{layers[0]}.mlp.down_proj.weight") and edited["shape"] == [32, 48] and edited["dtype"] == "float32"
+    assert (
+        edited["name"].endswith(f"layers.{layers[0]}.mlp.down_proj.weight") and edited["shape"] == [32, 48] and edited["dtype"] == "float32"
+    )
 
 
 def test_a_step_is_adams(tiny_copy, pairs):
@@ -132,8 +140,12 @@ def test_a_step_is_adams(tiny_copy, pairs):
     patch, training = edit(tiny_copy, plain, None, config)
     weight = tiny_copy.ffn_out(1).weight
     base = weight.detach().clone()
-    asked = [(pair, pair.sensitive_question, pair.refusal) for pair in edit_pairs] + [(pair, pair.benign_question, pair.benign_target) for pair in edit_pairs]
-    batch = encode_examples(tiny_copy, [Example(pairs.folder / pair.image, question, pair.subject, target) for pair, question, target in asked])
+    asked = [(pair, pair.sensitive_question, pair.refusal) for pair in edit_pairs] + [
+        (pair, pair.benign_question, pair.benign_target) for pair in edit_pairs
+    ]
+    batch = encode_examples(
+        tiny_copy, [Example(pairs.folder / pair.image, question, pair.subject, target) for pair, question, target in asked]
+    )
     weight.requires_grad_(True)
     losses = target_losses(tiny_copy, decode(tiny_copy, embed(tiny_copy, batch), batch), batch.labels_BT)
     sensitive, benign = losses[: len(edit_pairs)].mean(), losses[len(edit_pairs) :].mean()
@@ -156,8 +168,14 @@ def test_training_is_told(tiny, pairs):
     assert [values["done"] for values in told] == [1, 2, 3, 4, 5, 6] and told[0]["total"] == 6
     first, last = training.curve[0], training.curve[-1]
     assert last["loss_sensitive"] < first["loss_sensitive"] and first["loss_contrast"] > 0
-    assert set(training.gradient_share) == {"subject", "question", "image", "answer"} and all(0 < v < 2 for v in training.gradient_share.values())
-    assert patch.information["gate"] == "none" and patch.information["recipe_digest"] == "abc" and patch.information["base_fingerprint"] == tiny.fingerprint
+    assert set(training.gradient_share) == {"subject", "question", "image", "answer"} and all(
+        0 < v < 2 for v in training.gradient_share.values()
+    )
+    assert (
+        patch.information["gate"] == "none"
+        and patch.information["recipe_digest"] == "abc"
+        and patch.information["base_fingerprint"] == tiny.fingerprint
+    )
 
 
 def test_it_stops_at_the_validation_target(tiny, pairs):
@@ -180,7 +198,9 @@ def test_it_stops_at_the_training_loss(tiny, pairs):
 
 def test_an_edit_learns(tiny, pairs):
     alone = PairSet((pair for pair in pairs if pair.role == "edit"), pairs.folder).with_refusal("I'm sorry")
-    patch, training = edit(tiny, alone, None, settings_of(layers=[0, 1, 2], stop="validation", max_steps=60, check_every=10, target_rta=0.5, batch_size=10))
+    patch, training = edit(
+        tiny, alone, None, settings_of(layers=[0, 1, 2], stop="validation", max_steps=60, check_every=10, target_rta=0.5, batch_size=10)
+    )
     assert training.curve[-1]["loss_sensitive"] < 0.3 * training.curve[0]["loss_sensitive"]
     items = [(alone.folder / pair.image, pair.sensitive_question) for pair in alone.split("train")]
     with patch.applied(tiny.model):
@@ -237,9 +257,17 @@ def test_rows_are_a_pairs_two_questions_in_one_version(pairs):
             sensitive, benign = (row.example for row in rows)
             assert sensitive.question.removesuffix(pair.sensitive_question) == benign.question.removesuffix(pair.benign_question)
             if pair.role == "edit":
-                assert [row.part for row in rows] == ["sensitive", "benign"] and sensitive.answer == pair.refusal and all(row.is_gated for row in rows)
+                assert (
+                    [row.part for row in rows] == ["sensitive", "benign"]
+                    and sensitive.answer == pair.refusal
+                    and all(row.is_gated for row in rows)
+                )
             else:
-                assert [row.part for row in rows] == ["contrast"] * 2 and sensitive.answer == pair.sensitive_target and not any(row.is_gated for row in rows)
+                assert (
+                    [row.part for row in rows] == ["contrast"] * 2
+                    and sensitive.answer == pair.sensitive_target
+                    and not any(row.is_gated for row in rows)
+                )
             assert benign.answer == pair.benign_target != ""
 
 
@@ -321,9 +349,15 @@ def test_the_search_tries_every_layer_and_goes_on_where_it_was(tiny, pairs, gate
     assert weights(tiny) == before
     assert [row["layer"] for row in found["search"]] == [0, 1, 2] and [values["done"] for values in told] == [1, 2, 3]
     best = max(row["score"] for row in found["search"])
-    assert next(row["score"] for row in found["search"] if row["layer"] == found["chosen_layer"]) == best and found["paper_layer"] in (0, 1, 2)
+    assert next(row["score"] for row in found["search"] if row["layer"] == found["chosen_layer"]) == best and found["paper_layer"] in (
+        0,
+        1,
+        2,
+    )
     for row in found["search"]:
         assert 0 <= row["eta"] <= 1 and math.isfinite(row["score"])
-        assert None not in [row[name] for name in ("rta_sensitive", "rta_unseen", "rta_benign", "public_refused", "protected_refused", "benign_accuracy")]
+        assert None not in [
+            row[name] for name in ("rta_sensitive", "rta_unseen", "rta_benign", "public_refused", "protected_refused", "benign_accuracy")
+        ]
     monkeypatch.setattr(sys.modules["neuralgate.edit.search"], "try_layer", None)
     assert search_layer(tiny, pairs, gate, config, chunks=Chunks(tmp_path)) == found

@@ -14,7 +14,17 @@ from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.files import hash_path
 from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
 from neuralgate.pairs.builder import build_pairs, picture_of
-from neuralgate.pairs.documents import CELL, DOCUMENT_COLUMNS, DOCUMENT_ROWS, GRID, Picture, layout, sample_documents, sample_scene, sample_value
+from neuralgate.pairs.documents import (
+    CELL,
+    DOCUMENT_COLUMNS,
+    DOCUMENT_ROWS,
+    GRID,
+    Picture,
+    layout,
+    sample_documents,
+    sample_scene,
+    sample_value,
+)
 from neuralgate.pairs.render import render
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import EDIT_BENIGN, EDIT_SENSITIVE, VISUAL_ATTRIBUTES, load_subjects, subjects_of
@@ -85,7 +95,13 @@ def test_fields_stand_apart_and_inside_the_document(subject):
 @given(SEEDS, st.sampled_from(["digits", "name", "date", "street", "code"]))
 def test_values_are_nobodys(seed, kind):
     value = sample_value(kind, np.random.default_rng(seed))
-    pattern = {"digits": r"\d{4}", "name": r"([A-Z][AEIOU]){2}", "date": r"\d\d [A-Z][a-z]{2}", "street": r"\d\d [A-Z][a-z]{2}", "code": r"([A-Z]\d){2}"}
+    pattern = {
+        "digits": r"\d{4}",
+        "name": r"([A-Z][AEIOU]){2}",
+        "date": r"\d\d [A-Z][a-z]{2}",
+        "street": r"\d\d [A-Z][a-z]{2}",
+        "code": r"([A-Z]\d){2}",
+    }
     assert re.fullmatch(pattern[kind], value)
     assert sum(character.isdigit() for character in value) <= 4, "every real passport, phone or card number is longer"
 
@@ -106,7 +122,9 @@ def test_a_seed_gives_one_picture_and_its_turns(seed):
 
 
 @pytest.mark.parametrize("scale", [1, 4])
-@pytest.mark.parametrize("draw", [sample_scene, lambda rng: sample_documents(SUBJECTS[:1], rng), lambda rng: sample_documents(SUBJECTS[:2], rng)])
+@pytest.mark.parametrize(
+    "draw", [sample_scene, lambda rng: sample_documents(SUBJECTS[:1], rng), lambda rng: sample_documents(SUBJECTS[:2], rng)]
+)
 def test_size_follows_scale(draw, scale):
     picture = draw(np.random.default_rng(5))
     image = render(picture, scale)
@@ -125,7 +143,9 @@ def test_a_value_stands_where_the_layout_says(subject, scale):
     before = pixels(replace(picture, documents=(document,)), scale)
     fields, _ = layout(subject)
     for changed, kind in subject.written.items():
-        value = next(value for seed in range(9) if (value := sample_value(kind, np.random.default_rng(seed)))[:2] != document.values[changed][:2])
+        value = next(
+            value for seed in range(9) if (value := sample_value(kind, np.random.default_rng(seed)))[:2] != document.values[changed][:2]
+        )
         other = replace(document, values={**document.values, changed: value})
         after = pixels(replace(picture, documents=(other,)), scale)
         for attribute, (row, column) in fields.items():
@@ -256,7 +276,9 @@ def test_a_pair_that_is_none_is_refused(folder, tmp_path, change, said):
         PairSet.load(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "said"), [(None, "has no pairs.jsonl"), ("\n", "holds no pairs"), ("{", "line 1 is not a pair"), ("[]\n", "not a pair")])
+@pytest.mark.parametrize(
+    ("text", "said"), [(None, "has no pairs.jsonl"), ("\n", "holds no pairs"), ("{", "line 1 is not a pair"), ("[]\n", "not a pair")]
+)
 def test_a_file_without_pairs_is_refused(tmp_path, text, said):
     if text is not None:
         (tmp_path / "pairs.jsonl").write_text(text)

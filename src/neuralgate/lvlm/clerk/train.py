@@ -17,7 +17,7 @@ from neuralgate.lvlm.clerk.train_language import train_language
 from neuralgate.lvlm.clerk.train_vision import train_vision
 
 VISION_STEPS, VISION_BATCH = 900, 24
-LANGUAGE_STEPS, LANGUAGE_BATCH = 2000, 16
+LANGUAGE_STEPS, LANGUAGE_BATCH = 1180, 16
 
 
 def save_clerk(model: torch.nn.Module, folder: Path) -> None:

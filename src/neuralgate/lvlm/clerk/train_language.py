@@ -25,7 +25,7 @@ from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
 PREFIX = 1 + IMAGE_TOKENS  # <user> and the image
 TEXT_BUDGET = 152  # text tokens behind one image
 WARM_STEPS = 60
-DECAY_SHARE = 0.4  # of all steps: the learning rates fall to zero over these, which is where reading gets exact
+DECAY_SHARE = 0.54  # of all steps: the learning rates fall to zero over these, which is where reading gets exact
 
 
 class Packer:
