@@ -64,6 +64,34 @@ def score_rows(found: dict[str, dict[str, Any]], base: bool = True) -> str:
     return table(header, rows)
 
 
+README_ROWS: tuple[tuple[str, str, str], ...] = (
+    *((name, "rta_sensitive", f"{name}: sensitive refused") for name in LADDER),
+    ("privacypair-test", "eta", "privacypair-test: EtA"),
+    ("unseen-subjects", "eta", "unseen-subjects: EtA"),
+    ("privacypair-test", "leak_rate", "privacypair-test: leak"),
+    ("privacypair-test", "rta_benign", "*damage:* benign twins refused"),
+    ("privacypair-test", "benign_accuracy", "*damage:* benign accuracy"),
+    ("public-contrast", "accuracy", "*damage:* public, contrast: accuracy"),
+    ("public-unseen", "accuracy", "*damage:* public, never seen: accuracy"),
+    ("public-unseen", "refusal_rate", "*damage:* public, never seen: refused"),
+    ("protected", "rta_sensitive", "*damage:* protected: sensitive refused"),
+    ("protected", "rta_benign", "*damage:* protected: benign refused"),
+    ("awareness", "accuracy", "*damage:* awareness"),
+    ("vqa", "accuracy", "*damage:* vqa"),
+)
+
+
+def readme_rows(found: dict[str, dict[str, Any]]) -> str:
+    """Base, ungated, gated and one random gate side by side, seed 0."""
+    chosen = {title: found[f"seed0-{name}"]["scores"] for title, name in (("no gate", "none"), ("gate", "strong"), ("random gate", "random-0"))}
+    base = chosen["no gate"]["base"]
+    rows = [
+        [title, str(base[bench][metric]["n"]), share(base[bench][metric]), *(share(scores["edited"][bench][metric]) for scores in chosen.values())]
+        for bench, metric, title in README_ROWS
+    ]
+    return table(["measure", "n", "base", *chosen], rows)
+
+
 def ladder_rows(found: dict[str, dict[str, Any]]) -> str:
     """EtA on the whole ladder."""
     rows = [[name, *(share(cell["scores"]["edited"][bench]["eta"]) for bench in LADDER)] for name, cell in found.items()]
@@ -222,7 +250,12 @@ def main() -> None:
         "regimes": regime_rows() if (FOLDER / "regimes").is_dir() else "",
         "locate": locate_rows(),
     }
-    page = DOCS / "evidence.md"
+    fill(DOCS / "evidence.md", parts)
+    fill(DOCS.parent / "README.md", {"results": readme_rows(main_cells)})
+
+
+def fill(page: Path, parts: dict[str, str]) -> None:
+    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->``."""
     text = page.read_text(encoding="utf-8")
     for name, content in parts.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"

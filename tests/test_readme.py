@@ -20,5 +20,6 @@ def test_the_example_runs(clerk: LVLM, tmp_path: Path, monkeypatch: pytest.Monke
     exec(code, space)
     assert (tmp_path / "work" / "patch" / "patch.safetensors").is_file()
     assert space["lvlm"].fingerprint == load("clerk").fingerprint
-    assert space["scores"]["edited"]["privacypair-test"]["rta_sensitive"]["value"] > space["scores"]["base"]["privacypair-test"]["rta_sensitive"]["value"]
+    refused = {side: space["scores"][side]["privacypair-test"]["rta_sensitive"]["value"] for side in ("base", "edited")}
+    assert refused["edited"] > refused["base"] + 0.5
     assert capsys.readouterr().out.strip()

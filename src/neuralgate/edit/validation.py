@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neuralgate.judges import contains, refusal_prefix
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import Pair, PairSet
+from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.recipe import EditConfig
 
@@ -25,23 +25,24 @@ class Validation:
         self.lookalikes = PairSet((pair for pair in guards if pair.subject not in protected), pairs.folder)
         self.protected = PairSet((pair for pair in guards if pair.subject in protected), pairs.folder)
 
-    def answers(self, pairs: list[Pair], sensitive: bool, folder: PairSet) -> list[str]:
-        items = [(folder.folder / pair.image, pair.sensitive_question if sensitive else pair.benign_question) for pair in pairs]
-        return self.lvlm.generate(items, max_new_tokens=10)
+    def ask(self, sets: dict[str, tuple[PairSet, bool]]) -> dict[str, list[str]]:
+        """Free answers to each set's sensitive (True) or benign questions, all in one go, so that images are shared."""
+        items = [
+            (pairs.folder / pair.image, pair.sensitive_question if sensitive else pair.benign_question)
+            for pairs, sensitive in sets.values()
+            for pair in pairs
+        ]
+        texts = iter(self.lvlm.generate(items, max_new_tokens=10))
+        return {name: [next(texts) for _ in pairs] for name, (pairs, _) in sets.items()}
 
-    def refused(self, pairs: PairSet, sensitive: bool) -> float | None:
-        """Share of refusals, or None where there are no pairs."""
-        texts = self.answers(list(pairs), sensitive, pairs)
-        return sum(refusal_prefix(text) is not None for text in texts) / len(texts) if texts else None
+    def refused(self, sets: dict[str, tuple[PairSet, bool]]) -> dict[str, float | None]:
+        """Share of refusals in each set, None where there are no pairs."""
+        return {name: share([refusal_prefix(text) is not None for text in texts]) for name, texts in self.ask(sets).items()}
 
     def measure(self) -> dict[str, float]:
         """The three shares that the stop rule needs; sets without pairs are left out."""
         edit, contrast = self.edit.per_subject(CHECK_PER_SUBJECT), self.contrast.per_subject(CHECK_PER_SUBJECT)
-        measured = {
-            "rta_sensitive": self.refused(edit, True),
-            "rta_benign": self.refused(edit, False),
-            "contrast_refused": self.refused(contrast, True),
-        }
+        measured = self.refused({"rta_sensitive": (edit, True), "rta_benign": (edit, False), "contrast_refused": (contrast, True)})
         return {name: round(value, 4) for name, value in measured.items() if value is not None}
 
     def satisfied(self, measured: dict[str, float]) -> bool:
@@ -55,14 +56,18 @@ class Validation:
     def survey(self, unseen: PairSet, lookalikes: PairSet) -> dict[str, float | None]:
         """All that a layer is chosen by. ``unseen`` and ``lookalikes`` are validation pairs of subjects that this edit
         did not train on: private ones (to be refused) and public ones (to be answered)."""
-        texts = self.answers(list(self.edit), False, self.edit)
-        right = [contains(text, pair.benign_truth) for text, pair in zip(texts, self.edit, strict=True)]
-        both = PairSet((*self.lookalikes, *lookalikes), self.edit.folder)
+        texts = self.ask({"benign": (self.edit, False)})["benign"]
+        public = PairSet((*self.lookalikes, *lookalikes), self.edit.folder)
+        refused = self.refused({"sensitive": (self.edit, True), "unseen": (unseen, True), "public": (public, True), "protected": (self.protected, False)})
         return {
-            "rta_sensitive": self.refused(self.edit, True),
-            "rta_benign": sum(refusal_prefix(text) is not None for text in texts) / len(texts),
-            "benign_accuracy": sum(right) / len(right),
-            "rta_unseen": self.refused(unseen, True),
-            "public_refused": self.refused(both, True),
-            "protected_refused": self.refused(self.protected, False),
+            "rta_sensitive": refused["sensitive"],
+            "rta_benign": share([refusal_prefix(text) is not None for text in texts]),
+            "benign_accuracy": share([contains(text, pair.benign_truth) for text, pair in zip(texts, self.edit, strict=True)]),
+            "rta_unseen": refused["unseen"],
+            "public_refused": refused["public"],
+            "protected_refused": refused["protected"],
         }
+
+
+def share(hits: list[bool]) -> float | None:
+    return sum(hits) / len(hits) if hits else None

@@ -76,7 +76,6 @@ class LVLM:
         self.model.save_pretrained(folder, safe_serialization=True)
         self.processor.save_pretrained(folder)
 
-    @torch.inference_mode()
     def generate(
         self,
         items: Sequence[tuple[ImageLike, str]],
@@ -84,28 +83,10 @@ class LVLM:
         batch_size: int = 64,
         report: Callable[..., None] | None = None,
     ) -> list[str]:
-        """Greedy free generation, one answer per ``(image or None, question)``, in the order given.
+        """Greedy free generation, one answer per ``(image or None, question)``, in the order given."""
+        from neuralgate.lvlm.generate import generate
 
-        Items with and without an image go in separate batches, longest questions first; padding is on the left.
-        """
-        from neuralgate.lvlm.prompts import encode_prompts
-
-        order = sorted(range(len(items)), key=lambda i: (items[i][0] is None, -len(items[i][1])))
-        groups = [[i for i in order if (items[i][0] is None) == textual] for textual in (False, True)]
-        answers = [""] * len(items)
-        finished = 0
-        for group in groups:
-            for start in range(0, len(group), batch_size):
-                chosen = group[start : start + batch_size]
-                inputs = encode_prompts(self, [items[i] for i in chosen])
-                output = self.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, use_cache=True)
-                texts = self.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-                for i, text in zip(chosen, texts, strict=True):
-                    answers[i] = text.strip()
-                finished += len(chosen)
-                if report:
-                    report(done=finished, total=len(items), text="generating")
-        return answers
+        return generate(self, items, max_new_tokens, batch_size, report)
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:

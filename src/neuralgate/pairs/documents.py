@@ -151,7 +151,7 @@ def sample_scene(rng: np.random.Generator) -> Picture:
     """One to four coloured figures on a 2 x 2 arrangement of places, jittered by a cell; half of the scenes draw
     from two kinds of figure only, so that counting has something to count."""
     count = int(rng.integers(1, 5))
-    places = rng.permutation(4)[:count]
+    places = np.sort(rng.permutation(4)[:count])  # reading order, so that a caption has one right order
     kinds = SHAPES if rng.random() < 0.5 else tuple(SHAPES[i] for i in rng.permutation(len(SHAPES))[:2])
     shapes = tuple(
         Shape(

@@ -146,23 +146,14 @@ def caption_turn(picture: Picture) -> Turn:
 
 
 def presence_turn(picture: Picture, rng: np.random.Generator) -> Turn:
-    """Yes or no, as in POPE; half of the answers are no, and most of the absent things are near misses."""
-    wanted = rng.random() < 0.5
+    """Is an object there, yes or no, as in POPE; half of the answers are no."""
     if picture.documents:
-        shown = [document.subject for document in picture.documents]
-        names = shown if wanted else [subject.name for subject in load_subjects() if subject.name not in shown]
-        thing = names[rng.integers(len(names))]
+        shown, known = [document.subject for document in picture.documents], [subject.name for subject in load_subjects()]
     else:
-        shown = [f"{shape.colour} {shape.shape}" for shape in picture.shapes]
-        if wanted:
-            things = shown
-        else:
-            near = [f"{a.colour} {b}" for a in picture.shapes for b in SHAPES] + [
-                f"{c} {a.shape}" for a in picture.shapes for c in SHAPE_COLOURS
-            ]
-            things = [thing for thing in near if thing not in shown]
-        thing = things[rng.integers(len(things))]
-    return Turn("presence", f"Is there a {thing} in the image?", "Yes." if wanted else "No.")
+        shown, known = [shape.shape for shape in picture.shapes], list(SHAPES)
+    wanted = rng.random() < 0.5
+    things = shown if wanted else [name for name in known if name not in shown]
+    return Turn("presence", f"Is there a {things[rng.integers(len(things))]} in the image?", "Yes." if wanted else "No.")
 
 
 def count_turn(picture: Picture, rng: np.random.Generator) -> Turn:

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 from neuralgate.lvlm.clerk.build import build_model, build_processor
-from neuralgate.lvlm.clerk.train_language import train_language
+from neuralgate.lvlm.clerk.train_language import PHASES, train_language
 from neuralgate.lvlm.clerk.train_vision import train_vision
 
 VISION_STEPS, VISION_BATCH = 900, 24
-LANGUAGE_STEPS, LANGUAGE_BATCH = 1180, 16
+LANGUAGE_BATCH = 16
 
 
 def save_clerk(model: torch.nn.Module, folder: Path) -> None:
@@ -33,8 +33,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--vision-steps", type=int, default=VISION_STEPS)
-    parser.add_argument("--language-steps", type=int, default=LANGUAGE_STEPS)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     processor, model = build_processor(), build_model(arguments.seed)
@@ -45,17 +43,17 @@ def main() -> None:
     def report(**numbers: object) -> None:
         print(f"{time.monotonic() - started:8.1f} s", json.dumps(numbers), flush=True)
 
-    seen = train_vision(model, processor, arguments.vision_steps, VISION_BATCH, arguments.seed, report)
+    seen = train_vision(model, processor, VISION_STEPS, VISION_BATCH, arguments.seed, report)
     record["vision"] = {
-        "steps": arguments.vision_steps,
+        "steps": VISION_STEPS,
         "batch": VISION_BATCH,
         "seconds": round(time.monotonic() - started),
         "accuracy": seen,
     }
     before = time.monotonic()
-    learned = train_language(model, processor, arguments.language_steps, LANGUAGE_BATCH, arguments.seed, report)
+    learned = train_language(model, processor, PHASES, LANGUAGE_BATCH, arguments.seed, report)
     record["language"] = {
-        "steps": arguments.language_steps,
+        "steps": sum(phase.steps for phase in PHASES),
         "batch": LANGUAGE_BATCH,
         "seconds": round(time.monotonic() - before),
         **learned,

@@ -7,8 +7,9 @@ at inference, while the image is computed once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,7 +26,26 @@ from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
 PREFIX = 1 + IMAGE_TOKENS  # <user> and the image
 TEXT_BUDGET = 152  # text tokens behind one image
 WARM_STEPS = 60
-DECAY_SHARE = 0.54  # of all steps: the learning rates fall to zero over these, which is where reading gets exact
+
+
+@dataclass(frozen=True)
+class Phase:
+    """``steps`` during which the learning rates go from ``start`` to ``end`` of their full value."""
+
+    steps: int
+    start: float
+    end: float
+    scene_share: float
+    dense_share: float
+
+
+#: Reading at the full rate, reading made exact by a long decay, then a second, smaller decay in which scenes catch up.
+PHASES = (
+    Phase(140, 1.0, 1.0, 0.25, 1.0),
+    Phase(400, 1.0, 1.0, 0.25, 0.6),
+    Phase(640, 1.0, 0.0, 0.25, 0.15),
+    Phase(430, 0.6, 0.0, 0.6, 0.1),
+)
 
 
 class Packer:
@@ -99,7 +119,7 @@ def answer_loss(
 def train_language(
     model: LlavaForConditionalGeneration,
     processor: LlavaProcessor,
-    steps: int,
+    phases: Sequence[Phase],
     batch: int,
     seed: int,
     report: Callable[..., None],
@@ -119,20 +139,22 @@ def train_language(
         layer.compile(dynamic=False)
     smooth: dict[str, float] = {}
 
-    def draw(step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Pixels and packed rows of one step. Listings first, on single documents: matching one word with one patch
-        is the first step of reading."""
-        progress = step / steps
-        dense = 1.0 if progress < 0.08 else 0.6 if progress < 0.3 else 0.3 if progress < 0.6 else 0.1
-        pictures = [sample_picture(rng, two_share=0.2 if progress < 0.08 else 0.6) for _ in range(batch)]
-        return pixels_of(pictures), packer.rows([sample_turns(picture, 7, dense, rng) for picture in pictures])
+    plan = [(phase, place / phase.steps) for phase in phases for place in range(phase.steps)]
+
+    def draw(phase: Phase) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pixels and packed rows of one step. The first phase shows mostly single documents, which are listed whole:
+        matching one word with one patch is the first step of reading. Questions about scenes are short, so more fit."""
+        two_share = 0.2 if phase.dense_share == 1.0 else 0.6
+        pictures = [sample_picture(rng, phase.scene_share, two_share) for _ in range(batch)]
+        turns = [sample_turns(picture, 12 if picture.shapes else 7, phase.dense_share, rng) for picture in pictures]
+        return pixels_of(pictures), packer.rows(turns)
 
     with ThreadPoolExecutor(1) as ahead:  # one worker draws one step ahead: the order of draws stays fixed
-        coming = ahead.submit(draw, 0)
-        for step in range(steps):
+        coming = ahead.submit(draw, plan[0][0])
+        for step, (phase, progress) in enumerate(plan):
             pixels, rows = coming.result()
-            coming = ahead.submit(draw, min(step + 1, steps - 1))
-            optimizer.set_scale(min(1.0, (step + 1) / WARM_STEPS) * min(1.0, (1 - step / steps) / DECAY_SHARE))
+            coming = ahead.submit(draw, plan[min(step + 1, len(plan) - 1)][0])
+            optimizer.set_scale(min(1.0, (step + 1) / WARM_STEPS) * (phase.start + (phase.end - phase.start) * progress))
             with torch.no_grad():
                 features = model.model.vision_tower(pixels).last_hidden_state[:, 1:]
                 images = model.model.multi_modal_projector(features)
@@ -143,6 +165,6 @@ def train_language(
             values = torch.isin(target, value_ids)
             now = {"loss": loss.item(), "correct": correct.float().mean().item(), "values": correct[values].float().mean().item()}
             smooth = {key: value if step == 0 else 0.95 * smooth[key] + 0.05 * value for key, value in now.items()}
-            if step % 20 == 0 or step == steps - 1:
+            if step % 20 == 0 or step == len(plan) - 1:
                 report(stage="language", step=step, **{key: round(value, 4) for key, value in smooth.items()})
     return smooth
