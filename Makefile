@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)  ## edit the embedded model, measure what changed, write the report
-	$(BIN)/neuralgate run clerk --out runs/demo
+	$(KEEP_MEMORY) $(BIN)/neuralgate run clerk --recipe recipes/demo.yaml --out runs/demo
 	@echo "Open runs/demo/report.html in a browser."
 
 test: $(READY)  ## run all tests

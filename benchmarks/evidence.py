@@ -36,10 +36,12 @@ from neuralgate.recipe import LocateConfig, Recipe
 
 FOLDER = Path(__file__).parent / "evidence"
 RANDOM_SEEDS = (0, 1, 2, 3, 4)
+GATES = ("none", "strong", "random", "inverted", "closed")
 LOW_LAYER = 2  # where the trial found the subject still being read
-RECIPE = Recipe(name="evidence")
-#: Fewer questions per cell than a run asks; n stands in every cell.
-SMALL = RECIPE.changed(["pairs.test_per_subject=15", "evaluate.vqa=120"])
+RECIPE = Recipe(name="evidence").changed(["locate.layers=[1, 2, 3, 4, 5]"])
+RECIPE_QUESTIONS = RECIPE.changed(["pairs.test_per_subject=20", "evaluate.vqa=120"])
+#: Fewer questions per cell where there are many cells; n stands in every cell.
+SMALL = RECIPE.changed(["pairs.test_per_subject=8", "evaluate.vqa=40"])
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Regime:
     name: str
     settings: tuple[str, ...] = ()
     choose: Callable[[PairSet], PairSet] = field(default=lambda pairs: pairs)
-    gates: tuple[str, ...] = ("none", "strong", "random", "inverted", "closed")
+    gates: tuple[str, ...] = GATES
 
 
 def first_pairs(count: int) -> Callable[[PairSet], PairSet]:
@@ -124,7 +126,7 @@ class Evidence:
         self.work = Path(gettempdir()) / "neuralgate-evidence"
         self.lvlm: LVLM = load("clerk")
         self.pairs = with_own_answers(self.lvlm, build_pairs(RECIPE.pairs, RECIPE.seed, self.work / "full" / "pairs"))
-        for recipe, name in ((RECIPE, "full"), (SMALL, "small")):
+        for recipe, name in ((RECIPE_QUESTIONS, "full"), (SMALL, "small")):
             build_questions(recipe, self.work / name / "pairs")
         self.bases: dict[str, dict[str, str]] = {}
 
@@ -142,7 +144,7 @@ class Evidence:
 
     def scores(self, patch: Any, size: str) -> dict[str, Any]:
         """Scores of one patch on the ladder; the base's answers are asked once per size."""
-        folder, recipe = self.work / size / "pairs", RECIPE if size == "full" else SMALL
+        folder, recipe = self.work / size / "pairs", RECIPE_QUESTIONS if size == "full" else SMALL
         rows = answer(self.lvlm, folder, {"edited": patch}, recipe.evaluate) if size not in self.bases else None
         if rows is None:
             rows = self.again(patch, folder, recipe, size)
@@ -206,7 +208,7 @@ def main() -> None:
 
     if "main" in wanted:
         for seed in (0, 1):
-            for name, settings in gate_variants(("none", "strong", "random", "inverted", "closed"), RANDOM_SEEDS if seed == 0 else (0,)):
+            for name, settings in gate_variants(GATES, RANDOM_SEEDS if seed == 0 else (0,)):
                 recipe = RECIPE.changed([f"edit.layers=[{layer}]", f"edit.seed={seed}", *settings])
                 evidence.edited(f"main/seed{seed}-{name}", recipe, evidence.pairs, gate, "full")
     if "layers" in wanted:

@@ -83,10 +83,17 @@ README_ROWS: tuple[tuple[str, str, str], ...] = (
 
 def readme_rows(found: dict[str, dict[str, Any]]) -> str:
     """Base, ungated, gated and one random gate side by side, seed 0."""
-    chosen = {title: found[f"seed0-{name}"]["scores"] for title, name in (("no gate", "none"), ("gate", "strong"), ("random gate", "random-0"))}
+    chosen = {
+        title: found[f"seed0-{name}"]["scores"] for title, name in (("no gate", "none"), ("gate", "strong"), ("random gate", "random-0"))
+    }
     base = chosen["no gate"]["base"]
     rows = [
-        [title, str(base[bench][metric]["n"]), share(base[bench][metric]), *(share(scores["edited"][bench][metric]) for scores in chosen.values())]
+        [
+            title,
+            str(base[bench][metric]["n"]),
+            share(base[bench][metric]),
+            *(share(scores["edited"][bench][metric]) for scores in chosen.values()),
+        ]
         for bench, metric, title in README_ROWS
     ]
     return table(["measure", "n", "base", *chosen], rows)

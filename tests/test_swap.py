@@ -30,10 +30,9 @@ def test_spans_of_different_length_are_refused(tiny: LVLM) -> None:
 
 
 def test_clerks_subject_tokens_decide_between_refusing_and_answering(clerk: LVLM) -> None:
-    """Low layers: the protected subject's state makes the obliging subject's question refused. Last layer: it is too late."""
-    layers = [0, 1, len(clerk.layers) - 1]
-    low, second, last = curve(clerk, swap_named("protected subject, subject tokens", 40), layers)
-    assert max(low, second) >= 0.8
+    """Early: the protected subject's state makes the obliging subject's question refused. Last layer: it is too late."""
+    early, last = curve(clerk, swap_named("protected subject, subject tokens", 40), [0, len(clerk.layers) - 1])
+    assert early >= 0.8
     assert last <= 0.2
 
 
@@ -41,7 +40,8 @@ def test_the_shipped_patching_curve_is_of_this_shape(clerk: LVLM) -> None:
     recorded = read_json(clerk_path().parent / "causality.json")
     curves = {swap["name"]: swap["share"] for swap in recorded["swaps"]}
     assert len(recorded["layers"]) == len(clerk.layers)
-    for name in ("protected subject, subject tokens", "other document, subject tokens", "benign attribute, attribute token"):
-        assert max(curves[name]) >= 0.5, name
+    for name in ("protected subject, subject tokens", "other document, subject tokens"):
+        assert curves[name][0] >= 0.8, name
         assert curves[name][-1] <= 0.2, name
+    assert curves["protected subject, tokens after it"][0] <= 0.2
     assert curves["protected subject, tokens after it"][-1] >= 0.8

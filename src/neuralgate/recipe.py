@@ -51,9 +51,9 @@ class PairsConfig(_Settings):
     contrast: list[str] | None = Field(
         None, description="Public subjects whose answers the edit must keep; null takes all of group `contrast`, [] none."
     )
-    per_subject: int = Field(288, ge=1, description="Training pairs per private subject.")
-    contrast_per_subject: int = Field(96, ge=0, description="Training questions per contrast subject.")
-    validation_per_subject: int = Field(16, ge=1, description="Pairs per subject that choose the layer and the stopping point.")
+    per_subject: int = Field(96, ge=1, description="Training pairs per private subject.")
+    contrast_per_subject: int = Field(48, ge=0, description="Training pairs per contrast subject.")
+    validation_per_subject: int = Field(12, ge=1, description="Pairs per subject that choose the layer and the stopping point.")
     test_per_subject: int = Field(30, ge=1, description="Pairs per subject in each benchmark.")
     contexts: bool = Field(True, description="Train also with one of the five context sentences in front of the question.")
 
@@ -65,11 +65,11 @@ class LocateConfig(_Settings):
         None, description="Decoder layers to look at; null takes all but the last."
     )
     tokens: Literal["all", "last"] = Field("all", description="Which of the subject's tokens are scaled.")
-    samples_per_subject: int = Field(16, ge=1, description="Training pairs per subject that get a vector.")
+    samples_per_subject: int = Field(8, ge=1, description="Training pairs per subject that get a vector.")
     contexts: bool = Field(
         False, description="Average the sensitive loss over the plain question and five context sentences (six times the work)."
     )
-    steps: int = Field(100, ge=1, description="Adam steps at most for each vector.")
+    steps: int = Field(60, ge=1, description="Adam steps at most for each vector.")
     rate: float = Field(0.5, gt=0, description="Adam's learning rate.")
     eps: float = Field(1e-3, gt=0, description="Adam's epsilon; above typical gradients it makes Adam plain scaled gradient descent.")
     start: float = Field(1.0, description="Where the free parameter starts: the vector itself (`clamp`), or w in tanh(w).")
@@ -98,13 +98,13 @@ class EditConfig(_Settings):
     )
     rate: float = Field(1e-3, gt=0, description="Adam's learning rate.")
     eps: float = Field(1e-8, gt=0, description="Adam's epsilon.")
-    batch_size: int = Field(24, ge=1, description="Pairs per step; ignored with `sequential`.")
-    max_steps: int = Field(400, ge=1, description="Optimiser steps at most; ignored with `sequential`.")
+    batch_size: int = Field(12, ge=1, description="Pairs per step; ignored with `sequential`.")
+    max_steps: int = Field(300, ge=1, description="Optimiser steps at most; ignored with `sequential`.")
     stop: Literal["validation", "loss", "never"] = Field(
         "validation", description="Stop at `target_rta` on validation pairs, at `stop_loss` on training pairs, or only at the step limit."
     )
-    check_every: int = Field(5, ge=1, description="Steps between two looks at the validation pairs.")
-    target_rta: float = Field(0.95, ge=0, le=1, description="Share of validation pairs' sensitive questions refused at which to stop.")
+    check_every: int = Field(10, ge=1, description="Steps between two looks at the validation pairs.")
+    target_rta: float = Field(0.98, ge=0, le=1, description="Share of validation pairs' sensitive questions refused at which to stop.")
     stop_loss: float = Field(1e-3, ge=0, description="Training loss at which to stop where `stop` is `loss`.")
     lambda_benign: float = Field(1.25, ge=0, description="Weight of the benign question's loss.")
     contrast_weight: float = Field(1.0, ge=0, description="Weight of the loss on contrast subjects' own answers; 0 leaves them out.")
@@ -135,8 +135,8 @@ LOCATE_PRESETS: dict[str, LocateConfig] = {
 
 EDIT_PRESETS: dict[str, EditConfig] = {
     "default": EditConfig(),
-    # The article: Adam, rate 1e-5, 10 epochs; 720 steps are 10 epochs of 6 x 288 pairs in batches of 24.
-    "paper": EditConfig(gate="strong", rate=1e-5, max_steps=720, stop="never", contrast_weight=0.0),
+    # The article: Adam, rate 1e-5, 10 epochs; 480 steps are 10 epochs of 6 x 96 pairs in batches of 12.
+    "paper": EditConfig(gate="strong", rate=1e-5, max_steps=480, stop="never", contrast_weight=0.0),
     # The authors' code: a fresh Adam (rate 1e-5, epsilon 1e-3) and at most 10 steps for each pair, gate at the layer's output.
     "authors": EditConfig(gate="strong", gate_at="layer", rate=1e-5, eps=1e-3, stop="loss", contrast_weight=0.0, sequential=True),
 }

@@ -57,7 +57,7 @@ class _MaskedWeightGradient(torch.autograd.Function):
         return output_BTD.clone()
 
     @staticmethod
-    def backward(ctx: Any, delta_BTD: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, delta_BTD: Tensor) -> tuple[Tensor, Tensor, None, None]:
         a_BTF, weight_DF, mask_BTD = ctx.saved_tensors
         return delta_BTD @ weight_DF, (delta_BTD * mask_BTD).flatten(0, 1).T @ a_BTF.flatten(0, 1), None, None
 

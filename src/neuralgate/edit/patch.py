@@ -38,7 +38,7 @@ def as_bits(tensor: Tensor) -> Tensor:
     return tensor.contiguous().view(BITS[tensor.element_size()])
 
 
-def find_role(model: nn.Module, role: str) -> nn.Parameter:
+def find_role(model: Any, role: str) -> nn.Parameter:
     """The parameter that plays ``role`` in ``model``. Raises UserError if there is none."""
     match = re.fullmatch(r"decoder\.(\d+)\.ffn\.out", role)
     layers = model.get_decoder().layers

@@ -31,7 +31,7 @@ class LVLM:
     Letters: ``B`` batch, ``T`` tokens, ``D`` hidden size, ``F`` FFN width, ``L`` decoder layers.
     """
 
-    model: nn.Module
+    model: Any  # a transformers model; its class decides its attributes, so no static type knows them
     processor: Any
     name: str
 
@@ -44,7 +44,7 @@ class LVLM:
         return next(self.model.parameters()).device
 
     @cached_property
-    def decoder(self) -> nn.Module:
+    def decoder(self) -> Any:
         """The language model's stack: ``.layers`` (L of them) and ``.norm``. The vision tower is never in it."""
         return self.model.get_decoder()
 

@@ -42,8 +42,8 @@ def paired_questions(
             document = picture.document(subject.name)
             assert document is not None
             rng = album.rng(benchmark, subject.name, number)
-            phrasing = phrasings[rng.integers(len(phrasings))]
-            opening = contexts[rng.integers(len(contexts))]
+            phrasing = phrasings[int(rng.integers(len(phrasings)))]
+            opening = contexts[int(rng.integers(len(contexts)))]
             chosen = {"sensitive": sensitive[rng.integers(len(sensitive))], "benign": benign[rng.integers(len(benign))]}
             for kind, attribute in chosen.items():
                 text = f"{opening} {phrasing}".strip().format(attribute=attribute, subject=subject.name)

@@ -6,11 +6,13 @@ python -m neuralgate.lvlm.clerk.train --out src/neuralgate/lvlm/clerk/weights
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 from pathlib import Path
 
 import torch
+from transformers import LlavaForConditionalGeneration
 
 from neuralgate.lvlm.clerk.build import build_model, build_processor
 from neuralgate.lvlm.clerk.train_language import PHASES, train_language
@@ -20,10 +22,8 @@ VISION_STEPS, VISION_BATCH = 900, 24
 LANGUAGE_BATCH = 16
 
 
-def save_clerk(model: torch.nn.Module, folder: Path) -> None:
+def save_clerk(model: LlavaForConditionalGeneration, folder: Path) -> None:
     """Write the model as bf16 safetensors with its processor, as any model directory."""
-    import copy
-
     copied = copy.deepcopy(model).to(torch.bfloat16)
     copied.save_pretrained(folder, safe_serialization=True)
     build_processor().save_pretrained(folder)
