@@ -49,7 +49,7 @@ class LVLM:
         return self.model.get_decoder()
 
     @property
-    def layers(self) -> nn.ModuleList:
+    def layers(self) -> Any:
         return self.decoder.layers
 
     @property
