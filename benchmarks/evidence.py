@@ -1,6 +1,6 @@
 """The whole picture on Clerk: does the gate earn its name, at which layer, in which regime?
 
-    python -m benchmarks.evidence [--only main,layers,regimes,locate]
+    python -m benchmarks.evidence [--only main,search,layers,regimes,locate]
 
 Every cell (one edit with one gate in one regime, evaluated on the ladder) is one JSON file below benchmarks/evidence/;
 what is there and was made by the same settings is not done again, so the script can be stopped and started. Each
@@ -21,11 +21,11 @@ from typing import Any
 import torch
 
 from neuralgate.edit import edit
-from neuralgate.edit.search import search_layer
+from neuralgate.edit.search import TRIAL_PAIRS, TRIAL_STEPS, try_layer
 from neuralgate.evaluate.answers import answer
 from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.evaluate.metrics import score
-from neuralgate.files import digest, read_json, write_json
+from neuralgate.files import Chunks, digest, read_json, write_json
 from neuralgate.judges import judge_all
 from neuralgate.locate import Gate, locate
 from neuralgate.lvlm.model import LVLM, load
@@ -37,6 +37,7 @@ from neuralgate.recipe import LocateConfig, Recipe
 FOLDER = Path(__file__).parent / "evidence"
 RANDOM_SEEDS = (0, 1, 2, 3, 4)
 GATES = ("none", "strong", "random", "inverted", "closed")
+EDITED_LAYER = 3  # the best of the layer search (cells search/*)
 LOW_LAYER = 2  # where the trial found the subject still being read
 RECIPE = Recipe(name="evidence").changed(["locate.layers=[1, 2, 3, 4, 5]"])
 RECIPE_QUESTIONS = RECIPE.changed(["pairs.test_per_subject=20", "evaluate.vqa=120"])
@@ -192,20 +193,26 @@ def gate_variants(gates: tuple[str, ...], seeds: tuple[int, ...]) -> Iterator[tu
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="main,layers,regimes,locate")
+    parser.add_argument("--only", default="main,search,layers,regimes,locate")
     wanted = parser.parse_args().only.split(",")
     torch.manual_seed(0)
     evidence = Evidence()
 
     gate_folder = evidence.work / f"gate-{evidence.lvlm.fingerprint[:12]}-{RECIPE.locate.digest[:12]}"
     if not (gate_folder / "gate.json").is_file():
-        gate = locate(evidence.lvlm, evidence.pairs, RECIPE.locate)
-        gate.summary |= search_layer(evidence.lvlm, evidence.pairs, gate, RECIPE.edit)
-        gate.save(gate_folder)
+        chunks = Chunks(evidence.work / "chunks" / gate_folder.name)
+        locate(evidence.lvlm, evidence.pairs, RECIPE.locate, chunks=chunks).save(gate_folder)
     gate = Gate.load(gate_folder, evidence.lvlm.fingerprint)
     write_json(FOLDER / "gate.json", gate.summary)
-    layer = gate.summary["chosen_layer"]
+    layer = EDITED_LAYER
 
+    if "search" in wanted:
+        for place in gate.layers:
+            trial = RECIPE.edit.model_copy(update={"gate": "none"})
+            settings = {"edit": trial.model_dump(mode="json"), "layer": place, "trial": [TRIAL_PAIRS, TRIAL_STEPS]}
+            evidence.cell(
+                f"search/{place}", settings, lambda p=place, c=trial: {"row": try_layer(evidence.lvlm, evidence.pairs, gate, c, p)}
+            )
     if "main" in wanted:
         for seed in (0, 1):
             for name, settings in gate_variants(GATES, RANDOM_SEEDS if seed == 0 else (0,)):

@@ -101,6 +101,8 @@ def readme_rows(found: dict[str, dict[str, Any]]) -> str:
 
 def ladder_rows(found: dict[str, dict[str, Any]]) -> str:
     """EtA on the whole ladder."""
+    if not found:
+        return "(not measured)\n"
     rows = [[name, *(share(cell["scores"]["edited"][bench]["eta"]) for bench in LADDER)] for name, cell in found.items()]
     return table(["variant", *(f"EtA {bench}" for bench in LADDER)], rows)
 
@@ -124,6 +126,8 @@ def spread_rows(found: dict[str, dict[str, Any]]) -> str:
 
 
 def locate_rows() -> str:
+    if not cells("locate"):
+        return "(not measured)\n"
     rows = []
     for cell in cells("locate").values():
         for row in cell["gate"]["profile"]:
@@ -205,36 +209,19 @@ def main() -> None:
     main_cells = cells("main")
     if cells("layers"):
         layer_figure()
-    search = table(
-        [
-            "layer",
-            "steps",
-            "refused: edited",
-            "refused: left-out private",
-            "benign refused",
-            "public refused",
-            "protected benign refused",
-            "EtA",
-            "score",
-        ],
-        (
-            [
-                str(row[key])
-                for key in (
-                    "layer",
-                    "steps",
-                    "rta_sensitive",
-                    "rta_unseen",
-                    "rta_benign",
-                    "public_refused",
-                    "protected_refused",
-                    "eta",
-                    "score",
-                )
-            ]
-            for row in gate["search"]
-        ),
-    )
+    rows = [cell["row"] for cell in cells("search").values()]
+    titles = {
+        "layer": "layer",
+        "steps": "steps",
+        "rta_sensitive": "refused: edited",
+        "rta_unseen": "refused: left-out private",
+        "rta_benign": "benign refused",
+        "public_refused": "left-out public refused",
+        "protected_refused": "protected benign refused",
+        "eta": "EtA",
+        "score": "score",
+    }
+    search = table(titles.values(), ([str(row[key]) for key in titles] for row in rows)) if rows else "(not measured)\n"
     profile = table(
         ["layer", "inactive", "weak", "strong", "L_sen", "own vector refuses", "strong flipped", "random flipped"],
         (
@@ -249,12 +236,12 @@ def main() -> None:
     )
     parts = {
         "gate": f"{gate['verdict']}\n\n{profile}",
-        "search": f"Chosen layer: {gate['chosen_layer']}; the paper's search would take {gate['paper_layer']}.\n\n{search}",
+        "search": search,
         "main": score_rows(main_cells),
         "ladder": ladder_rows(main_cells),
         "spread": spread_rows(main_cells),
         "layers": score_rows(cells("layers"), base=False),
-        "regimes": regime_rows() if (FOLDER / "regimes").is_dir() else "",
+        "regimes": regime_rows() if (FOLDER / "regimes").is_dir() else "(not measured)\n",
         "locate": locate_rows(),
     }
     fill(DOCS / "evidence.md", parts)

@@ -56,10 +56,17 @@ def main() -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        say_interrupted()
+        sys.exit(130)
     except SystemExit as stop:
         if stop.code == 130:
-            print("interrupted: nothing is half-written; run the same command again and it continues where it stopped.", file=sys.stderr)
+            say_interrupted()
         raise
+
+
+def say_interrupted() -> None:
+    print("interrupted: nothing is half-written; run the same command again and it continues where it stopped.", file=sys.stderr)
 
 
 def show_version(wanted: bool) -> None:
