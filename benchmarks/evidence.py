@@ -37,10 +37,10 @@ from neuralgate.recipe import LocateConfig, Recipe
 FOLDER = Path(__file__).parent / "evidence"
 RANDOM_SEEDS = (0, 1, 2, 3, 4)
 GATES = ("none", "strong", "random", "inverted", "closed")
-EDITED_LAYER = 3  # the best of the layer search (cells search/*)
+EDITED_LAYER = 3  # the best of the trial edits at layers 2 to 5; `--only search` measures them all
 LOW_LAYER = 2  # where the trial found the subject still being read
 RECIPE = Recipe(name="evidence").changed(["locate.layers=[1, 2, 3, 4, 5]"])
-RECIPE_QUESTIONS = RECIPE.changed(["pairs.test_per_subject=20", "evaluate.vqa=120"])
+RECIPE_QUESTIONS = RECIPE.changed(["pairs.test_per_subject=16", "evaluate.vqa=100"])
 #: Fewer questions per cell where there are many cells; n stands in every cell.
 SMALL = RECIPE.changed(["pairs.test_per_subject=8", "evaluate.vqa=40"])
 

@@ -18,6 +18,7 @@ from benchmarks.evidence import FOLDER
 from neuralgate.files import read_json, write_text
 
 DOCS = Path(__file__).parent.parent / "docs"
+FIGURE = "![Effect and damage over the edited layer](layers.svg)\n\n"
 LADDER = ("privacypair-test", "contexts", "paraphrases", "unseen-attributes", "unseen-subjects", "unseen-both")
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     *((name, "rta_sensitive", f"refused: {name}") for name in ("privacypair-test", "unseen-attributes", "unseen-subjects", "unseen-both")),
@@ -240,7 +241,7 @@ def main() -> None:
         "main": score_rows(main_cells),
         "ladder": ladder_rows(main_cells),
         "spread": spread_rows(main_cells),
-        "layers": score_rows(cells("layers"), base=False),
+        "layers": FIGURE + score_rows(cells("layers"), base=False) if cells("layers") else "(not measured)\n",
         "regimes": regime_rows() if (FOLDER / "regimes").is_dir() else "(not measured)\n",
         "locate": locate_rows(),
     }

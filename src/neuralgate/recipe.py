@@ -104,7 +104,7 @@ class EditConfig(_Settings):
         "validation", description="Stop at `target_rta` on validation pairs, at `stop_loss` on training pairs, or only at the step limit."
     )
     check_every: int = Field(10, ge=1, description="Steps between two looks at the validation pairs.")
-    target_rta: float = Field(0.98, ge=0, le=1, description="Share of validation pairs' sensitive questions refused at which to stop.")
+    target_rta: float = Field(0.95, ge=0, le=1, description="Share of validation pairs' sensitive questions refused at which to stop.")
     stop_loss: float = Field(1e-3, ge=0, description="Training loss at which to stop where `stop` is `loss`.")
     lambda_benign: float = Field(1.25, ge=0, description="Weight of the benign question's loss.")
     contrast_weight: float = Field(1.0, ge=0, description="Weight of the loss on contrast subjects' own answers; 0 leaves them out.")

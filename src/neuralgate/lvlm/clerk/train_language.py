@@ -39,12 +39,11 @@ class Phase:
     dense_share: float
 
 
-#: Reading at the full rate, reading made exact by a long decay, then a second, smaller decay in which scenes catch up.
+#: Reading at the full rate, then made exact by a long decay.
 PHASES = (
     Phase(140, 1.0, 1.0, 0.25, 1.0),
     Phase(400, 1.0, 1.0, 0.25, 0.6),
     Phase(640, 1.0, 0.0, 0.25, 0.15),
-    Phase(430, 0.6, 0.0, 0.6, 0.1),
 )
 
 
