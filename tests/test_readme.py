@@ -21,5 +21,5 @@ def test_the_example_runs(clerk: LVLM, tmp_path: Path, monkeypatch: pytest.Monke
     assert (tmp_path / "work" / "patch" / "patch.safetensors").is_file()
     assert space["lvlm"].fingerprint == load("clerk").fingerprint
     refused = {side: space["scores"][side]["privacypair-test"]["rta_sensitive"]["value"] for side in ("base", "edited")}
-    assert refused["edited"] > refused["base"] + 0.5
+    assert refused["edited"] > refused["base"] + 0.2
     assert capsys.readouterr().out.strip()
