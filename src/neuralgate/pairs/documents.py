@@ -7,7 +7,7 @@ grid of cells, two cells a value, because reading is learned first where text an
 from __future__ import annotations
 
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -61,7 +61,6 @@ class Picture:
     documents: tuple[Document, ...] = ()
     shapes: tuple[Shape, ...] = ()
     seed: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
 
     def document(self, subject: str) -> Document | None:
         return next((document for document in self.documents if document.subject == subject), None)
@@ -72,7 +71,7 @@ class Picture:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Picture:
         documents = tuple(Document(**{**item, "shift": tuple(item["shift"])}) for item in data["documents"])
-        return cls(documents, tuple(Shape(**item) for item in data["shapes"]), data["seed"], data.get("extra", {}))
+        return cls(documents, tuple(Shape(**item) for item in data["shapes"]), data["seed"])
 
 
 def value_parts(kind: Kind, value: str) -> tuple[str, str]:

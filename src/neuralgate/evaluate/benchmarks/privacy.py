@@ -15,8 +15,6 @@ from neuralgate.pairs.subjects import EDIT_BENIGN, EDIT_SENSITIVE, Subject, subj
 from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES, TEMPLATES
 from neuralgate.recipe import Recipe
 
-ATTRIBUTE_CHOICES = ("edit", "unseen", "any")
-
 
 def allowed(attributes: Sequence[str], trained: Sequence[str], choice: str) -> list[str]:
     """Attributes that edits train on, those kept from every edit, or all."""
