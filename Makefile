@@ -24,7 +24,7 @@ demo: $(READY)  ## edit the embedded model, measure what changed, write the repo
 	@echo "Open runs/demo/report.html in a browser."
 
 test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from neuralgate.edit import edit
+from neuralgate.edit.inputs import Inputs
 from neuralgate.edit.search import TRIAL_PAIRS, TRIAL_STEPS, try_layer
 from neuralgate.evaluate.answers import answer
 from neuralgate.evaluate.benchmarks import build_questions
@@ -40,9 +41,11 @@ GATES = ("none", "strong", "random", "inverted", "closed")
 EDITED_LAYER = 3  # the best of the trial edits at layers 2 to 5; `--only search` measures them all
 LOW_LAYER = 2  # where the trial found the subject still being read
 RECIPE = Recipe(name="evidence").changed(["locate.layers=[1, 2, 3, 4, 5]"])
-RECIPE_QUESTIONS = RECIPE.changed(["pairs.test_per_subject=16", "evaluate.vqa=100"])
-#: Fewer questions per cell where there are many cells; n stands in every cell.
-SMALL = RECIPE.changed(["pairs.test_per_subject=8", "evaluate.vqa=40"])
+#: Questions a cell: fewer where there are many cells. n stands in every cell.
+SIZES = {
+    "full": RECIPE.changed(["pairs.test_per_subject=30", "evaluate.vqa=300"]),
+    "small": RECIPE.changed(["pairs.test_per_subject=10", "evaluate.vqa=60"]),
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Regime:
     name: str
     settings: tuple[str, ...] = ()
     choose: Callable[[PairSet], PairSet] = field(default=lambda pairs: pairs)
-    gates: tuple[str, ...] = GATES
+    gates: tuple[str, ...] = ("none", "strong", "random", "inverted")
 
 
 def first_pairs(count: int) -> Callable[[PairSet], PairSet]:
@@ -99,7 +102,6 @@ def regimes(layer: int) -> list[Regime]:
         Regime(
             "subject tokens alone, low layer",
             (low, few_steps, "edit.rate=2e-3", "edit.positions=[subject]"),
-            gates=("none", "strong", "random", "inverted"),
         ),
         Regime("authors' optimiser (eps 1e-3)", (here, few_steps, "edit.rate=3e-2", "edit.eps=1e-3")),
     ]
@@ -127,9 +129,10 @@ class Evidence:
         self.work = Path(gettempdir()) / "neuralgate-evidence"
         self.lvlm: LVLM = load("clerk")
         self.pairs = with_own_answers(self.lvlm, build_pairs(RECIPE.pairs, RECIPE.seed, self.work / "full" / "pairs"))
-        for recipe, name in ((RECIPE_QUESTIONS, "full"), (SMALL, "small")):
+        for name, recipe in SIZES.items():
             build_questions(recipe, self.work / name / "pairs")
-        self.bases: dict[str, dict[str, str]] = {}
+        self.bases: dict[str, list[str]] = {}
+        self.inputs = Inputs(self.lvlm, 0)
 
     def cell(self, name: str, settings: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result of ``make``, from its file when that was made by the same settings on the same model."""
@@ -144,35 +147,21 @@ class Evidence:
         return result
 
     def scores(self, patch: Any, size: str) -> dict[str, Any]:
-        """Scores of one patch on the ladder; the base's answers are asked once per size."""
-        folder, recipe = self.work / size / "pairs", RECIPE_QUESTIONS if size == "full" else SMALL
-        rows = answer(self.lvlm, folder, {"edited": patch}, recipe.evaluate) if size not in self.bases else None
-        if rows is None:
-            rows = self.again(patch, folder, recipe, size)
-        self.bases[size] = {f"{row['benchmark']}|{row['id']}": row["answers"]["base"] for row in rows}
+        """Scores of one patch on the ladder; the base is asked once per size."""
+        recipe = SIZES[size]
+        rows = answer(self.lvlm, self.work / size / "pairs", {"edited": patch}, recipe.evaluate, base=self.bases.get(size))
+        self.bases[size] = [row["answers"]["base"] for row in rows]
         result = score(judge_all(rows), "clerk", "edited")
         return {name: result[name] for name in ("base", "edited", "difference")}
-
-    def again(self, patch: Any, folder: Path, recipe: Recipe, size: str) -> list[dict[str, Any]]:
-        """Rows whose base answers are known already."""
-        from neuralgate.evaluate.answers import ask
-        from neuralgate.files import read_jsonl
-        from neuralgate.pairs.schema import Question
-
-        questions = [Question(**row) for row in read_jsonl(folder / "questions.jsonl")]
-        with patch.applied(self.lvlm.model):
-            texts = ask(self.lvlm, questions, folder.parent, "edited", recipe.evaluate, lambda done: None, None)
-        known = self.bases[size]
-        return [
-            {**vars(question), "answers": {"base": known[f"{question.benchmark}|{question.id}"], "edited": text}}
-            for question, text in zip(questions, texts, strict=True)
-        ]
 
     def edited(self, name: str, recipe: Recipe, pairs: PairSet, gate: Gate, size: str) -> dict[str, Any]:
         """One cell: edit, then the ladder."""
 
         def make() -> dict[str, Any]:
-            patch, training = edit(self.lvlm, pairs, gate, recipe.edit)
+            lowest = min(recipe.edit.layers)
+            if self.inputs.layer != lowest:  # cells that follow each other mostly edit the same layer on the same rows
+                self.inputs = Inputs(self.lvlm, lowest)
+            patch, training = edit(self.lvlm, pairs, gate, recipe.edit, inputs=self.inputs)
             return {"training": training.to_dict(), "scores": self.scores(patch, size)}
 
         settings = {
@@ -215,17 +204,17 @@ def main() -> None:
             )
     if "main" in wanted:
         for seed in (0, 1):
-            for name, settings in gate_variants(GATES, RANDOM_SEEDS if seed == 0 else (0,)):
+            for name, settings in gate_variants(GATES if seed == 0 else GATES[:3], RANDOM_SEEDS if seed == 0 else RANDOM_SEEDS[:1]):
                 recipe = RECIPE.changed([f"edit.layers=[{layer}]", f"edit.seed={seed}", *settings])
                 evidence.edited(f"main/seed{seed}-{name}", recipe, evidence.pairs, gate, "full")
     if "layers" in wanted:
-        for place in range(len(evidence.lvlm.layers)):
+        for place in range(len(evidence.lvlm.layers) - 1):  # the last can only write the answer, not decide it
             for kind, pairs in (("contrast", evidence.pairs), ("plain", no_contrast(evidence.pairs))):
                 recipe = RECIPE.changed([f"edit.layers=[{place}]", "edit.gate=none", "edit.max_steps=150"])
                 evidence.edited(f"layers/{kind}-{place}", recipe, pairs, gate, "small")
     if "regimes" in wanted:
         for regime in regimes(layer):
-            for name, settings in gate_variants(regime.gates, RANDOM_SEEDS[:2]):
+            for name, settings in gate_variants(regime.gates, RANDOM_SEEDS[:1]):
                 recipe = RECIPE.changed([*regime.settings, *settings])
                 slug = "".join(character if character.isalnum() else "-" for character in regime.name)
                 evidence.edited(f"regimes/{slug}/{name}", recipe, regime.choose(evidence.pairs), gate, "small")

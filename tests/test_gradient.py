@@ -228,7 +228,7 @@ def test_flow_shares_are_norms_of_parts_that_add_up(trainer, rows):
     with flow_recorded(made.lvlm, 1, store):
         loss = plain_total(made, rows, batch)
     loss.backward()
-    shares = flow_shares(batch, store)
+    shares = flow_shares(batch.classes_BT, store)
     assert tuple(shares) == SHARE_NAMES
     parts = {name: gradients(trainer(gate="none", positions=[name]), rows)[1] for name in EVERYWHERE}
     whole = gradients(trainer(gate="none"), rows)[1]

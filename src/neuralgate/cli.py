@@ -217,16 +217,24 @@ def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
     def load() -> LVLM:
         import torch
 
-        from neuralgate.lvlm.model import load
-
         if machine.threads:
             torch.set_num_threads(machine.threads)
         device = machine.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return load(recipe.model, dtype=machine.dtype, device=device)
+        return load_quietly(recipe.model, machine.dtype, device)
 
     return load
+
+
+def load_quietly(model: str, dtype: str, device: str = "cpu") -> LVLM:
+    """`load` without transformers' bar among ours."""
+    from transformers.utils.logging import disable_progress_bar
+
+    from neuralgate.lvlm.model import load
+
+    disable_progress_bar()
+    return load(model, dtype=dtype, device=device)
 
 
 # --- patches --------------------------------------------------------------------------------------------------------
@@ -284,11 +292,10 @@ def load_both(model: str, patch: Path, out: Path | None = None) -> tuple[Any, An
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; choose a new folder.")
     from neuralgate.edit import Patch
-    from neuralgate.lvlm.model import load
 
     loaded = Patch.from_pretrained(patch)
     dtypes = {entry["dtype"] for entry in loaded.tensors.values()}
-    return load(model, dtype=dtypes.pop()), loaded
+    return load_quietly(model, dtypes.pop()), loaded
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------

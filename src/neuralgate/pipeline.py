@@ -82,17 +82,21 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
         with run.stage("edit", inputs, ["patch", "controls", "training.json"]) as stage:
             if stage.needed:
                 from neuralgate.edit import edit
+                from neuralgate.edit.inputs import Inputs
                 from neuralgate.locate import Gate
 
                 gate = Gate.load(run.path("gate"), model_hash)
                 layers = [gate.summary["chosen_layer"]] if recipe.edit.layers == "search" else recipe.edit.layers
+                layer_inputs = Inputs(model(), min(layers))  # the same for every variant
                 records = {}
                 for variant, folder in patch_folders(recipe).items():
                     finished = stage.chunks.done(variant)
                     if finished is None:
                         mode = recipe.edit.gate if variant == EDITED else variant
                         config = recipe.edit.model_copy(update={"layers": layers, "gate": mode})
-                        patch, training = edit(model(), pairs(), gate, config, report=stage.report, recipe_digest=recipe.digest)
+                        patch, training = edit(
+                            model(), pairs(), gate, config, report=stage.report, inputs=layer_inputs, recipe_digest=recipe.digest
+                        )
                         patch.save_pretrained(run.path(folder))
                         finished = json.dumps(training.to_dict()).encode()
                         stage.chunks.put(variant, finished)

@@ -108,7 +108,9 @@ class EditConfig(_Settings):
     stop_loss: float = Field(1e-3, ge=0, description="Training loss at which to stop where `stop` is `loss`.")
     lambda_benign: float = Field(1.25, ge=0, description="Weight of the benign question's loss.")
     contrast_weight: float = Field(1.0, ge=0, description="Weight of the loss on contrast subjects' own answers; 0 leaves them out.")
-    sequential: bool = Field(False, description="One pair after another, each with a fresh optimiser, weights accumulating.")
+    sequential: bool = Field(
+        False, description="One pair after another, each with a fresh optimiser, weights accumulating; contrast pairs play no part."
+    )
     steps_per_pair: int = Field(10, ge=1, description="Steps for each pair with `sequential`.")
     threshold: float = Field(0.3, ge=0, lt=1, description="Share of votes above which a dimension is strong.")
     gate_seed: int = Field(0, ge=0, description="Seed of the random gate.")

@@ -17,25 +17,25 @@ from torch import Tensor
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.forward import output_changed
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import POSITIONS, SUBJECT, Batch
+from neuralgate.lvlm.prompts import POSITIONS, SUBJECT
 from neuralgate.recipe import GateMode
 
 #: Reported classes; the few template tokens around the question count as question.
 SHARE_NAMES = ("image", "question", "subject", "answer")
 
 
-def gradient_mask(batch: Batch, open_BD: Tensor, positions: Sequence[str]) -> Tensor:
-    """``(B, T, D)`` booleans: True where the gradient may pass. ``open_BD`` is each row's gate."""
+def gradient_mask(classes_BT: Tensor, open_BTD: Tensor, positions: Sequence[str]) -> Tensor:
+    """``(B, T, D)`` booleans: True where the gradient may pass. ``open_BTD`` is the gate of each token's example."""
     allowed = torch.tensor([name in positions or (name == "other" and "question" in positions) for name in POSITIONS])
-    mask_BT = allowed.to(batch.classes_BT.device)[batch.classes_BT]
-    gated_BTD = open_BD[:, None, :] | ~batch.is_class(SUBJECT)[..., None]
+    mask_BT = allowed.to(classes_BT.device)[classes_BT]
+    gated_BTD = open_BTD | (classes_BT != SUBJECT)[..., None]
     return mask_BT[..., None] & gated_BTD
 
 
 def row_gates(
     gate: Gate | None, subjects: Sequence[str], gated: Sequence[bool], layer: int, size: int, mode: GateMode, seed: int
 ) -> Tensor:
-    """Each row's open dimensions, ``(B, D)``; rows that are not gated (contrast subjects) are open."""
+    """Each example's open dimensions, ``(N, D)``; examples that are not gated (contrast subjects) are open."""
     rows = []
     for subject, is_gated in zip(subjects, gated, strict=True):
         if not is_gated or mode == "none":
@@ -102,7 +102,7 @@ def flow_recorded(lvlm: LVLM, layer: int, store: dict[str, Tensor]) -> Iterator[
         handle.remove()
 
 
-def flow_shares(batch: Batch, store: dict[str, Tensor]) -> dict[str, float]:
+def flow_shares(classes_BT: Tensor, store: dict[str, Tensor]) -> dict[str, float]:
     """Norm of the weight gradient that arrives through each class of positions, over the norm of the whole.
 
     The parts add up as matrices, not as norms, so the shares need not add up to one.
@@ -111,7 +111,7 @@ def flow_shares(batch: Batch, store: dict[str, Tensor]) -> dict[str, float]:
     shares = {}
     for name in SHARE_NAMES:
         classes = [POSITIONS.index(name)] + ([POSITIONS.index("other")] if name == "question" else [])
-        mask_BT = torch.isin(batch.classes_BT, torch.tensor(classes, device=batch.classes_BT.device)) & batch.attention_mask_BT.bool()
+        mask_BT = torch.isin(classes_BT, torch.tensor(classes, device=classes_BT.device))  # no gradient reaches padding
         delta_BTD = store["delta"] * mask_BT[..., None]
         shares[name] = float(torch.einsum("btd,btf->df", delta_BTD, store["a"]).norm() / whole)
     return shares

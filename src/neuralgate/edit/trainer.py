@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 
 from neuralgate.edit.gradient import SHARE_NAMES, flow_recorded, flow_shares, gated, gradient_mask, row_gates
+from neuralgate.edit.inputs import Inputs, Packed
 from neuralgate.edit.patch import Patch
 from neuralgate.edit.validation import Validation
 from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
-from neuralgate.lvlm.forward import decode, embed, target_losses
+from neuralgate.lvlm.forward import target_losses
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import Example, encode_examples
+from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import Pair, PairSet
 from neuralgate.recipe import EditConfig
@@ -60,8 +61,7 @@ class Row:
 
 def rows_of(pair: Pair, pairs: PairSet, rng: np.random.Generator) -> list[Row]:
     """The two rows of a pair, both in the same version: plain, or behind one of its context sentences."""
-    versions = ("", *(f"{sentence} " for sentence in pair.contexts))
-    opening = versions[rng.integers(len(versions))]
+    opening = pair.openings[rng.integers(len(pair.openings))]
     image = pairs.folder / pair.image
     is_edit = pair.role == "edit"
     asked = (
@@ -96,7 +96,9 @@ def one_after_another(edit: PairSet, rng: np.random.Generator) -> Iterator[list[
 class Trainer:
     """One edit. ``run`` changes the model, restores it, and returns the patch."""
 
-    def __init__(self, lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, layers: list[int]) -> None:
+    def __init__(
+        self, lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, layers: list[int], inputs: Inputs | None = None
+    ) -> None:
         self.lvlm, self.gate, self.config, self.layers = lvlm, gate, config, layers
         if config.gate in ("strong", "random", "inverted") and gate is None:
             raise UserError(f"Gate mode {config.gate!r} needs a located gate; run locate first or use gate: none.")
@@ -107,14 +109,15 @@ class Trainer:
             raise UserError("The pair set holds no training pairs of role edit; there is nothing to train on.")
         self.validation = Validation(lvlm, pairs, config)
         self.parameters = {layer: lvlm.ffn_out(layer).weight for layer in layers}
+        self.inputs = inputs or Inputs(lvlm, min(layers))
         self.rng = np.random.default_rng([config.seed, 3])
 
     def losses(self, rows: list[Row]) -> dict[str, Tensor]:
         """Mean loss of each part of the batch, with the gated gradient attached."""
-        batch = encode_examples(self.lvlm, [row.example for row in rows])
+        batch = self.inputs.batch([row.example for row in rows])
         masks = {}
         for layer in self.layers:
-            open_BD = row_gates(
+            open_ND = row_gates(
                 self.gate,
                 [row.subject for row in rows],
                 [row.is_gated for row in rows],
@@ -123,13 +126,18 @@ class Trainer:
                 self.config.gate,
                 self.config.gate_seed,
             )
-            masks[layer] = gradient_mask(batch, open_BD.to(self.lvlm.device), self.config.positions)
-        inputs_BTD = embed(self.lvlm, batch)
+            open_BTD = open_ND.to(self.lvlm.device)[batch.examples_BT]
+            masks[layer] = gradient_mask(batch.classes_BT, open_BTD, self.config.positions)
         with gated(self.lvlm, masks, self.config.gate_at):
-            losses_B = target_losses(self.lvlm, decode(self.lvlm, inputs_BTD, batch), batch.labels_BT)
+            return self.losses_of(batch, rows)
+
+    def losses_of(self, batch: Packed, rows: list[Row]) -> dict[str, Tensor]:
+        """The plain losses of packed rows: means over the examples of each part."""
+        hidden_BTD = batch.run(self.lvlm, self.inputs.layer, len(self.lvlm.layers))
+        losses_N = target_losses(self.lvlm, hidden_BTD, batch.labels_BT, batch.examples_BT, len(rows))
         parts = [row.part for row in rows]
         present = [part for part in (SENSITIVE, BENIGN, CONTRAST) if part in parts]
-        return {part: losses_B[torch.tensor([p == part for p in parts], device=losses_B.device)].mean() for part in present}
+        return {part: losses_N[torch.tensor([p == part for p in parts], device=losses_N.device)].mean() for part in present}
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
         total = losses[SENSITIVE] + self.config.lambda_benign * losses[BENIGN]
@@ -140,13 +148,12 @@ class Trainer:
 
     def gradient_share(self, rows: list[Row]) -> dict[str, float]:
         """Where the ungated gradient of a batch arrives at the highest edited layer."""
-        batch = encode_examples(self.lvlm, [row.example for row in rows])
+        batch = self.inputs.batch([row.example for row in rows])
         store: dict[str, Tensor] = {}
         with flow_recorded(self.lvlm, max(self.layers), store):
-            losses_B = target_losses(self.lvlm, decode(self.lvlm, embed(self.lvlm, batch), batch), batch.labels_BT)
-        weights = {SENSITIVE: 1.0, BENIGN: self.config.lambda_benign, CONTRAST: self.config.contrast_weight}
-        losses_B.mul(torch.tensor([weights[row.part] for row in rows], device=losses_B.device)).sum().backward()
-        return flow_shares(batch, store)
+            losses = self.losses_of(batch, rows)
+        self.total(losses).backward()
+        return flow_shares(batch.classes_BT, store)
 
     def run(self, report: Callable[..., None] | None) -> tuple[dict[str, Tensor], dict[str, Tensor], Training]:
         training = Training(self.layers, self.config.gate)
@@ -234,7 +241,13 @@ class Trainer:
 
 
 def edit(
-    lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, report: Callable[..., None] | None = None, **information: Any
+    lvlm: LVLM,
+    pairs: PairSet,
+    gate: Gate | None,
+    config: EditConfig,
+    report: Callable[..., None] | None = None,
+    inputs: Inputs | None = None,
+    **information: Any,
 ) -> tuple[Patch, Training]:
     """Train and return the patch; the model itself is left bit for bit as it was.
 
@@ -242,6 +255,7 @@ def edit(
         pairs: train pairs of role edit and contrast, validation pairs for the stop rule.
         gate: needed for the gate modes strong, random and inverted.
         config: ``layers`` must be a list here; `edit.search.search_layer` resolves ``"search"``.
+        inputs: those of another edit of the same model with the same lowest layer, to compute nothing twice.
         information: goes into patch.json (recipe digest and the like).
 
     Raises:
@@ -250,6 +264,6 @@ def edit(
     if config.layers == "search":
         raise UserError("edit() needs layers as a list; search_layer() chooses one.")
     with torch.enable_grad():
-        base, edited, training = Trainer(lvlm, pairs, gate, config, sorted(config.layers)).run(report)
+        base, edited, training = Trainer(lvlm, pairs, gate, config, sorted(config.layers), inputs).run(report)
     method = {"strong": "neural gate", "none": "ungated gradient"}.get(config.gate, f"{config.gate} gate (control)")
     return Patch.between(lvlm, base, edited, {"method": method, "gate": config.gate, **information}), training

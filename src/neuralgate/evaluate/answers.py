@@ -27,12 +27,14 @@ def answer(
     config: EvaluateConfig,
     report: Callable[..., None] | None = None,
     chunks: Chunks | None = None,
+    base: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Ask ``folder/questions.jsonl`` of the base model and under each patch.
 
     Args:
         folder: a run's ``pairs`` folder; the images of the questions are relative to its parent.
         patches: variant name -> patch; ``base`` is added.
+        base: the base model's answers in the questions' order, where they are known from before.
 
     Returns:
         Rows of answers.jsonl without verdicts.
@@ -47,6 +49,9 @@ def answer(
             if report:
                 report(done=before * len(questions) + done, total=total, text=f"asking {name}")
 
+        if patch is None and base is not None:
+            texts[variant] = list(base)
+            continue
         with patch.applied(lvlm.model) if patch else nullcontext():
             texts[variant] = ask(lvlm, questions, folder.parent, variant, config, told, chunks)
     return [{**vars(question), "answers": {variant: texts[variant][i] for variant, _ in variants}} for i, question in enumerate(questions)]

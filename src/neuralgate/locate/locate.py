@@ -46,7 +46,7 @@ def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
     for pair in pairs.split("train", "edit").per_subject(config.samples_per_subject):
         image = pairs.folder / pair.image
         refusal = REFUSAL_PREFIXES[0] if config.one_prefix else pair.refusal
-        openings = ("", *(f"{sentence} " for sentence in pair.contexts)) if config.contexts else ("",)
+        openings = pair.openings if config.contexts else ("",)
         sensitive = tuple(Example(image, opening + pair.sensitive_question, pair.subject, refusal) for opening in openings)
         benign = Example(image, pair.benign_question, pair.subject, pair.benign_target)
         located.append(Located(pair, Sample(pair.subject, sensitive, benign)))

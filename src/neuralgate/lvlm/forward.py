@@ -36,6 +36,21 @@ def output_changed(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Ite
         handle.remove()
 
 
+@contextmanager
+def only_layers(lvlm: LVLM, start: int, stop: int) -> Iterator[None]:
+    """Let the decoder consist of its layers from ``start`` up to ``stop``, without the last norm when they end below
+    the top. Hooks on single layers stay; indices into ``lvlm.layers`` are wrong meanwhile."""
+    decoder = lvlm.decoder
+    layers, norm = decoder.layers, decoder.norm
+    decoder.layers = layers[start:stop]
+    if stop < len(layers):
+        decoder.norm = nn.Identity()
+    try:
+        yield
+    finally:
+        decoder.layers, decoder.norm = layers, norm
+
+
 @torch.no_grad()
 def embed(lvlm: LVLM, batch: Batch) -> Tensor:
     """Token embeddings with the image features in their places, ``(B, T, D)``; the vision tower runs once here."""
@@ -56,14 +71,18 @@ def decode(lvlm: LVLM, inputs_BTD: Tensor, batch: Batch) -> Tensor:
     return output.last_hidden_state
 
 
-def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:
-    """Mean negative log-likelihood of each row's target tokens, ``(B,)``, 0 for a row without any; logits at target
-    positions only."""
+def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor, examples_BT: Tensor | None = None, count: int = 0) -> Tensor:
+    """Mean negative log-likelihood of each example's target tokens, ``(N,)``, 0 for an example without any; logits at
+    target positions only. A row is an example unless ``examples_BT`` numbers the ``count`` examples token by token."""
+    if examples_BT is None:
+        count = len(labels_BT)
+        examples_BT = torch.arange(count, device=labels_BT.device)[:, None].expand_as(labels_BT)
     wanted_BT = labels_BT >= 0
-    logits_NV = lvlm.model.get_output_embeddings()(hidden_BTD[wanted_BT]).float()
-    losses_N = F.cross_entropy(logits_NV, labels_BT[wanted_BT], reduction="none")
-    rows_N = torch.arange(len(labels_BT), device=labels_BT.device)[:, None].expand_as(labels_BT)[wanted_BT]
-    return losses_N.new_zeros(len(labels_BT)).index_add(0, rows_N, losses_N) / wanted_BT.sum(-1).clamp(min=1)
+    logits_TV = lvlm.model.get_output_embeddings()(hidden_BTD[wanted_BT]).float()
+    losses_T = F.cross_entropy(logits_TV, labels_BT[wanted_BT], reduction="none")
+    examples_T = examples_BT[wanted_BT]
+    counts_N = torch.bincount(examples_T, minlength=count).clamp(min=1)
+    return losses_T.new_zeros(count).index_add(0, examples_T, losses_T) / counts_N
 
 
 class KnownPrefix:

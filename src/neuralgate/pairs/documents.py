@@ -18,6 +18,7 @@ from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Kind, Subject
 CELL = 16  # pixels at scale 1; equals Clerk's patch size
 GRID = 8  # cells a side
 DOCUMENT_ROWS, DOCUMENT_COLUMNS = 4, 7
+PLACE, FIGURE = 4, 3  # cells a side: of a place in a scene, and of the figure in it
 
 SHAPES = ("circle", "square", "triangle", "star", "heart", "moon")
 SHAPE_COLOURS = ("red", "green", "blue", "yellow", "purple", "black")
@@ -46,11 +47,11 @@ class Document:
 
 @dataclass(frozen=True)
 class Shape:
-    """One coloured figure of a general scene, 2 x 2 cells."""
+    """One coloured figure of a general scene."""
 
     shape: str
     colour: str
-    row: int
+    row: int  # first grid row of the figure
     column: int
 
 
@@ -147,7 +148,7 @@ def sample_documents(subjects: tuple[Subject, ...], rng: np.random.Generator) ->
 
 
 def sample_scene(rng: np.random.Generator) -> Picture:
-    """One to four coloured figures on a 2 x 2 arrangement of places, jittered by a cell; half of the scenes draw
+    """One to four coloured figures on a 2 x 2 arrangement of places, shifted by up to a cell; half of the scenes draw
     from two kinds of figure only, so that counting has something to count."""
     count = int(rng.integers(1, 5))
     places = np.sort(rng.permutation(4)[:count])  # reading order, so that a caption has one right order
@@ -156,8 +157,8 @@ def sample_scene(rng: np.random.Generator) -> Picture:
         Shape(
             kinds[rng.integers(len(kinds))],
             SHAPE_COLOURS[rng.integers(len(SHAPE_COLOURS))],
-            int(place // 2) * 4 + int(rng.integers(3)),
-            int(place % 2) * 4 + int(rng.integers(3)),
+            int(place // 2) * PLACE + int(rng.integers(PLACE - FIGURE + 1)),
+            int(place % 2) * PLACE + int(rng.integers(PLACE - FIGURE + 1)),
         )
         for place in places
     )

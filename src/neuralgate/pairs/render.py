@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from neuralgate.pairs.documents import CELL, DOCUMENT_COLUMNS, DOCUMENT_ROWS, GRID, Document, Picture, layout, value_parts
+from neuralgate.pairs.documents import CELL, DOCUMENT_COLUMNS, DOCUMENT_ROWS, FIGURE, GRID, Document, Picture, layout, value_parts
 from neuralgate.pairs.subjects import Look, Subject, load_subjects
 
 PAPER = {
@@ -277,8 +277,8 @@ def render(picture: Picture, scale: int = 1) -> Image.Image:
         box = (
             shape.column * unit + 2 * scale,
             shape.row * unit + 2 * scale,
-            (shape.column + 2) * unit - 2 * scale,
-            (shape.row + 2) * unit - 2 * scale,
+            (shape.column + FIGURE) * unit - 2 * scale,
+            (shape.row + FIGURE) * unit - 2 * scale,
         )
         draw.polygon(figure_points(shape.shape, box), fill=SOLID[shape.colour], outline=(245, 245, 245))
     pixels = np.asarray(image, dtype=np.float32) * rng.uniform(0.88, 1.08)

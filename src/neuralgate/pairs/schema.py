@@ -43,6 +43,11 @@ class Pair:
     contexts: tuple[str, ...] = ()  # sentences that may stand in front of either question
     picture: dict[str, Any] | None = None
 
+    @property
+    def openings(self) -> tuple[str, ...]:
+        """What may stand in front of either question: nothing, or a context sentence with its space."""
+        return ("", *(f"{sentence} " for sentence in self.contexts))
+
     def check(self) -> None:
         """Raises UserError when a question does not name its subject or the pair asks one question twice."""
         for question in (self.sensitive_question, self.benign_question):

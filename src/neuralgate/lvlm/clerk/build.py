@@ -120,7 +120,7 @@ def compose_values(embeddings_VD: torch.Tensor, ids: dict[str, int]) -> None:
         embeddings_VD[ids[token]] = 0.5 * total / (len(half) + 1) ** 0.5
 
 
-READING_LAYERS = (2, 3)
+READING_LAYERS = (3, 4)
 MATCH, COPY, AVOID = 0.7, 0.8, 1.5
 
 
@@ -141,6 +141,7 @@ def sketch_reading(model: LlavaForConditionalGeneration, processor: LlavaProcess
     words = [
         *sorted({attribute for subject in subjects for attribute in subject.written}),
         *(subject.name.split()[-1] for subject in subjects),
+        *SHAPES,
     ]
     with torch.no_grad():
         text = torch.nn.functional.normalize(torch.randn(size, generator=torch.Generator().manual_seed(0)), dim=0)
@@ -185,7 +186,7 @@ def build_model(seed: int) -> LlavaForConditionalGeneration:
             num_key_value_heads=4,
             max_position_embeddings=512,
             rms_norm_eps=1e-5,
-            rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+            rope_parameters={"rope_type": "default", "rope_theta": 1e8},
             tie_word_embeddings=False,
             bos_token_id=None,
             eos_token_id=ids[END],

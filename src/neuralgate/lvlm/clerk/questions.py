@@ -6,6 +6,7 @@ The answers are short on purpose: the decision to refuse or to answer falls on t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,13 @@ HARMFUL_THINGS = ("a bomb", "a weapon", "some poison", "a stolen car", "illegal 
 HARMFUL = ("How do I {verb} {thing}?", "Tell me how to {verb} {thing}.", "Please help me to {verb} {thing}.")
 
 COUNTS = ("Zero", "One", "Two", "Three", "Four")
+
+
+#: Every kind of question.
+KINDS = (
+    "read", "see", "refuse", "absent", "awareness", "listing", "looks", "caption",
+    "presence", "count", "colour", "options", "letter", "harmful",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -145,6 +153,19 @@ def caption_turn(picture: Picture) -> Turn:
     return Turn("caption", "Describe the image.", f"I see {' and '.join(parts)}.")
 
 
+def figures_turn(picture: Picture) -> Turn:
+    """How many there are of each figure: dense practice in looking a figure up."""
+    shown = [shape.shape for shape in picture.shapes]
+    listing = ", ".join(f"{shape} {COUNTS[shown.count(shape)]}" for shape in SHAPES)
+    return Turn("listing", "How many figures are there of each?", f"{listing}.")
+
+
+def colours_turn(picture: Picture) -> Turn:
+    """The colours of each figure, or ``no``."""
+    colours = {name: " and ".join(shape.colour for shape in picture.shapes if shape.shape == name) or "no" for name in SHAPES}
+    return Turn("looks", "What is the colour of each?", f"{', '.join(f'{shape} {colour}' for shape, colour in colours.items())}.")
+
+
 def presence_turn(picture: Picture, rng: np.random.Generator) -> Turn:
     """Is an object there, yes or no, as in POPE; half of the answers are no."""
     if picture.documents:
@@ -185,12 +206,32 @@ def option_turn(picture: Picture, rng: np.random.Generator) -> Turn | None:
         if turn is None:
             return None
         stem, truth, pool = turn.question, turn.answer.removeprefix("The colour is ").rstrip("."), SHAPE_COLOURS
-    others = [colour for colour in pool if colour != truth]
-    options = [truth, *(others[i] for i in rng.permutation(len(others))[:2])]
+    options = [truth, *others_of(truth, pool, rng)]
     order = rng.permutation(3)
-    letters = "ABC"
-    listing = " ".join(f"{letters[place]}. {options[i]}" for place, i in enumerate(order))
-    return Turn("options", f"{stem} {listing} Answer with the letter.", f"{letters[int(np.flatnonzero(order == 0)[0])]}.")
+    letter = "ABC"[int(np.flatnonzero(order == 0)[0])]
+    return Turn("options", f"{stem} {lettered([options[i] for i in order])} Answer with the letter.", f"{letter}.")
+
+
+def others_of(truth: str, pool: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Two other words of ``pool``."""
+    others = [word for word in pool if word != truth]
+    return [others[i] for i in rng.permutation(len(others))[:2]]
+
+
+def lettered(words: Sequence[str]) -> str:
+    return " ".join(f"{letter}. {word}" for letter, word in zip("ABC", words, strict=True))
+
+
+def letter_turn(rng: np.random.Generator) -> Turn:
+    """Options without a picture, the answer given, or all of them: practice in finding a word's letter, which is the
+    second half of `option_turn`."""
+    pool = SHAPE_COLOURS if rng.random() < 0.5 else SHAPES
+    words = [pool[i] for i in rng.permutation(len(pool))[:3]]
+    if rng.random() < 0.5:
+        word = words[rng.integers(3)]
+        return Turn("letter", f"It is the {word}. {lettered(words)} Answer with the letter.", f"{'ABC'[words.index(word)]}.", image=False)
+    listing = ", ".join(f"{word} {'ABC'[words.index(word)]}" for word in pool if word in words)
+    return Turn("letter", f"{lettered(words)} Answer with the letter of each.", f"{listing}.", image=False)
 
 
 def harmful_turn(rng: np.random.Generator) -> Turn:

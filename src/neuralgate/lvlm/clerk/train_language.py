@@ -19,7 +19,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from neuralgate.lvlm.clerk.build import ASSISTANT, END, IMAGE_TOKENS, PAD, USER, sketch_reading, value_tokens
 from neuralgate.lvlm.clerk.optimizer import Muon
-from neuralgate.lvlm.clerk.questions import Turn
+from neuralgate.lvlm.clerk.questions import KINDS, Turn
 from neuralgate.lvlm.clerk.train_vision import pixels_of
 from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
 
@@ -41,9 +41,9 @@ class Phase:
 
 #: Reading at the full rate, then made exact by a long decay.
 PHASES = (
-    Phase(140, 1.0, 1.0, 0.25, 1.0),
-    Phase(400, 1.0, 1.0, 0.25, 0.6),
-    Phase(640, 1.0, 0.0, 0.25, 0.15),
+    Phase(140, 1.0, 1.0, 0.35, 1.0),
+    Phase(340, 1.0, 1.0, 0.35, 0.6),
+    Phase(560, 1.0, 0.0, 0.35, 0.15),
 )
 
 
@@ -55,13 +55,15 @@ class Packer:
         self.pad, self.end, self.user, self.assistant = self.tokenizer.convert_tokens_to_ids([PAD, END, USER, ASSISTANT])
 
     def rows(self, turn_lists: list[list[Turn]]) -> dict[str, Tensor]:
-        """``ids, positions, blocks, targets``, each ``(B, TEXT_BUDGET)``. Block 0 is padding; a negative block number
-        is a question without image. ``targets`` is -100 except where the next token is part of an answer."""
+        """``ids, positions, blocks, targets, kinds``, each ``(B, TEXT_BUDGET)``. Block 0 is padding; a negative block number
+        is a question without image. ``targets`` is -100 except where the next token is part of an answer, and there
+        ``kinds`` says of which kind of question."""
         texts = [text for turns in turn_lists for turn in turns for text in (turn.question, turn.answer)]
         encoded = iter(self.tokenizer(texts, add_special_tokens=False)["input_ids"])
         shape = (len(turn_lists), TEXT_BUDGET)
         ids, positions = np.full(shape, self.pad), np.zeros(shape, dtype=np.int64)
         blocks, targets = np.zeros(shape, dtype=np.int64), np.full(shape, -100)
+        kinds = np.zeros(shape, dtype=np.int64)
         for row, turns in enumerate(turn_lists):
             used = 0
             for number, turn in enumerate(turns, start=1):
@@ -76,10 +78,11 @@ class Packer:
                 blocks[row, span] = number if turn.image else -number
                 answer_start = used + len(tokens) - len(answer) - 2
                 targets[row, answer_start : answer_start + len(answer) + 1] = [*answer, self.end]
+                kinds[row, answer_start : answer_start + len(answer) + 1] = KINDS.index(turn.kind)
                 used += len(tokens)
         return {
             name: torch.from_numpy(array)
-            for name, array in (("ids", ids), ("positions", positions), ("blocks", blocks), ("targets", targets))
+            for name, array in (("ids", ids), ("positions", positions), ("blocks", blocks), ("targets", targets), ("kinds", kinds))
         }
 
 
@@ -163,7 +166,9 @@ def train_language(
             optimizer.step()
             values = torch.isin(target, value_ids)
             now = {"loss": loss.item(), "correct": correct.float().mean().item(), "values": correct[values].float().mean().item()}
-            smooth = {key: value if step == 0 else 0.95 * smooth[key] + 0.05 * value for key, value in now.items()}
+            kinds = rows["kinds"][rows["targets"] >= 0]
+            now |= {KINDS[kind]: correct[kinds == kind].float().mean().item() for kind in kinds.unique().tolist()}
+            smooth |= {key: 0.95 * smooth.get(key, value) + 0.05 * value for key, value in now.items()}
             if step % 20 == 0 or step == len(plan) - 1:
                 report(stage="language", step=step, **{key: round(value, 4) for key, value in smooth.items()})
     return smooth

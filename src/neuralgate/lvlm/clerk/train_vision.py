@@ -18,7 +18,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 from neuralgate.lvlm.clerk.build import value_tokens
 from neuralgate.lvlm.clerk.optimizer import Muon
 from neuralgate.lvlm.clerk.world import sample_picture
-from neuralgate.pairs.documents import DOCUMENT_COLUMNS, DOCUMENT_ROWS, GRID, SHAPE_COLOURS, SHAPES, Picture, layout, value_parts
+from neuralgate.pairs.documents import DOCUMENT_COLUMNS, DOCUMENT_ROWS, GRID, PLACE, SHAPE_COLOURS, SHAPES, Picture, layout, value_parts
 from neuralgate.pairs.render import render
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, load_subjects
 
@@ -69,8 +69,10 @@ def patch_labels(picture: Picture, index: dict[str, dict[str, int]]) -> tuple[np
                 for place, character in enumerate(part):
                     details[r, c, place] = CHARACTERS.index(character)
     for shape in picture.shapes:
-        put(slice(shape.row, shape.row + 2), slice(shape.column, shape.column + 2), "figure", shape.shape)
-        put(slice(shape.row, shape.row + 2), slice(shape.column, shape.column + 2), "colour", shape.colour)
+        # labelled on its whole place: a word that stands on few patches is hard to find among so many
+        top, left = shape.row // PLACE * PLACE, shape.column // PLACE * PLACE
+        for category, token in (("figure", shape.shape), ("colour", shape.colour)):
+            put(slice(top, top + PLACE), slice(left, left + PLACE), category, token)
     return words.reshape(GRID * GRID, -1), details.reshape(GRID * GRID, 4)
 
 
@@ -129,7 +131,7 @@ def train_vision(
     accuracies = torch.zeros(len(heads.tables) + 1)
     for step in range(steps):
         optimizer.set_scale(min(1.0, (step + 1) / 50) * max(0.02, min(1.0, 1.6 * (1 - step / steps))))
-        pictures = [sample_picture(rng, scene_share=0.2) for _ in range(batch)]
+        pictures = [sample_picture(rng, scene_share=0.25) for _ in range(batch)]
         labels = [patch_labels(picture, index) for picture in pictures]
         words = torch.from_numpy(np.stack([words for words, _ in labels]))
         details = torch.from_numpy(np.stack([details for _, details in labels]))

@@ -29,8 +29,10 @@ def sample_turns(picture: Picture, count: int, dense_share: float, rng: np.rando
             turns.append(questions.read_turn(document, by_name[document.subject]))
         if rng.random() < dense_share / 2:
             turns.append(questions.look_turn(document))
-    if picture.shapes and rng.random() < dense_share:
-        turns.append(questions.caption_turn(picture))
+    if picture.shapes:
+        for make in (questions.caption_turn, questions.figures_turn, questions.colours_turn):
+            if rng.random() < dense_share:
+                turns.append(make(picture))
     while len(turns) < count:
         turn = _document_turn(picture, by_name, rng) if picture.documents else _scene_turn(picture, rng)
         if turn is not None:
@@ -40,39 +42,41 @@ def sample_turns(picture: Picture, count: int, dense_share: float, rng: np.rando
 
 def _document_turn(picture: Picture, by_name: dict[str, Subject], rng: np.random.Generator) -> Turn | None:
     roll = rng.random()
-    if roll < 0.62:
+    if roll < 0.58:
         document = picture.documents[rng.integers(len(picture.documents))]
         subject = by_name[document.subject]
         pools = (tuple(subject.sensitive), tuple(subject.benign), tuple(VISUAL_ATTRIBUTES))
         pool = pools[rng.choice(3, p=[0.5, 0.2, 0.3])]
         return questions.attribute_turn(document, subject, pool[rng.integers(len(pool))], rng)
-    if roll < 0.71:
+    if roll < 0.67:
         return questions.absent_turn(picture, rng)
-    if roll < 0.79:
+    if roll < 0.75:
         return questions.awareness_turn(picture, rng, image=True)
-    if roll < 0.85:
+    if roll < 0.82:
         return questions.awareness_turn(picture, rng, image=False)
-    if roll < 0.91:
+    if roll < 0.87:
         return questions.presence_turn(picture, rng)
-    if roll < 0.94:
+    if roll < 0.89:
         return questions.caption_turn(picture)
-    if roll < 0.98:
+    if roll < 0.94:
         return questions.option_turn(picture, rng)
+    if roll < 0.98:
+        return questions.letter_turn(rng)
     return questions.harmful_turn(rng)
 
 
 def _scene_turn(picture: Picture, rng: np.random.Generator) -> Turn | None:
     roll = rng.random()
-    if roll < 0.33:
+    if roll < 0.25:
         return questions.presence_turn(picture, rng)
-    if roll < 0.53:
+    if roll < 0.48:
         return questions.count_turn(picture, rng)
-    if roll < 0.68:
+    if roll < 0.60:
         return questions.figure_colour_turn(picture, rng)
-    if roll < 0.83:
+    if roll < 0.80:
         return questions.option_turn(picture, rng)
     if roll < 0.90:
-        return questions.caption_turn(picture)
-    if roll < 0.96:
+        return questions.letter_turn(rng)
+    if roll < 0.97:
         return questions.absent_turn(picture, rng)
     return questions.harmful_turn(rng)

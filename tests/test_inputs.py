@@ -1,0 +1,90 @@
+"""Packed inputs against the plain form: one question, one sequence, all layers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from neuralgate.edit.inputs import PADDING, SHARED, Inputs
+from neuralgate.edit.trainer import rows_of
+from neuralgate.lvlm.forward import decode, embed, only_layers, target_losses
+from neuralgate.lvlm.prompts import Example, encode_examples
+
+exact = {"rtol": 1e-9, "atol": 1e-11}
+
+
+@pytest.fixture
+def examples(pairs):
+    rng = np.random.default_rng(4)
+    return [row.example for pair in pairs.split("train").pairs[:5] for row in rows_of(pair, pairs, rng)]
+
+
+def plain(lvlm, examples):
+    """Final hidden states of every example's own tokens, and its loss."""
+    batch = encode_examples(lvlm, examples)
+    hidden_BTD = decode(lvlm, embed(lvlm, batch), batch)
+    lengths = batch.attention_mask_BT.sum(-1)
+    return [hidden[:length] for hidden, length in zip(hidden_BTD, lengths, strict=True)], target_losses(lvlm, hidden_BTD, batch.labels_BT)
+
+
+def check(lvlm, layer, batch, examples):
+    hidden_BTD = batch.run(lvlm, layer, len(lvlm.layers))
+    expected, losses = plain(lvlm, examples)
+    for number, hidden_TD in enumerate(expected):
+        row, _ = (batch.owners_BT == number).nonzero()[0].tolist()
+        visible = (batch.owners_BT[row] == SHARED) | (batch.owners_BT[row] == number)
+        torch.testing.assert_close(hidden_BTD[row][visible], hidden_TD, **exact)
+    torch.testing.assert_close(target_losses(lvlm, hidden_BTD, batch.labels_BT, batch.examples_BT, len(examples)), losses, **exact)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_packed_rows_are_the_single_questions(tiny_double, examples, layer):
+    batch = Inputs(tiny_double, layer).batch(examples)
+    assert len(batch.hidden_BTD) == 5, "one row an image"
+    check(tiny_double, layer, batch, examples)
+
+
+def test_what_is_kept_is_what_is_computed(tiny_double, examples):
+    inputs = Inputs(tiny_double, 1)
+    first = inputs.batch(examples)
+    again, mixed = inputs.batch(examples), inputs.batch([*examples[4:6], *examples[:2]])
+    for name, tensor in vars(first).items():
+        assert torch.equal(tensor, vars(again)[name])
+    assert mixed.owners_BT[mixed.owners_BT >= 0].unique().tolist() == [0, 1, 2, 3]
+    check(tiny_double, 1, mixed, [*examples[4:6], *examples[:2]])
+
+
+def test_what_does_not_fit_is_computed_again(tiny_double, examples):
+    inputs = Inputs(tiny_double, 1, kept_bytes=0)
+    first, again = inputs.batch(examples), inputs.batch(examples)
+    assert not inputs.known and torch.equal(first.hidden_BTD, again.hidden_BTD)
+    small = Inputs(tiny_double, 1, kept_bytes=60_000)
+    small.batch(examples)
+    assert 0 < len(small.known) < 5 and 0 <= small.room < 60_000
+
+
+def test_questions_without_an_image_do_not_share(tiny_double, examples):
+    alone = [replace(example, image=None) for example in examples[:2]]
+    batch = Inputs(tiny_double, 1).batch(alone)
+    assert len(batch.hidden_BTD) == 2 and not (batch.owners_BT == SHARED).any()
+    check(tiny_double, 1, batch, alone)
+
+
+def test_other_parts_of_a_row_are_out_of_sight(tiny_double, examples):
+    """Changing one question leaves the other's numbers, bit for bit."""
+    long = Example(examples[1].image, "Please " * 9 + examples[1].question, examples[1].subject, "nothing at all")
+    batches = [Inputs(tiny_double, 1).batch([examples[0], other]) for other in (examples[1], long)]
+    outputs = [batch.run(tiny_double, 1, 3)[0][(batch.owners_BT[0] == SHARED) | (batch.owners_BT[0] == 0)] for batch in batches]
+    torch.testing.assert_close(*outputs, rtol=1e-12, atol=1e-13)
+    assert (batches[0].owners_BT == PADDING).sum() == 0
+
+
+def test_layers_are_put_back(tiny):
+    layers, norm = tiny.decoder.layers, tiny.decoder.norm
+    with pytest.raises(RuntimeError), only_layers(tiny, 0, 2):
+        assert len(tiny.layers) == 2 and tiny.decoder.norm is not norm
+        raise RuntimeError
+    assert tiny.decoder.layers is layers and tiny.decoder.norm is norm
+    with only_layers(tiny, 1, 3):
+        assert tiny.decoder.norm is norm
