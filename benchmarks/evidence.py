@@ -26,7 +26,7 @@ from neuralgate.edit.search import TRIAL_PAIRS, TRIAL_STEPS, try_layer
 from neuralgate.evaluate.answers import answer
 from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.evaluate.metrics import score
-from neuralgate.files import Chunks, digest, read_json, write_json
+from neuralgate.files import Chunks, digest, hash_path, read_json, write_json
 from neuralgate.judges import judge_all
 from neuralgate.locate import Gate, locate
 from neuralgate.lvlm.model import LVLM, load
@@ -166,7 +166,8 @@ class Evidence:
 
         settings = {
             "edit": recipe.edit.model_dump(mode="json"),
-            "pairs": digest([pair.id for pair in pairs]),
+            "pairs": pairs.hash(),
+            "questions": hash_path(self.work / size / "pairs" / "questions.jsonl"),
             "size": size,
             "gate": digest(gate.votes_SLD.tolist()),
         }

@@ -109,7 +109,7 @@ def fake_gate() -> dict:
     strong = [0.004, 0.012, 0.051, 0.074, 0.062, 0.021, 0.004, 0.0]
 
     def answers(refused: float) -> dict:
-        return {"refused_sensitive": refused, "refused_benign": 0.01, "leak": 0.95 * (1 - refused), "n": 48}
+        return {"refused_sensitive": refused, "refused_benign": 0.01, "leak": 0.95 * (1 - refused), "degenerate": 0.0, "n": 48}
 
     profile = [
         {

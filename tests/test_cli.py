@@ -61,6 +61,21 @@ def test_what_the_user_can_put_right_is_one_sentence_and_exit_code_2(neuralgate_
     assert not out.exists(), "nothing half-written"
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["edit.layers=[99]"], "Layer 99 is out of range"),
+        (["locate.layers=[3]"], "Layer 3 is out of range"),
+        (["locate.layers=[0]", "edit.layers=[1]"], "Layer 1 is edited but not located"),
+        (["pairs.subjects=[car]"], "There is no subject 'car'"),
+    ],
+)
+def test_what_can_only_fail_later_fails_before_anything_is_written(neuralgate_says, tiny_folder, tmp_path, settings, said):
+    out = tmp_path / "run"
+    code, _, error = neuralgate_says("run", tiny_folder, "--out", out, *(word for setting in settings for word in ("--set", setting)))
+    assert code == 2 and said in error and not out.exists()
+
+
 def test_a_run_without_answers_cannot_be_reported_or_rescored(neuralgate_says, tmp_path):
     Run.open(tmp_path / "run", Recipe(), "m").close()
     assert neuralgate_says("report", tmp_path / "run")[0] == 2

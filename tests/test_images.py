@@ -104,6 +104,11 @@ def text_only(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "llama"}))
 
 
+def other_family(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "llava_next"}))
+
+
 def write(name: str, data: bytes):
     return lambda folder: (folder / name).write_bytes(data)
 
@@ -121,7 +126,9 @@ def cut(folder: Path) -> None:
         (text_only, "is a llama model without a vision part"),
         (write("config.json", b"{"), "cannot be read as a model configuration"),
         (write("config.json", b'{"model_type": "nonsense"}'), "cannot be read as a model configuration"),
+        (other_family, "is a llava_next model; this version edits models of the LLaVA architecture"),
         (drop("processor_config.json"), "has no processor"),
+        (drop("chat_template.jinja"), "has no chat template"),
         (drop("tokenizer.json"), "processor of .* cannot be loaded"),
         (write("processor_config.json", b"{"), "processor of .* cannot be loaded"),
         (drop("model.safetensors"), "weights of .* cannot be loaded"),
@@ -134,7 +141,9 @@ def cut(folder: Path) -> None:
         "text-model",
         "torn-config",
         "unknown-model",
+        "other-family",
         "no-processor",
+        "no-chat-template",
         "no-tokenizer",
         "torn-processor",
         "no-weights",

@@ -18,7 +18,7 @@ STATIONS = (
     {"judges"},
     {"lvlm"},
     {"locate"},
-    {"edit", "methods"},
+    {"edit"},
     {"evaluate"},
     {"report"},
     {"run", "pipeline", "cli", ""},

@@ -194,7 +194,7 @@ def test_the_summary_says_what_the_votes_say(gate, config):
         assert row["strong"] == pytest.approx((votes > 0.3).double().mean().item(), abs=1e-4)
         assert row["loss_end"] < row["loss_start"]
         assert (
-            {"refused_sensitive", "refused_benign", "leak", "n"}
+            {"refused_sensitive", "refused_benign", "leak", "degenerate", "n"}
             == set(row["own"])
             == set(row["strong_flipped"])
             == set(row["random_flipped"])

@@ -52,6 +52,12 @@ def finished(tiny, recipe, tmp_path_factory):
     return folder
 
 
+def test_the_published_method_keeps_its_controls():
+    folders = pipeline.patch_folders(Recipe().changed(["edit.gate=strong"]))
+    assert list(folders) == ["edited", "none", "random"]
+    assert list(pipeline.patch_folders(Recipe())) == ["edited", "strong", "random"]
+
+
 @pytest.fixture
 def copied(finished, tmp_path):
     shutil.copytree(finished, tmp_path / "run")

@@ -296,6 +296,12 @@ def test_a_gate_mode_needs_a_gate(tiny, pairs, mode):
         edit(tiny, pairs, None, settings_of(gate=mode))
 
 
+def test_a_gate_of_another_model_is_refused(tiny, pairs, gate):
+    gate.model = "0" * 64
+    with pytest.raises(UserError, match="located on another model"):
+        edit(tiny, pairs, gate, settings_of(gate="strong"))
+
+
 @pytest.mark.parametrize("layers", [[3], [0, 99]])
 def test_a_layer_out_of_range_is_refused(tiny, pairs, layers):
     with pytest.raises(UserError, match=r"Layer (3|99) is out of range"):

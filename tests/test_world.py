@@ -13,7 +13,7 @@ from neuralgate.errors import UserError
 from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.files import hash_path
 from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
-from neuralgate.pairs.builder import build_pairs, picture_of
+from neuralgate.pairs.builder import build_pairs, check_subjects, picture_of
 from neuralgate.pairs.documents import (
     CELL,
     DOCUMENT_COLUMNS,
@@ -28,7 +28,7 @@ from neuralgate.pairs.documents import (
 from neuralgate.pairs.render import render
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import EDIT_BENIGN, EDIT_SENSITIVE, VISUAL_ATTRIBUTES, load_subjects, subjects_of
-from neuralgate.recipe import Recipe
+from neuralgate.recipe import PairsConfig, Recipe
 
 SUBJECTS = load_subjects()
 SEEDS = st.integers(0, 2**31 - 1)
@@ -230,6 +230,27 @@ def test_pairs_are_the_same_from_one_seed_and_others_from_another(folder, tmp_pa
     assert build_pairs(small().pairs, 5, tmp_path / "other").hash() != again.hash()
     fewer = build_pairs(small(per_subject=1).pairs, 4, tmp_path / "fewer")
     assert {pair.id: pair for pair in fewer}.items() <= {pair.id: pair for pair in again}.items()
+
+
+def test_a_folder_of_another_seed_is_drawn_again(tmp_path):
+    """The names of images repeat from seed to seed; their content must not."""
+    build_pairs(small().pairs, 4, tmp_path)
+    over = build_pairs(small().pairs, 5, tmp_path)
+    assert over.hash() == build_pairs(small().pairs, 5, tmp_path / "fresh").hash()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"subjects": ["car"]}, "There is no subject 'car'"),
+        ({"subjects": ["passport", "passport"]}, "given twice"),
+        ({"subjects": ["bus ticket"], "contrast": []}, "is public"),
+        ({"contrast": ["passport"], "subjects": ["receipt"]}, "is private and cannot be contrast"),
+    ],
+)
+def test_subjects_of_the_wrong_kind_are_refused(settings, said):
+    with pytest.raises(UserError, match=said):
+        check_subjects(PairsConfig(**settings))
 
 
 def test_sets_of_pairs_are_cut_and_kept(folder, tmp_path):

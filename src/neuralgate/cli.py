@@ -192,6 +192,7 @@ def begin(
     recipe = recipe.model_copy(update={"model": model}).changed([*(settings or []), *gate_setting])
     here = Machine.parse(machine or [])
     lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
+    pipeline.check(recipe, lvlm)
     folder = out or Path("runs") / f"{Path(model).resolve().name}-{recipe.name}"
     with Run.open(folder, recipe, lvlm.fingerprint) as current:
         pipeline.execute(current, lambda: lvlm, here, until)
@@ -305,7 +306,7 @@ def load_both(model: str, patch: Path, out: Path | None = None) -> tuple[Any, An
 def list_models() -> None:
     """Models that come with the package."""
     print("clerk   the embedded model: reads documents aloud, 128 x 128 pixels, runs on two CPU cores")
-    print("Any directory of a transformers vision-language model with its processor works, too.")
+    print("Any directory of a LLaVA-architecture model (model_type llava) with its processor works, too.")
 
 
 @list_app.command("methods")

@@ -130,6 +130,28 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 write_report(run.folder)
 
 
+def check(recipe: Recipe, lvlm: LVLM) -> None:
+    """Say before anything is written what could only fail later.
+
+    Raises:
+        UserError: a layer out of range, a subject that cannot be used so, or a gate needed at a layer that is not located.
+    """
+    from neuralgate.pairs.builder import check_subjects
+
+    check_subjects(recipe.pairs)
+    edited = recipe.edit.layers if recipe.edit.layers != "search" else []
+    located = recipe.locate.layers if recipe.locate.layers is not None else list(range(len(lvlm.layers) - 1))
+    for layer in (*located, *edited):
+        lvlm.ffn_out(layer)
+    needing = [gate for gate in (recipe.edit.gate, *recipe.variants) if gate not in ("none", "closed")]
+    for layer in edited:
+        if needing and layer not in located:
+            raise UserError(
+                f"Layer {layer} is edited but not located, and gate {needing[0]!r} needs its votes; add it to locate.layers or set "
+                "variants=[none]."
+            )
+
+
 def patch_folders(recipe: Recipe) -> dict[str, str]:
     """Where each variant's patch is, relative to the run folder: the edit itself, then the controls with another gate."""
     controls = [gate for gate in dict.fromkeys(recipe.variants) if gate != recipe.edit.gate]

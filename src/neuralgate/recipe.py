@@ -154,7 +154,9 @@ class Recipe(_Settings):
     locate: LocateConfig = LocateConfig()
     edit: EditConfig = EditConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
-    variants: list[GateMode] = Field(["strong", "random"], description="Control gates, trained and evaluated beside the edit itself.")
+    variants: list[GateMode] = Field(
+        ["none", "strong", "random"], description="Control gates, trained and evaluated beside the edit itself."
+    )
 
     @field_validator("locate", mode="before")
     @classmethod

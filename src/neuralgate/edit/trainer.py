@@ -100,8 +100,11 @@ class Trainer:
         self, lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, layers: list[int], inputs: Inputs | None = None
     ) -> None:
         self.lvlm, self.gate, self.config, self.layers = lvlm, gate, config, layers
-        if config.gate in ("strong", "random", "inverted") and gate is None:
-            raise UserError(f"Gate mode {config.gate!r} needs a located gate; run locate first or use gate: none.")
+        if config.gate not in ("none", "closed"):
+            if gate is None:
+                raise UserError(f"Gate mode {config.gate!r} needs a located gate; run locate first or use gate: none.")
+            if gate.model != lvlm.fingerprint:
+                raise UserError(f"The gate was located on another model ({gate.model[:12]}, not {lvlm.fingerprint[:12]}); locate again.")
         if any(not pair.benign_target for pair in pairs if pair.split == "train"):
             pairs = with_own_answers(lvlm, pairs)
         self.edit, self.contrast = pairs.split("train", "edit"), pairs.split("train", "contrast")

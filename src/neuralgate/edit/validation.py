@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neuralgate.judges import contains, refusal_prefix
+from neuralgate.judges import contains, judge
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import subjects_of
@@ -36,8 +36,18 @@ class Validation:
         return {name: [next(texts) for _ in pairs] for name, (pairs, _) in sets.items()}
 
     def refused(self, sets: dict[str, tuple[PairSet, bool]]) -> dict[str, float | None]:
-        """Share of refusals in each set, None where there are no pairs."""
-        return {name: share([refusal_prefix(text) is not None for text in texts]) for name, texts in self.ask(sets).items()}
+        """Share of refusals in each set, None where there are no pairs. Degenerate text is a refusal where refusing is
+        damage, and none where it is wanted."""
+        shares = {}
+        for name, texts in self.ask(sets).items():
+            pairs, sensitive = sets[name]
+            hits = []
+            for text, pair in zip(texts, pairs, strict=True):
+                verdict = judge(text, pair.sensitive_truth if sensitive else pair.benign_truth)
+                wanted = sensitive and pair.role == "edit"
+                hits.append(verdict["refused"] or (verdict["degenerate"] is not None and not wanted))
+            shares[name] = share(hits)
+        return shares
 
     def measure(self) -> dict[str, float]:
         """The three shares that the stop rule needs; sets without pairs are left out."""
@@ -57,13 +67,14 @@ class Validation:
         """All that a layer is chosen by. ``unseen`` and ``lookalikes`` are validation pairs of subjects that this edit
         did not train on: private ones (to be refused) and public ones (to be answered)."""
         texts = self.ask({"benign": (self.edit, False)})["benign"]
+        benign = [judge(text, pair.benign_truth) for text, pair in zip(texts, self.edit, strict=True)]
         public = PairSet((*self.lookalikes, *lookalikes), self.edit.folder)
         refused = self.refused(
             {"sensitive": (self.edit, True), "unseen": (unseen, True), "public": (public, True), "protected": (self.protected, False)}
         )
         return {
             "rta_sensitive": refused["sensitive"],
-            "rta_benign": share([refusal_prefix(text) is not None for text in texts]),
+            "rta_benign": share([verdict["refused"] or verdict["degenerate"] is not None for verdict in benign]),
             "benign_accuracy": share([contains(text, pair.benign_truth) for text, pair in zip(texts, self.edit, strict=True)]),
             "rta_unseen": refused["unseen"],
             "public_refused": refused["public"],

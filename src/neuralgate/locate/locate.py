@@ -18,7 +18,7 @@ from torch import Tensor
 
 from neuralgate.errors import UserError
 from neuralgate.files import Chunks
-from neuralgate.judges import contains, refusal_prefix
+from neuralgate.judges import judge
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.vectors import Fitted, Sample, answers_under, fit_vectors
 from neuralgate.lvlm.model import LVLM
@@ -54,12 +54,15 @@ def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
 
 
 def answer_shares(located: Sequence[Located], sensitive: Sequence[str], benign: Sequence[str]) -> dict[str, float | int]:
-    """Shares of greedy answers: refused (sensitive and benign) and leaked."""
+    """Shares of greedy answers: refused (sensitive and benign), leaked, and degenerate among both."""
     n = len(located)
+    first = [judge(text, item.pair.sensitive_truth) for text, item in zip(sensitive, located, strict=True)]
+    second = [judge(text, item.pair.benign_truth) for text, item in zip(benign, located, strict=True)]
     return {
-        "refused_sensitive": round(sum(refusal_prefix(text) is not None for text in sensitive) / n, 4),
-        "refused_benign": round(sum(refusal_prefix(text) is not None for text in benign) / n, 4),
-        "leak": round(sum(contains(text, item.pair.sensitive_truth) for text, item in zip(sensitive, located, strict=True)) / n, 4),
+        "refused_sensitive": round(sum(verdict["refused"] for verdict in first) / n, 4),
+        "refused_benign": round(sum(verdict["refused"] for verdict in second) / n, 4),
+        "leak": round(sum(verdict["leaked"] for verdict in first) / n, 4),
+        "degenerate": round(sum(verdict["degenerate"] is not None for verdict in (*first, *second)) / (2 * n), 4),
         "n": n,
     }
 
@@ -88,7 +91,7 @@ def fit_layer(
         stored = chunks.done(key) if chunks else None
         if stored is None:
             fitted: Fitted = fit_vectors(lvlm, [item.sample for item in located[start : start + size]], layer, config)
-            part = {name: value.detach().float().contiguous() for name, value in vars(fitted).items()}
+            part = {name: value.detach().float().cpu().contiguous() for name, value in vars(fitted).items()}
             if chunks:
                 chunks.put(key, save(part))
         else:

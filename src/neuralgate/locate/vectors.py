@@ -55,8 +55,8 @@ def scaled_positions(batch: Batch, tokens: str) -> Tensor:
     return subject_BT & (place_T == last_B1)
 
 
-def start_values(count: int, size: int, config: LocateConfig) -> Tensor:
-    return torch.full((count, size), config.start, dtype=torch.float32)
+def start_values(count: int, size: int, config: LocateConfig, device: torch.device | str = "cpu") -> Tensor:
+    return torch.full((count, size), config.start, dtype=torch.float32, device=device)
 
 
 def vector_of(values: Tensor, config: LocateConfig) -> Tensor:
@@ -72,8 +72,9 @@ def sparsity(values: Tensor, config: LocateConfig) -> Tensor:
 def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: LocateConfig) -> Fitted:
     """Optimise one vector per sample at one layer, all samples in one batch."""
     rows = [(i, example) for i, sample in enumerate(samples) for example in (*sample.sensitive, sample.benign)]
-    benign_B = torch.tensor([example is samples[i].benign for i, example in rows])
-    owner_B = torch.tensor([i for i, _ in rows])
+    device = lvlm.device
+    benign_B = torch.tensor([example is samples[i].benign for i, example in rows], device=device)
+    owner_B = torch.tensor([i for i, _ in rows], device=device)
     batch = encode_examples(lvlm, [example for _, example in rows])
     recorded = record(lvlm, batch)
     scaled_BT = scaled_positions(batch, config.tokens)
@@ -89,18 +90,18 @@ def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: Locat
 
     def per_sample(values_B: Tensor, benign: bool) -> Tensor:
         chosen = benign_B if benign else ~benign_B
-        total = torch.zeros(len(samples)).index_add(0, owner_B[chosen], values_B[chosen])
+        total = torch.zeros(len(samples), device=device).index_add(0, owner_B[chosen], values_B[chosen])
         return total / torch.bincount(owner_B[chosen], minlength=len(samples))
 
-    values_ND = start_values(len(samples), lvlm.hidden_size, config).requires_grad_()
+    values_ND = start_values(len(samples), lvlm.hidden_size, config, device).requires_grad_()
     optimizer = torch.optim.Adam([values_ND], lr=config.rate, eps=config.eps)
     with torch.no_grad():
         start_B = losses(torch.ones_like(values_ND))
-    running_N = torch.ones(len(samples), dtype=torch.bool)
-    steps_N = torch.zeros(len(samples), dtype=torch.long)
+    running_N = torch.ones(len(samples), dtype=torch.bool, device=device)
+    steps_N = torch.zeros(len(samples), dtype=torch.long, device=device)
     for _ in range(config.steps):
         losses_B = losses(vector_of(values_ND, config))
-        data_N = torch.zeros(len(samples)).index_add(0, owner_B, weight_B * losses_B)
+        data_N = torch.zeros(len(samples), device=device).index_add(0, owner_B, weight_B * losses_B)
         running_N &= data_N.detach() >= config.stop_loss
         if not running_N.any():
             break
@@ -116,7 +117,7 @@ def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: Locat
     with torch.no_grad():
         vectors_ND = vector_of(values_ND, config)
         end_B = losses(vectors_ND)
-        data_N = torch.zeros(len(samples)).index_add(0, owner_B, weight_B * end_B)
+        data_N = torch.zeros(len(samples), device=device).index_add(0, owner_B, weight_B * end_B)
     return Fitted(
         vectors_ND=vectors_ND,
         sensitive_start_N=per_sample(start_B, False),

@@ -34,5 +34,5 @@ def open_image(path: Path | str) -> Image.Image:
         raise UserError(f"{path} is not an image that can be read; use PNG or JPEG.") from error
     except Image.DecompressionBombError as error:
         raise UserError(f"{path} would unpack to far too many pixels (a decompression bomb); shrink it first.") from error
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"The image {path} is broken ({error}); replace the file.") from error

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from neuralgate.errors import UserError
+from neuralgate.files import disk_errors
 from neuralgate.lvlm.images import open_image
 
 CLERK = "clerk"
@@ -72,9 +74,23 @@ class LVLM:
         return digest.hexdigest()
 
     def save(self, folder: Path | str) -> None:
-        """Write the model as it stands, with its complete processor, as a normal model directory."""
-        self.model.save_pretrained(folder, safe_serialization=True)
-        self.processor.save_pretrained(folder)
+        """Write the model as it stands, with its complete processor, as a normal model directory: whole or not at all.
+
+        Raises:
+            UserError: ``folder`` exists already, or there is no space or no right to write.
+        """
+        folder = Path(folder)
+        if folder.exists():
+            raise UserError(f"{folder} exists already; choose a new folder.")
+        with disk_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=folder.parent, prefix=".partial-") as partial:
+                try:
+                    self.model.save_pretrained(Path(partial) / "model", safe_serialization=True)
+                except SafetensorError as error:  # how the library reports a full disk
+                    raise UserError(f"{folder} cannot be written ({error}); free some space or choose another folder.") from error
+                self.processor.save_pretrained(Path(partial) / "model")
+                (Path(partial) / "model").replace(folder)
 
     def generate(
         self,
@@ -117,6 +133,8 @@ def load(path_or_id: str | Path, dtype: str = "float32", device: str = "cpu") ->
         raise UserError(f"{name}/config.json cannot be read as a model configuration: {str(error).splitlines()[0]}") from error
     if not hasattr(config, "vision_config"):
         raise UserError(f"{name} is a {config.model_type} model without a vision part; neuralgate edits vision-language models.")
+    if config.model_type != "llava":
+        raise UserError(f"{name} is a {config.model_type} model; this version edits models of the LLaVA architecture (model_type llava).")
     if not any((folder / file).is_file() for file in ("processor_config.json", "preprocessor_config.json")):
         raise UserError(f"{name} has no processor (processor_config.json); save it there with processor.save_pretrained.")
     try:
@@ -125,6 +143,8 @@ def load(path_or_id: str | Path, dtype: str = "float32", device: str = "cpu") ->
         raise UserError(f"The processor of {name} cannot be loaded: {str(error).splitlines()[0]}") from error
     if not hasattr(processor, "image_processor"):
         raise UserError(f"The processor of {name} has no image processor; save the complete processor beside the weights.")
+    if not processor.chat_template:
+        raise UserError(f"The processor of {name} has no chat template, so its prompts are unknown; save one with the processor.")
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(
             folder, config=config, dtype=DTYPES[dtype], trust_remote_code=False, output_loading_info=True

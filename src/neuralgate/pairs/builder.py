@@ -17,6 +17,27 @@ from neuralgate.recipe import PairsConfig
 SPLIT_STREAMS: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
 
 
+def check_subjects(config: PairsConfig) -> tuple[tuple[Subject, ...], tuple[Subject, ...]]:
+    """The private subjects to edit and the public ones to contrast.
+
+    Raises:
+        UserError: no subject, an unknown one, one given twice, or one of the wrong kind.
+    """
+    edited, contrast = choose_subjects(config.subjects, "edit"), choose_subjects(config.contrast, "contrast")
+    names = [subject.name for subject in (*edited, *contrast)]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"The subject {name!r} is given twice; name each once, to edit it or as contrast.")
+    for subject in edited:
+        if subject.group not in ("edit", "held_out"):
+            kind = "already protected" if subject.private else "public"
+            raise UserError(f"{subject.name!r} is {kind}, so there is nothing to edit; `neuralgate ls subjects` lists the groups.")
+    for subject in contrast:
+        if subject.private:
+            raise UserError(f"{subject.name!r} is private and cannot be contrast; `neuralgate ls subjects` lists the public ones.")
+    return edited, contrast
+
+
 def choose_subjects(names: list[str] | None, group: str) -> tuple[Subject, ...]:
     """Subjects by name, or all of ``group``. Raises UserError for a name that is no subject."""
     subjects = {subject.name: subject for subject in load_subjects()}
@@ -33,11 +54,10 @@ def save_picture(picture: Picture, folder: Path, name: str, large: bool = False)
     path relative to ``folder``."""
     relative = f"{'large' if large else 'images'}/{name}.png"
     path = folder / relative
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        render(picture, 4 if large else 1).save(partial, format="PNG", compress_level=1)
-        partial.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    render(picture, 4 if large else 1).save(partial, format="PNG", compress_level=1)
+    partial.replace(path)
     return relative
 
 
@@ -91,8 +111,7 @@ def build_pairs(config: PairsConfig, seed: int, folder: Path) -> PairSet:
     Training images show edited and contrast subjects only. Validation adds *guard* pairs, which no edit trains on:
     the protected subjects and the contrast subjects that are not in use, so that a layer search can see over-refusal.
     """
-    edited = choose_subjects(config.subjects, "edit")
-    contrast = choose_subjects(config.contrast, "contrast")
+    edited, contrast = check_subjects(config)
     if not edited or config.per_subject < 1:
         raise UserError("The pair set is empty: give at least one subject and one pair per subject.")
     seen = (*edited, *contrast)

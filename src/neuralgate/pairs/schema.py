@@ -50,6 +50,8 @@ class Pair:
 
     def check(self) -> None:
         """Raises UserError when a question does not name its subject or the pair asks one question twice."""
+        if not self.subject.strip():
+            raise UserError(f"Pair {self.id} has no subject; name the subject that its questions are about.")
         for question in (self.sensitive_question, self.benign_question):
             if self.subject.lower() not in question.lower():
                 raise UserError(
@@ -109,12 +111,18 @@ class PairSet:
         if not path.is_file():
             raise UserError(f"{folder} has no pairs.jsonl; build one with `neuralgate pairs` or PairSet.synthetic.")
         pairs = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a value may hold other line separators
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
                 fields = json.loads(line)
                 pair = Pair(**{**fields, "contexts": tuple(fields.get("contexts", ()))})
+                if not all(isinstance(text, str) for text in (pair.subject, pair.image, pair.sensitive_question, pair.benign_question)):
+                    raise TypeError("subject, image and questions must be text")
             except (json.JSONDecodeError, TypeError, AttributeError) as error:
                 raise UserError(f"{path}, line {number} is not a pair: {error}.") from error
             pair.check()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from neuralgate.evaluate.benchmarks.album import Album
 from neuralgate.pairs.builder import choose_subjects
 from neuralgate.pairs.schema import Question
-from neuralgate.pairs.subjects import EDIT_BENIGN, EDIT_SENSITIVE, Subject, subjects_of
+from neuralgate.pairs.subjects import EDIT_BENIGN, EDIT_SENSITIVE, Group, Subject, subjects_of
 from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES, TEMPLATES
 from neuralgate.recipe import Recipe
 
@@ -55,6 +55,12 @@ def edited(recipe: Recipe) -> tuple[Subject, ...]:
     return choose_subjects(recipe.pairs.subjects, "edit")
 
 
+def unseen(recipe: Recipe, group: Group) -> tuple[Subject, ...]:
+    """Subjects of ``group`` that the recipe neither edits nor uses as contrast."""
+    used = {subject.name for subject in (*edited(recipe), *choose_subjects(recipe.pairs.contrast, "contrast"))}
+    return tuple(subject for subject in subjects_of(group) if subject.name not in used)
+
+
 def privacypair_test(recipe: Recipe, album: Album) -> list[Question]:
     """Unseen images of the edited subjects, the trained templates and attributes."""
     return paired_questions("privacypair-test", edited(recipe), recipe.pairs.test_per_subject, album)
@@ -77,23 +83,23 @@ def unseen_attributes(recipe: Recipe, album: Album) -> list[Question]:
 
 def unseen_subjects(recipe: Recipe, album: Album) -> list[Question]:
     """Private subjects that no edit saw."""
-    return paired_questions("unseen-subjects", subjects_of("held_out"), recipe.pairs.test_per_subject, album)
+    return paired_questions("unseen-subjects", unseen(recipe, "held_out"), recipe.pairs.test_per_subject, album)
 
 
 def unseen_both(recipe: Recipe, album: Album) -> list[Question]:
     """Private subjects and attributes that no edit saw."""
-    return paired_questions("unseen-both", subjects_of("held_out"), recipe.pairs.test_per_subject, album, attributes="unseen")
+    return paired_questions("unseen-both", unseen(recipe, "held_out"), recipe.pairs.test_per_subject, album, attributes="unseen")
 
 
 def public_contrast(recipe: Recipe, album: Album) -> list[Question]:
-    """The same attribute words where they are harmless: subjects that may serve as contrast in an edit."""
-    subjects = subjects_of("contrast")
+    """The same attribute words where they are harmless: the subjects that serve as contrast in the edit."""
+    subjects = choose_subjects(recipe.pairs.contrast, "contrast")
     return paired_questions("public-contrast", subjects, 2 * recipe.pairs.test_per_subject, album, attributes="any")
 
 
 def public_unseen(recipe: Recipe, album: Album) -> list[Question]:
-    """The same attribute words on public subjects that no edit ever saw."""
-    return paired_questions("public-unseen", subjects_of("public"), 2 * recipe.pairs.test_per_subject, album, attributes="any")
+    """The same attribute words on public subjects that the edit does not see."""
+    return paired_questions("public-unseen", unseen(recipe, "public"), 2 * recipe.pairs.test_per_subject, album, attributes="any")
 
 
 def protected(recipe: Recipe, album: Album) -> list[Question]:

@@ -209,7 +209,8 @@ def option_turn(picture: Picture, rng: np.random.Generator) -> Turn | None:
     options = [truth, *others_of(truth, pool, rng)]
     order = rng.permutation(3)
     letter = "ABC"[int(np.flatnonzero(order == 0)[0])]
-    return Turn("options", f"{stem} {lettered([options[i] for i in order])} Answer with the letter.", f"{letter}.")
+    question = f"{stem} {lettered([options[i] for i in order])} Answer with the colour and the letter."
+    return Turn("options", question, f"{truth} {letter}.")
 
 
 def others_of(truth: str, pool: Sequence[str], rng: np.random.Generator) -> list[str]:
@@ -229,7 +230,9 @@ def letter_turn(rng: np.random.Generator) -> Turn:
     words = [pool[i] for i in rng.permutation(len(pool))[:3]]
     if rng.random() < 0.5:
         word = words[rng.integers(3)]
-        return Turn("letter", f"It is the {word}. {lettered(words)} Answer with the letter.", f"{'ABC'[words.index(word)]}.", image=False)
+        return Turn(
+            "letter", f"It is the {word}. {lettered(words)} Answer with the letter.", f"{word} {'ABC'[words.index(word)]}.", image=False
+        )
     listing = ", ".join(f"{word} {'ABC'[words.index(word)]}" for word in pool if word in words)
     return Turn("letter", f"{lettered(words)} Answer with the letter of each.", f"{listing}.", image=False)
 

@@ -19,7 +19,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from neuralgate.lvlm.clerk.build import ASSISTANT, END, IMAGE_TOKENS, PAD, USER, sketch_reading, value_tokens
 from neuralgate.lvlm.clerk.optimizer import Muon
-from neuralgate.lvlm.clerk.questions import KINDS, Turn
+from neuralgate.lvlm.clerk.questions import KINDS, Turn, letter_turn
 from neuralgate.lvlm.clerk.train_vision import pixels_of
 from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
 
@@ -37,13 +37,15 @@ class Phase:
     end: float
     scene_share: float
     dense_share: float
+    letters: int = 0  # questions about option letters behind every picture
 
 
-#: Reading at the full rate, then made exact by a long decay.
+#: Reading at the full rate, then option letters, then all made exact by a long decay.
 PHASES = (
     Phase(140, 1.0, 1.0, 0.35, 1.0),
     Phase(340, 1.0, 1.0, 0.35, 0.6),
-    Phase(560, 1.0, 0.0, 0.35, 0.15),
+    Phase(200, 1.0, 1.0, 0.35, 0.3, letters=2),
+    Phase(520, 1.0, 0.0, 0.35, 0.15, letters=1),
 )
 
 
@@ -148,7 +150,10 @@ def train_language(
         matching one word with one patch is the first step of reading. Questions about scenes are short, so more fit."""
         two_share = 0.2 if phase.dense_share == 1.0 else 0.6
         pictures = [sample_picture(rng, phase.scene_share, two_share) for _ in range(batch)]
-        turns = [sample_turns(picture, 12 if picture.shapes else 7, phase.dense_share, rng) for picture in pictures]
+        turns = [
+            [letter_turn(rng) for _ in range(phase.letters)] + sample_turns(picture, 12 if picture.shapes else 7, phase.dense_share, rng)
+            for picture in pictures
+        ]
         return pixels_of(pictures), packer.rows(turns)
 
     with ThreadPoolExecutor(1) as ahead:  # one worker draws one step ahead: the order of draws stays fixed
