@@ -39,7 +39,21 @@ def make_run(folder: Path, n: int = 24, seed: int = 0, parts: bool = True) -> Pa
         write_json(folder / "training.json", fake_training())
         write_json(folder / "causality.json", fake_causality())
         write_json(folder / "manifest.json", fake_manifest())
-        write_json(folder / "patch" / "patch.json", {"format": 1})
+        write_json(
+            folder / "patch" / "patch.json",
+            {
+                "format": 1,
+                "tensors": {
+                    "decoder.3.ffn.out": {
+                        "name": "model.layers.3.mlp.down_proj.weight",
+                        "shape": [256, 512],
+                        "relative_change": 0.1234,
+                        "base_sha256": "ab" * 32,
+                        "result_sha256": "cd" * 32,
+                    }
+                },
+            },
+        )
         write_text(folder / "recipe.yaml", "pairs:\n  per_subject: 288\nedit:\n  layers: [4]\n  gate: strong  # <b>not bold</b>\n")
     return folder
 

@@ -53,6 +53,7 @@ def test_sections_stand_in_their_order(page: str) -> None:
         "Training",
         "Is the subject word causal?",
         "Time and memory",
+        "The patch",
         "Recipe and hashes",
         "All measures",
     ]
