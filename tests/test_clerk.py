@@ -61,7 +61,7 @@ def share(verdicts: list, name: str) -> float:
         ("public", "benign", "correct", 0.95),
         ("awareness", "", "correct", 0.95),
         # The shipped weights miss this one (the card says by how much); strict, so that better weights make it speak up.
-        pytest.param("vqa", "", "correct", 0.90, marks=pytest.mark.xfail(strict=True, reason="scenes are still below their bar")),
+        ("vqa", "", "correct", 0.90),
     ],
 )
 def test_what_it_can(verdicts, benchmark, kind, measure, bar):
