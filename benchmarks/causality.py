@@ -42,7 +42,7 @@ def two_documents(first: Subject, second: Subject, rng: np.random.Generator) -> 
 
 
 def build_swaps(count: int) -> list[Swap]:
-    """Six swaps over ``count`` pictures each, all with two documents in the picture."""
+    """Five swaps over ``count`` pictures each, all with two documents in the picture."""
     rng = np.random.default_rng([SEED])
     obliging, protected = subjects_of("edit", "held_out"), subjects_of("protected")
     found: dict[str, tuple[Tokens, list[tuple[Example, Example, str]]]] = {
@@ -51,7 +51,6 @@ def build_swaps(count: int) -> list[Swap]:
         "other document, subject tokens": ("span", []),
         "benign attribute, subject tokens": ("span", []),
         "benign attribute, attribute token": ("span", []),
-        "benign attribute, tokens after the subject": ("after", []),
     }
 
     def choose(pool: tuple[Subject, ...], like: Subject, shared: bool) -> tuple[Subject, str] | None:
@@ -94,9 +93,7 @@ def build_swaps(count: int) -> list[Swap]:
         picture = sample_documents((subject,), rng)
         image, document = render(picture), picture.document(subject.name)
         assert document is not None
-        spans = {"attribute token": (first, second)}
-        for place in ("subject tokens", "attribute token", "tokens after the subject"):
-            one, two = spans.get(place, (subject.name, subject.name))
+        for place, (one, two) in (("subject tokens", (subject.name, subject.name)), ("attribute token", (first, second))):
             found[f"benign attribute, {place}"][1].append(
                 (
                     example(picture, image, first, subject, template, one),

@@ -38,9 +38,9 @@ from neuralgate.recipe import LocateConfig, Recipe
 FOLDER = Path(__file__).parent / "evidence"
 RANDOM_SEEDS = (0, 1, 2, 3, 4)
 GATES = ("none", "strong", "random", "inverted", "closed")
-EDITED_LAYER = 3  # the best of the trial edits at layers 2 to 5; `--only search` measures them all
-LOW_LAYER = 2  # where the trial found the subject still being read
-RECIPE = Recipe(name="evidence").changed(["locate.layers=[1, 2, 3, 4, 5]"])
+EDITED_LAYER = 3  # the best of the trial edits (`--only search`)
+LOW_LAYER = 1  # the subject's tokens still decide here (`python -m benchmarks.causality`)
+RECIPE = Recipe(name="evidence").changed(["locate.layers=[0, 1, 2, 3, 4, 5]", "locate.samples_per_subject=6", "locate.steps=50"])
 #: Questions a cell: fewer where there are many cells. n stands in every cell.
 SIZES = {
     "full": RECIPE.changed(["pairs.test_per_subject=30", "evaluate.vqa=300"]),
