@@ -96,7 +96,7 @@ class EditConfig(_Settings):
     positions: Annotated[list[Position], Field(min_length=1)] = Field(
         list(get_args(Position)), description="Classes of token positions that may send gradient into the weights."
     )
-    rate: float = Field(1e-3, gt=0, description="Adam's learning rate.")
+    rate: float = Field(3e-3, gt=0, description="Adam's learning rate.")
     eps: float = Field(1e-8, gt=0, description="Adam's epsilon.")
     batch_size: int = Field(12, ge=1, description="Pairs per step; ignored with `sequential`.")
     max_steps: int = Field(300, ge=1, description="Optimiser steps at most; ignored with `sequential`.")
