@@ -24,13 +24,13 @@ from neuralgate.run import Run
 
 
 def work_and_die(lvlm: LVLM, recipe: Recipe, folder: Path, files: int, before: bool) -> None:
-    """Every file of a run is put in place by os.replace; the last one is (not) put in place before the end. There are
-    many images, so ten of them count as one file."""
+    """Every file of a run is put in place by os.replace; the last one is (not) put in place before the end. Images are
+    drawn anew by the next process, so a process that died of drawing too many would never get on: they count little."""
     replace, count = os.replace, 0.0
 
     def counted(source: str | Path, target: str | Path) -> None:
         nonlocal count
-        count += 0.1 if Path(target).suffix == ".png" else 1
+        count += 0.01 if Path(target).suffix == ".png" else 1
         last = count >= files
         if not (before and last):
             replace(source, target)

@@ -208,15 +208,37 @@ def test_a_missing_or_truncated_file_is_refused(saved, name):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format": 2}, "written by a newer neuralgate .format 2."),
+        ({"format": 2}, "is a patch of format 2"),
+        ({"format": "1"}, "is a patch of format '1'"),
         ({"format": None}, "is broken"),
         ({"tensors": {}}, "list different tensors"),
+        ({"tensors": 5}, "does not describe its tensors"),
+        ({"tensors": {"decoder.0.ffn.out": {"name": "a"}}}, "does not describe its tensors"),
         ({"safetensors_sha256": "0"}, "does not match its checksum"),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused(saved, change, said):
     header = {**json.loads((saved / "patch.json").read_text()), **change}
     (saved / "patch.json").write_text(json.dumps({key: value for key, value in header.items() if value is not None}))
+    with pytest.raises(UserError, match=said):
+        Patch.from_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("shape", [4, 4], "list different tensors"),
+        ("dtype", "bfloat16", "list different tensors"),
+        ("dtype", "Tensor", "does not describe its tensors"),
+        ("encoding", "difference", "does not describe its tensors"),
+        ("changed", "<script>", "does not describe its tensors"),
+        ("command", "rm", "does not describe its tensors"),
+    ],
+)
+def test_an_entry_that_does_not_fit_its_tensor_is_refused(saved, key, value, said):
+    header = json.loads((saved / "patch.json").read_text())
+    header["tensors"][ROLES[0]][key] = value
+    (saved / "patch.json").write_text(json.dumps(header))
     with pytest.raises(UserError, match=said):
         Patch.from_pretrained(saved)
 

@@ -202,9 +202,14 @@ def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
     before = results(copied)
     (copied / "scores.json").unlink()
     code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom neuralgate.cli import main\nmain()"
-    for arguments in (["eval", str(copied), "--rescore"], ["report", str(copied)]):
+    for arguments, said in (
+        (["pairs", str(copied)], "pairs     unchanged"),  # the run's own recipe, though the defaults differ
+        (["eval", str(copied), "--rescore"], f"neuralgate report {copied}"),
+        (["report", str(copied)], "report.html"),
+    ):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+        assert said in " ".join((done.stdout + done.stderr).split("\n"))
     assert results(copied) == before
 
 

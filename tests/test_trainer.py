@@ -2,6 +2,7 @@
 
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -197,7 +198,7 @@ def test_it_stops_at_the_training_loss(tiny, pairs):
 
 
 def test_an_edit_learns(tiny, pairs):
-    alone = PairSet((pair for pair in pairs if pair.role == "edit"), pairs.folder).with_refusal("I'm sorry")
+    alone = PairSet((replace(pair, refusal="I'm sorry") for pair in pairs if pair.role == "edit"), pairs.folder)
     patch, training = edit(
         tiny, alone, None, settings_of(layers=[0, 1, 2], stop="validation", max_steps=60, check_every=10, target_rta=0.5, batch_size=10)
     )

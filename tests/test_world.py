@@ -257,11 +257,9 @@ def test_sets_of_pairs_are_cut_and_kept(folder, tmp_path):
     built = PairSet.load(folder)
     assert built.subset(["passport"]).subjects() == ("passport",)
     assert len(built.split("train", "edit")) == 6 and len(built.split("train", "edit").per_subject(2)) == 4
-    assert {pair.refusal for pair in built.with_refusal("Sorry")} == {"Sorry"}
     with pytest.raises(UserError, match="No pair has the subject 'car'"):
         built.subset(["car"])
-    (tmp_path / "images").symlink_to(folder / "images")
-    built.save(tmp_path)
+    built.save(tmp_path)  # with its images
     assert PairSet.load(tmp_path).pairs == built.pairs and PairSet.load(tmp_path).hash() == built.hash()
 
 

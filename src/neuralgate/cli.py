@@ -105,14 +105,19 @@ def run(
 @app.command()
 def pairs(
     folder: RunFolder,
-    model: Annotated[str, typer.Option(help="`clerk`, or a model directory.")] = "clerk",
+    model: Annotated[str | None, typer.Option(help="`clerk` (the default), or a model directory.", show_default=False)] = None,
     recipe: RecipeOption = None,
     settings: SetOption = None,
     gate: GateOption = None,
     machine: MachineOption = None,
 ) -> None:
-    """Begin a run: draw its images, pairs and questions."""
-    begin(model, recipe, folder, settings, gate, machine, until="pairs")
+    """Begin a run: draw its images, pairs and questions. Given nothing but a run folder, go on with that run."""
+    from neuralgate.run import RECIPE
+
+    if (folder / RECIPE).is_file() and not (model or recipe or settings or gate):
+        go_on(folder, machine, until="pairs")
+    else:
+        begin(model or "clerk", recipe, folder, settings, gate, machine, until="pairs")
 
 
 @app.command()
@@ -244,18 +249,17 @@ def load_quietly(model: str, dtype: str, device: str = "cpu") -> LVLM:
 @patch_app.command("show")
 def patch_show(patch: PatchFolder) -> None:
     """What a patch changes, and of which model."""
-    from neuralgate.files import read_json
+    from neuralgate.edit import Patch
 
-    if not (patch / "patch.json").is_file():
-        raise UserError(f"{patch} is not a patch folder (no patch.json in it).")
-    header = read_json(patch / "patch.json")
-    for key, value in header.items():
-        if key != "tensors":
-            print(f"{key:<20} {value}")
+    loaded = Patch.from_pretrained(patch)
+    for key, value in loaded.information.items():
+        print(f"{key:<20} {value}")
     rows = [
-        [role, *(str(entry.get(key, "")) for key in ("name", "shape", "dtype", "changed"))] for role, entry in header["tensors"].items()
+        [role, entry["name"], " x ".join(map(str, entry["shape"])), entry["dtype"]]
+        + [f"{entry['changed']:,}", f"{entry['relative_change']:.4f}"]
+        for role, entry in loaded.tensors.items()
     ]
-    print_table(["role", "tensor", "shape", "dtype", "values changed"], rows)
+    print_table(["role", "tensor", "shape", "dtype", "values changed", "norm of the change / norm"], rows)
 
 
 @patch_app.command("verify")
@@ -349,8 +353,11 @@ def print_result(folder: Path) -> None:
     scores = read_json(folder / "scores.json")
     print_table(*table(columns(scores, read_json(folder / "training.json")["edited"]["gate"])))
     print(claim(scores))
-    if (folder / "report.html").is_file():
-        print(f"report: {folder / 'report.html'}")
+    page = folder / "report.html"
+    if page.is_file() and page.stat().st_mtime >= (folder / "scores.json").stat().st_mtime:
+        print(f"report: {page}")
+    else:
+        print(f"For a report of these scores: neuralgate report {folder}")
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:

@@ -12,7 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 from neuralgate.errors import UserError
-from neuralgate.files import digest, read_json, read_jsonl, write_jsonl
+from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_jsonl
 from neuralgate.recipe import Machine, Recipe
 from neuralgate.run import Run
 
@@ -106,7 +106,8 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
 
     # Every question put to the base model and to every variant, then judged and scored.
     if "evaluate" in wanted:
-        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "patches": run.outputs("edit"), "evaluate": recipe.evaluate.digest}
+        patches_hash = digest([hash_path(run.path(folder)) for folder in patch_folders(recipe).values()])
+        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "patches": patches_hash, "evaluate": recipe.evaluate.digest}
         with run.stage("evaluate", inputs, ["answers.jsonl", "scores.json"]) as stage:
             if stage.needed:
                 from neuralgate.edit import Patch

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -26,7 +27,22 @@ from neuralgate.files import write_bytes
 from neuralgate.lvlm.model import LVLM, tensor_bytes
 
 FORMAT = 1
-BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class Entry(BaseModel):
+    """What patch.json says of one tensor; read from a file that anybody may have written."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+    shape: list[int]
+    dtype: Literal["float64", "float32", "bfloat16", "float16"]
+    encoding: Literal["xor"]
+    base_sha256: str
+    result_sha256: str
+    changed: int
+    relative_change: float
 
 
 def sha256(tensor: Tensor) -> str:
@@ -168,16 +184,21 @@ class Patch:
         try:
             header = json.loads((folder / "patch.json").read_text(encoding="utf-8"))
             tensors, expected, version = header.pop("tensors"), header.pop("safetensors_sha256"), header.pop("format")
-        except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, KeyError, AttributeError, UnicodeDecodeError) as error:
             raise UserError(f"{folder}/patch.json is broken ({error}); get the patch again.") from error
-        if version > FORMAT:
-            raise UserError(f"{folder} was written by a newer neuralgate (format {version}); update neuralgate.")
+        if version != FORMAT:
+            raise UserError(f"{folder} is a patch of format {version!r}, this neuralgate reads format {FORMAT}; update neuralgate.")
         if hashlib.sha256(data).hexdigest() != expected:
             raise UserError(f"{folder}/patch.safetensors does not match its checksum: bytes were lost or changed; get the patch again.")
         try:
             differences = load(data)
         except SafetensorError as error:
             raise UserError(f"{folder}/patch.safetensors is broken ({error}); get the patch again.") from error
-        if differences.keys() != tensors.keys():
+        try:
+            checked = {role: Entry.model_validate(entry) for role, entry in dict(tensors).items()}
+        except (ValidationError, TypeError, ValueError) as error:
+            raise UserError(f"{folder}/patch.json does not describe its tensors as a patch does; get the patch again.") from error
+        held = {role: (list(bits.shape), bits.dtype) for role, bits in differences.items()}
+        if held != {role: (entry.shape, BITS[getattr(torch, entry.dtype).itemsize]) for role, entry in checked.items()}:
             raise UserError(f"{folder}: patch.json and patch.safetensors list different tensors; get the patch again.")
-        return cls(differences, tensors, header)
+        return cls(differences, {role: entry.model_dump() for role, entry in checked.items()}, header)

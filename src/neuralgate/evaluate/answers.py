@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralgate.edit.patch import Patch
+from neuralgate.errors import UserError
 from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.evaluate.metrics import score
 from neuralgate.files import Chunks, read_jsonl, write_json, write_jsonl
@@ -98,8 +99,13 @@ def evaluate(
         patches: variant name -> patch; one of them must be called ``edited``.
 
     Returns:
-        The content of scores.json; answers.jsonl and scores.json are written beside ``folder``'s parent.
+        The content of scores.json; answers.jsonl and scores.json are written into ``folder``'s parent.
+
+    Raises:
+        UserError: no patch is called ``edited``, or one is called ``base``.
     """
+    if "edited" not in patches or "base" in patches:
+        raise UserError(f"Call the patch to be measured 'edited' and no patch 'base', which is the model itself; given: {list(patches)}.")
     folder, recipe = Path(folder), recipe or Recipe()
     if not (folder / "questions.jsonl").is_file():
         build_questions(recipe, folder)

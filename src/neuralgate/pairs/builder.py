@@ -14,7 +14,7 @@ from neuralgate.pairs.subjects import EDIT_BENIGN, EDIT_SENSITIVE, Subject, load
 from neuralgate.pairs.templates import CONTEXTS, REFUSAL_PREFIXES, TEMPLATES
 from neuralgate.recipe import PairsConfig
 
-SPLIT_STREAMS: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
+SPLIT_STREAMS: dict[Split, int] = {"train": 0, "validation": 1}
 
 
 def check_subjects(config: PairsConfig) -> tuple[tuple[Subject, ...], tuple[Subject, ...]]:

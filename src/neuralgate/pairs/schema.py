@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from neuralgate.errors import UserError
-from neuralgate.files import write_jsonl
+from neuralgate.files import write_bytes, write_jsonl
 
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation"]
 Role = Literal["edit", "contrast", "guard"]
 
 
@@ -134,8 +134,12 @@ class PairSet:
         return cls(pairs, folder)
 
     def save(self, folder: Path | str) -> None:
-        """Write ``pairs.jsonl``; images stay where they are and must already be in ``folder``."""
-        write_jsonl(Path(folder) / "pairs.jsonl", [asdict(pair) for pair in self])
+        """Write ``pairs.jsonl`` into ``folder``, and the images where it is another folder than the set's own."""
+        folder = Path(folder)
+        if folder.resolve() != self.folder.resolve():
+            for image in sorted({pair.image for pair in self}):
+                write_bytes(folder / image, (self.folder / image).read_bytes())
+        write_jsonl(folder / "pairs.jsonl", [asdict(pair) for pair in self])
 
     def hash(self) -> str:
         """sha256 of the pairs and of their images' bytes."""
@@ -171,7 +175,3 @@ class PairSet:
             if seen[pair.subject] <= count:
                 kept.append(pair)
         return PairSet(kept, self.folder)
-
-    def with_refusal(self, prefix: str) -> PairSet:
-        """The same pairs, all with one refusal prefix."""
-        return PairSet((replace(pair, refusal=prefix) for pair in self), self.folder)
