@@ -1,6 +1,6 @@
 """The whole picture on Clerk: does the gate earn its name, at which layer, in which regime?
 
-    python -m benchmarks.evidence [--only main,search,layers,regimes,locate]
+    python -m benchmarks.evidence [--only main,search,scope,layers,regimes,locate]
 
 Every cell (one edit with one gate in one regime, evaluated on the ladder) is one JSON file below benchmarks/evidence/;
 what is there and was made by the same settings is not done again, so the script can be stopped and started. Each
@@ -39,6 +39,7 @@ FOLDER = Path(__file__).parent / "evidence"
 RANDOM_SEEDS = (0, 1, 2, 3, 4)
 GATES = ("none", "strong", "random", "inverted", "closed")
 EDITED_LAYER = 4  # the best of the trial edits (`--only search`)
+MANY_PAIRS = 288
 LOW_LAYER = 1  # the subject's tokens still decide here (`python -m benchmarks.causality`)
 RECIPE = Recipe(name="evidence").changed(["locate.layers=[0, 1, 2, 3, 4, 5]", "locate.samples_per_subject=6", "locate.steps=50"])
 #: Questions a cell: fewer where there are many cells. n stands in every cell.
@@ -55,15 +56,14 @@ class Regime:
     name: str
     settings: tuple[str, ...] = ()
     choose: Callable[[PairSet], PairSet] = field(default=lambda pairs: pairs)
-    gates: tuple[str, ...] = ("none", "strong", "random", "inverted")
+    per_subject: int = RECIPE.pairs.per_subject
+    gates: tuple[str, ...] = ("none", "strong", "random")
 
 
-def first_pairs(count: int) -> Callable[[PairSet], PairSet]:
-    def choose(pairs: PairSet) -> PairSet:
-        train = pairs.split("train")
-        return PairSet((*train.per_subject(count), *pairs.split("validation")), pairs.folder)
-
-    return choose
+def first_pairs(pairs: PairSet, count: int) -> PairSet:
+    """``count`` training pairs a private subject, half as many a contrast subject; all of validation."""
+    edited, contrast = pairs.split("train", "edit"), pairs.split("train", "contrast")
+    return PairSet((*edited.per_subject(count), *contrast.per_subject(max(count // 2, 1)), *pairs.split("validation")), pairs.folder)
 
 
 def one_template(pairs: PairSet) -> PairSet:
@@ -83,18 +83,22 @@ def regimes(layer: int) -> list[Regime]:
     low = f"edit.layers=[{LOW_LAYER}]"
     few_steps = "edit.max_steps=150"
     return [
-        Regime("few pairs (4)", (here, few_steps), first_pairs(4)),
-        Regime("few pairs (16)", (here, few_steps), first_pairs(16)),
+        Regime("few pairs (4)", (here, few_steps), per_subject=4),
+        Regime("few pairs (16)", (here, few_steps), per_subject=16),
+        Regime("many pairs (288)", (here, few_steps), per_subject=MANY_PAIRS),
+        Regime("many pairs (288), layer above", (f"edit.layers=[{layer + 1}]", few_steps), per_subject=MANY_PAIRS),
         Regime(
             "one pair after another",
             (here, "edit.sequential=true", "edit.steps_per_pair=10", "edit.rate=3e-4", "edit.stop=never"),
-            lambda pairs: first_pairs(6)(no_contrast(pairs)),
+            no_contrast,
+            per_subject=6,
         ),
         Regime("one template", (here, few_steps), one_template),
         Regime("one subject", (here, few_steps), one_subject),
         Regime("no contrast", (here, few_steps), no_contrast),
         Regime("no contrast, low layer", (low, few_steps), no_contrast),
         Regime("low layer", (low, few_steps)),
+        Regime("contrast weight 3", (here, few_steps, "edit.contrast_weight=3")),
         Regime("layers 1 to 3", ("edit.layers=[1,2,3]", few_steps)),
         Regime("a third of the rate", (here, few_steps, "edit.rate=1e-3")),
         Regime("no gradient at answer positions", (here, few_steps, "edit.rate=2e-3", "edit.positions=[subject,question,image]")),
@@ -128,7 +132,9 @@ class Evidence:
     def __init__(self) -> None:
         self.work = Path(gettempdir()) / "neuralgate-evidence"
         self.lvlm: LVLM = load("clerk")
-        self.pairs = with_own_answers(self.lvlm, build_pairs(RECIPE.pairs, RECIPE.seed, self.work / "full" / "pairs"))
+        many = RECIPE.changed([f"pairs.per_subject={MANY_PAIRS}", f"pairs.contrast_per_subject={MANY_PAIRS // 2}"])
+        self.many = with_own_answers(self.lvlm, build_pairs(many.pairs, RECIPE.seed, self.work / "full" / "pairs"))
+        self.pairs = first_pairs(self.many, RECIPE.pairs.per_subject)  # a pair does not depend on how many there are
         for name, recipe in SIZES.items():
             build_questions(recipe, self.work / name / "pairs")
         self.bases: dict[str, list[str]] = {}
@@ -183,7 +189,7 @@ def gate_variants(gates: tuple[str, ...], seeds: tuple[int, ...]) -> Iterator[tu
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="main,search,layers,regimes,locate")
+    parser.add_argument("--only", default="main,search,scope,layers,regimes,locate")
     wanted = parser.parse_args().only.split(",")
     torch.manual_seed(0)
     evidence = Evidence()
@@ -203,6 +209,17 @@ def main() -> None:
             evidence.cell(
                 f"search/{place}", settings, lambda p=place, c=trial: {"row": try_layer(evidence.lvlm, evidence.pairs, gate, c, p)}
             )
+    if "scope" in wanted:  # the edited layer again, with each private subject left out in turn
+        trial = RECIPE.edit.model_copy(update={"gate": "none"})
+        private, contrast = (evidence.pairs.split("train", role).subjects() for role in ("edit", "contrast"))
+        for place, name in enumerate(private):
+            left_out = {"edit": name, "contrast": contrast[place % len(contrast)]}
+            settings = {"edit": trial.model_dump(mode="json"), "layer": layer, "left_out": left_out, "trial": [TRIAL_PAIRS, TRIAL_STEPS]}
+            evidence.cell(
+                f"scope/{name.replace(' ', '-')}",
+                settings,
+                lambda out=left_out, c=trial: {"row": try_layer(evidence.lvlm, evidence.pairs, gate, c, layer, out)},
+            )
     if "main" in wanted:
         for seed in (0, 1):
             for name, settings in gate_variants(GATES if seed == 0 else GATES[:3], RANDOM_SEEDS if seed == 0 else RANDOM_SEEDS[:1]):
@@ -218,7 +235,8 @@ def main() -> None:
             for name, settings in gate_variants(regime.gates, RANDOM_SEEDS[:1]):
                 recipe = RECIPE.changed([*regime.settings, *settings])
                 slug = "".join(character if character.isalnum() else "-" for character in regime.name)
-                evidence.edited(f"regimes/{slug}/{name}", recipe, regime.choose(evidence.pairs), gate, "small")
+                pairs = regime.choose(first_pairs(evidence.many, regime.per_subject))
+                evidence.edited(f"regimes/{slug}/{name}", recipe, pairs, gate, "small")
     if "locate" in wanted:
         for name, settings in LOCATE_SETTINGS.items():
             config: LocateConfig = RECIPE.changed(["locate.samples_per_subject=8", *settings]).locate

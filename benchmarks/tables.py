@@ -223,6 +223,9 @@ def main() -> None:
         "score": "score",
     }
     search = table(titles.values(), ([str(row[key]) for key in titles] for row in rows)) if rows else "(not measured)\n"
+    measures = [key for key in titles if key not in ("layer", "eta", "score")]
+    scope_header = ["left out, private", "left out, public", *(titles[key] for key in measures)]
+    scope = [[*cell["settings"]["left_out"].values(), *(str(cell["row"][key]) for key in measures)] for cell in cells("scope").values()]
     profile = table(
         ["layer", "inactive", "weak", "strong", "L_sen", "own vector refuses", "strong flipped", "random flipped"],
         (
@@ -238,6 +241,7 @@ def main() -> None:
     parts = {
         "gate": f"{gate['verdict']}\n\n{profile}",
         "search": search,
+        "scope": table(scope_header, scope) if scope else "(not measured)\n",
         "main": score_rows(main_cells),
         "ladder": ladder_rows(main_cells),
         "spread": spread_rows(main_cells),

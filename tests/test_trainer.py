@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from neuralgate.edit import edit
-from neuralgate.edit.search import layer_score, paper_choice, search_layer, split_off
+from neuralgate.edit.search import last_subjects, layer_score, paper_choice, search_layer, split_off
 from neuralgate.edit.trainer import minibatches, one_after_another, rows_of
 from neuralgate.errors import UserError
 from neuralgate.files import Chunks
@@ -330,10 +330,13 @@ def test_search_is_not_the_trainers(tiny, pairs):
 
 
 def test_a_trial_leaves_out_a_private_and_a_contrast_subject(pairs):
-    kept, unseen, public = split_off(pairs)
+    kept, unseen, public = split_off(pairs, last_subjects(pairs))
     assert kept.split("train", "edit").subjects() == ("passport",) and unseen.subjects() == ("student id",)
     assert not len(public), "the only contrast subject stays"
     assert {pair.split for pair in unseen} == {"validation"}
+    kept, unseen, public = split_off(pairs, {"edit": "passport", "contrast": "bus ticket"})
+    assert kept.split("train").subjects() == ("student id",) and unseen.subjects() == ("passport",)
+    assert public.subjects() == ("bus ticket",)
 
 
 def test_a_layers_score_is_its_worst_effect_less_its_worst_damage():

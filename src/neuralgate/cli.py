@@ -255,8 +255,7 @@ def patch_show(patch: PatchFolder) -> None:
     for key, value in loaded.information.items():
         print(f"{key:<20} {value}")
     rows = [
-        [role, entry["name"], " x ".join(map(str, entry["shape"])), entry["dtype"]]
-        + [f"{entry['changed']:,}", f"{entry['relative_change']:.4f}"]
+        [role, entry["name"], str(entry["shape"]), entry["dtype"], f"{entry['changed']:,}", f"{entry['relative_change']:.4f}"]
         for role, entry in loaded.tensors.items()
     ]
     print_table(["role", "tensor", "shape", "dtype", "values changed", "norm of the change / norm"], rows)

@@ -29,10 +29,15 @@ RADIUS = 3
 TRIAL_PAIRS, TRIAL_STEPS = 48, 150  # a trial edit needs to rank layers, not to ship
 
 
-def split_off(pairs: PairSet) -> tuple[PairSet, PairSet, PairSet]:
-    """The pairs without their last private and last contrast subject, and the validation pairs of those two."""
+def last_subjects(pairs: PairSet) -> dict[str, str]:
+    """Role -> its last subject, where a role has more than one: what a trial edit leaves out."""
     names = {role: pairs.split("train", role).subjects() for role in ("edit", "contrast")}
-    left_out = {role: found[-1] for role, found in names.items() if len(found) > 1}
+    return {role: found[-1] for role, found in names.items() if len(found) > 1}
+
+
+def split_off(pairs: PairSet, left_out: dict[str, str]) -> tuple[PairSet, PairSet, PairSet]:
+    """The pairs without the subjects left out (role -> subject), and the validation pairs of the private and the
+    contrast subject among those."""
     kept = PairSet((pair for pair in pairs if pair.subject not in left_out.values()), pairs.folder)
     validation = pairs.split("validation")
     unseen, public = (
@@ -50,9 +55,11 @@ def layer_score(measured: dict[str, Any]) -> float:
     return effect - damage
 
 
-def try_layer(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, layer: int) -> dict[str, Any]:
+def try_layer(
+    lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, layer: int, left_out: dict[str, str] | None = None
+) -> dict[str, Any]:
     """Edit one layer on the reduced pairs and look at it from all sides; the model is left as it was."""
-    kept, unseen, public = split_off(pairs)
+    kept, unseen, public = split_off(pairs, last_subjects(pairs) if left_out is None else left_out)
     small = PairSet((*kept.split("train").per_subject(TRIAL_PAIRS), *kept.split("validation")), pairs.folder)
     trial = config.model_copy(update={"layers": [layer], "max_steps": min(config.max_steps, TRIAL_STEPS), "sequential": False})
     _, edited, training = Trainer(lvlm, small, gate, trial, [layer]).run(None)
