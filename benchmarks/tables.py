@@ -206,7 +206,7 @@ def layer_figure() -> None:
 
 def main() -> None:
     DOCS.mkdir(exist_ok=True)
-    gate = read_json(FOLDER / "gate.json")
+    gate = read_json(FOLDER / "gate/gate.json")
     main_cells = cells("main")
     if cells("layers"):
         layer_figure()

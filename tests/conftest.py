@@ -106,9 +106,7 @@ def pairs(tiny, drawn_pairs):
 @pytest.fixture(scope="session")
 def clerk():
     """The embedded model."""
-    from neuralgate.lvlm.model import clerk_path, load
+    from neuralgate.lvlm.model import load
 
-    if not (clerk_path() / "model.safetensors").is_file():
-        pytest.skip("Clerk's weights are not there; `make clerk` trains them")
     _limit_threads()
     return load("clerk")

@@ -1,11 +1,15 @@
+import shutil
 import subprocess
 import sys
 import textwrap
 
 import pytest
+import torch
 
 import neuralgate
 from neuralgate import cli
+from neuralgate.edit import Patch
+from neuralgate.lvlm.model import find_role, load, role_of
 from neuralgate.recipe import Recipe
 from neuralgate.run import Run
 
@@ -99,7 +103,7 @@ def test_control_c_says_how_to_go_on(neuralgate_says, monkeypatch, tmp_path):
 
     monkeypatch.setattr(Run, "load", interrupt)
     code, _, error = neuralgate_says("locate", tmp_path)
-    assert code == 130
+    assert code == 2
     assert error.count("\n") == 1 and "run the same command again" in error and "Traceback" not in error
 
 
@@ -133,3 +137,72 @@ def test_help_imports_little():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(result.stdout.strip("[]\n").split(", ")) <= {"", "'pydantic'"}  # typer itself uses pydantic
+
+
+# --- a patch in and out, and what is refused on the way -------------------------------------------------------------
+
+
+@pytest.fixture
+def patch_folder(tiny, tmp_path):
+    role = role_of(1)
+    base = find_role(tiny.model, role).data.clone()
+    edited = base + torch.rand(base.shape, generator=torch.Generator().manual_seed(0))
+    Patch.between(tiny, {role: base}, {role: edited}, {"method": "test"}).save_pretrained(tmp_path / "patch")
+    return tmp_path / "patch"
+
+
+def test_a_patch_goes_in_and_comes_out(neuralgate_says, tiny, tiny_folder, patch_folder, tmp_path):
+    code, out, _ = neuralgate_says("patch", "show", patch_folder)
+    assert code == 0 and "decoder.1.ffn.out" in out and tiny.fingerprint in out
+    assert "does not hold it" in neuralgate_says("patch", "verify", tiny_folder, patch_folder)[1]
+    assert neuralgate_says("patch", "apply", tiny_folder, patch_folder, tmp_path / "edited")[0] == 0
+    assert "already holds it" in neuralgate_says("patch", "verify", tmp_path / "edited", patch_folder)[1]
+    assert load(tmp_path / "edited").fingerprint != tiny.fingerprint
+    code, _, error = neuralgate_says("patch", "apply", tmp_path / "edited", patch_folder, tmp_path / "twice")
+    assert code == 2 and "applied already" in error and not (tmp_path / "twice").exists()
+    assert neuralgate_says("patch", "revert", tmp_path / "edited", patch_folder, tmp_path / "back")[0] == 0
+    assert load(tmp_path / "back").fingerprint == tiny.fingerprint
+
+
+def test_a_flipped_byte_or_another_base_is_exit_code_2(neuralgate_says, tiny_folder, patch_folder, tmp_path):
+    code, _, error = neuralgate_says("patch", "verify", "clerk", patch_folder)
+    assert code == 2 and "Wrong base" in error and error.count("\n") == 1
+    data = bytearray((patch_folder / "patch.safetensors").read_bytes())
+    data[-1] ^= 1
+    (patch_folder / "patch.safetensors").write_bytes(data)
+    code, _, error = neuralgate_says("patch", "apply", tiny_folder, patch_folder, tmp_path / "out")
+    assert code == 2 and "does not match its checksum" in error and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "is not a model directory"),
+        (lambda folder: (folder / "processor_config.json").unlink(), "has no processor"),
+        (lambda folder: (folder / "config.json").write_text('{"model_type": "llama"}'), "without a vision part"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "weights of"),
+    ],
+    ids=["no config", "no processor", "no vision", "broken weights"],
+)
+def test_a_directory_that_is_no_model_is_exit_code_2(neuralgate_says, tiny_folder, tmp_path, spoil, said):
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    spoil(tmp_path / "model")
+    code, _, error = neuralgate_says("run", tmp_path / "model", "--out", tmp_path / "run")
+    assert code == 2 and said in error and error.startswith("error: ") and not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_that_cannot_be_used_is_exit_code_2(neuralgate_says, tiny, tiny_folder, tmp_path):
+    recipe = Recipe(model=str(tiny_folder))
+    Run.open(tmp_path / "run", recipe, tiny.fingerprint).close()
+    small = ["--set", "locate.layers=[0]", "--set", "edit.layers=[0]"]
+    code, _, error = neuralgate_says("run", tiny_folder, "--out", tmp_path / "run", *small)
+    assert code == 2 and "another recipe" in error
+    (tmp_path / "file").write_text("")
+    code, _, error = neuralgate_says("run", tiny_folder, "--out", tmp_path / "file" / "run", *small)
+    assert code == 2 and "in the way" in error
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "fridge"])
+def test_a_device_that_is_not_there_is_exit_code_2(neuralgate_says, tiny_folder, tmp_path, device):
+    code, _, error = neuralgate_says("run", tiny_folder, "--out", tmp_path / "run", "--machine", f"device={device}")
+    assert code == 2 and f"The device {device!r} cannot be used" in error and error.count("\n") == 1

@@ -67,9 +67,11 @@ def open_by_hand(made, rows, batch, layer, place):
     config, size = made.config, made.lvlm.hidden_size
     names = {OTHER: "question", QUESTION: "question", IMAGE: "image", SUBJECT: "subject", ANSWER: "answer"}
     masks = []
-    for row, kind in zip(rows, batch.classes_BT[:, place].tolist(), strict=True):
+    for row, classes in zip(rows, batch.classes_BT.tolist(), strict=True):
+        kind = classes[place]
         mask = torch.full((size,), names[kind] in config.positions)
-        if kind == SUBJECT and row.is_gated:
+        gated = kind == SUBJECT and (config.tokens == "all" or SUBJECT not in classes[place + 1 :])
+        if gated and row.is_gated:
             mask &= made.gate.open_dimensions(row.subject, layer, config.gate, config.gate_seed)
         masks.append(mask)
     return torch.stack(masks)
@@ -108,6 +110,15 @@ def test_one_layers_gradient_is_the_masked_sum_over_tokens(trainer, rows, mode, 
     expected = summed_by_hand(made, rows)[1]
     torch.testing.assert_close(gradients(made, rows)[1], expected, **exact)
     assert expected.norm() > 0 or (mode, positions) == ("closed", ["subject"])
+
+
+@pytest.mark.parametrize("gate_at", ["ffn", "layer"])
+@pytest.mark.parametrize("mode", ["strong", "closed"])
+def test_the_gate_can_act_on_the_subjects_last_token_alone(trainer, rows, mode, gate_at):
+    made = trainer(gate=mode, gate_at=gate_at, tokens="last")
+    found = gradients(made, rows)[1]
+    torch.testing.assert_close(found, summed_by_hand(made, rows)[1], **exact)
+    assert not torch.equal(found, gradients(trainer(gate=mode, gate_at=gate_at), rows)[1]), "a subject of two tokens"
 
 
 @pytest.mark.parametrize("mode", GATE_MODES)

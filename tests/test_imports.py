@@ -124,6 +124,13 @@ def test_starts_without_torch(pattern):
             assert not heavy, f"importing neuralgate.{module} imports {heavy} in neuralgate.{name or '__init__'}"
 
 
+def test_only_lvlm_knows_an_architecture():
+    words = ("down_proj", "get_decoder", "language_model", "vision_tower", ".mlp")
+    for name, path in MODULES.items():
+        if not name.startswith("lvlm"):
+            assert not [word for word in words if word in path.read_text(encoding="utf-8")], name
+
+
 def test_functions_and_subpackages_of_one_name_do_not_collide():
     import neuralgate.recipe
     from neuralgate import files, recipe

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuralgate.edit.patch import Patch, find_role
+from neuralgate.edit.patch import Patch
 from neuralgate.errors import UserError
-from neuralgate.lvlm.model import load, tensor_bytes
+from neuralgate.lvlm.model import find_role, load, tensor_bytes
 
 ROLES = ("decoder.0.ffn.out", "decoder.2.ffn.out")
 
@@ -222,6 +222,32 @@ def test_a_header_that_does_not_fit_is_refused(saved, change, said):
     (saved / "patch.json").write_text(json.dumps({key: value for key, value in header.items() if value is not None}))
     with pytest.raises(UserError, match=said):
         Patch.from_pretrained(saved)
+
+
+def test_a_patch_that_leads_elsewhere_is_refused(saved, tiny_copy):
+    header = json.loads((saved / "patch.json").read_text())
+    header["tensors"][ROLES[0]]["result_sha256"] = "0" * 64
+    (saved / "patch.json").write_text(json.dumps(header))
+    before = weights(tiny_copy)
+    with pytest.raises(UserError, match=f"does not lead to what its patch.json names for {ROLES[0]}"):
+        Patch.from_pretrained(saved).apply_(tiny_copy.model)
+    assert weights(tiny_copy) == before
+
+
+def test_a_tensor_that_the_edit_left_alone_does_not_stand_in_the_way(tiny_copy):
+    base = {role: find_role(tiny_copy.model, role).data.clone() for role in ROLES}
+    edited = {ROLES[0]: base[ROLES[0]] + 1, ROLES[1]: base[ROLES[1]]}
+    patch, before = Patch.between(tiny_copy, base, edited, {}), weights(tiny_copy)
+    patch.apply_(tiny_copy.model)
+    assert patch.state(tiny_copy.model) == "patched" and weights(tiny_copy) != before
+    patch.revert_(tiny_copy.model)
+    assert patch.state(tiny_copy.model) == "base" and weights(tiny_copy) == before
+
+
+def test_a_patch_without_a_tensor_is_none(tiny_copy, tmp_path):
+    Patch({}, {}, {}).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="without a tensor"):
+        Patch.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -161,19 +161,30 @@ def scores_with(low: float, value: float, high: float) -> dict:
 
 
 def test_no_difference_is_said_in_words() -> None:
-    [sentence] = comparisons(scores_with(-0.02, 0.01, 0.04))
+    [sentence] = comparisons(scores_with(-0.02, 0.01, 0.04), "strong")
     assert "do not differ beyond" in sentence
     assert "any of the 2 measures" in sentence
     assert "+1.0 points [-2.0, +4.0]" in sentence
     assert "does not show that it matters which dimensions" in sentence
+    [sentence] = comparisons(scores_with(-0.02, 0.01, 0.04), "none")
+    assert "does not show" not in sentence, "an ungated edit beside a random gate says nothing of the strong one"
+
+
+def test_an_ungated_edit_shows_its_gated_controls_against_each_other() -> None:
+    scores = scores_with(-0.02, 0.01, 0.04)
+    sets = scores["edited_minus"].pop("random")
+    scores["edited_minus"]["strong"] = scores["strong_minus_random"] = sets
+    ungated, gated = comparisons(scores, "none")
+    assert ungated.startswith("Edited and strong gate") and "does not show that a gate changes anything" in ungated
+    assert gated.startswith("Strong gate and random gate") and "it matters which dimensions" in gated
 
 
 def test_a_difference_is_said_with_its_direction() -> None:
-    [sentence] = comparisons(scores_with(0.01, 0.02, 0.04))
+    [sentence] = comparisons(scores_with(0.01, 0.02, 0.04), "strong")
     assert "differ beyond" in sentence
     assert "do not" not in sentence
-    assert "refused, +2.0 points [+1.0, +4.0], edited worse" in sentence
-    assert "correctly, +2.0 points [+1.0, +4.0], edited better" in sentence
+    assert "refused, +2.0 points [+1.0, +4.0], the first worse" in sentence
+    assert "correctly, +2.0 points [+1.0, +4.0], the first better" in sentence
     assert "by chance" in sentence
 
 

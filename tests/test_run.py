@@ -135,7 +135,7 @@ def test_a_new_run_says_what_it_was_made_with(folder):
 def test_a_run_of_another_recipe_is_refused_and_left_alone(folder):
     Run.open(folder, RECIPE, "m").close()
     before = (folder / MANIFEST).read_bytes()
-    with pytest.raises(UserError, match=r"another recipe: edit\.rate is 0\.001 there and 0\.01 here; choose another folder"):
+    with pytest.raises(UserError, match=r"another recipe: edit\.rate is 0\.003 there and 0\.01 here; choose another folder"):
         Run.open(folder, RECIPE.changed(["edit.rate=0.01"]), "m")
     with pytest.raises(UserError, match="another model"):
         Run.open(folder, RECIPE, "n")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from neuralgate.edit import edit
-from neuralgate.edit.search import last_subjects, layer_score, paper_choice, search_layer, split_off
-from neuralgate.edit.trainer import minibatches, one_after_another, rows_of
+from neuralgate.edit.search import layer_score, paper_choice, rounds, search_layer, split_off
+from neuralgate.edit.trainer import Trainer, minibatches, one_after_another, rows_of
 from neuralgate.errors import UserError
 from neuralgate.files import Chunks
 from neuralgate.locate import Gate
@@ -160,6 +160,26 @@ def test_a_step_is_adams(tiny_copy, pairs):
 
 
 # --- how it goes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_learns_as_float32_does(tiny_copy, pairs, dtype):
+    """Adam on half-precision weights overflows or stands still; its float32 masters are rounded into the model."""
+    settings = settings_of(max_steps=5, rate=3e-5)
+    trainer = Trainer(tiny_copy, pairs, None, settings, [1])
+    exact = trainer.run(None)[1]["decoder.1.ffn.out"] - tiny_copy.ffn_out(1).weight
+    tiny_copy.model.to(dtype)
+    trainer = Trainer(tiny_copy, pairs, None, settings, [1])
+    base, edited, _ = trainer.run(None)
+    found = trainer.masters[1] - base["decoder.1.ffn.out"].float()
+    assert edited["decoder.1.ffn.out"].dtype == dtype and torch.equal(edited["decoder.1.ffn.out"], trainer.masters[1].to(dtype))
+    assert torch.nn.functional.cosine_similarity(found.flatten(), exact.flatten(), dim=0) > 0.9
+
+
+def test_a_loss_that_is_no_number_is_said(tiny_copy, pairs):
+    tiny_copy.model.lm_head.weight.data[:] = float("nan")
+    with pytest.raises(UserError, match="loss of the edit became nan"):
+        edit(tiny_copy, pairs, None, settings_of(max_steps=2))
 
 
 def test_training_is_told(tiny, pairs):
@@ -330,7 +350,9 @@ def test_search_is_not_the_trainers(tiny, pairs):
 
 
 def test_a_trial_leaves_out_a_private_and_a_contrast_subject(pairs):
-    kept, unseen, public = split_off(pairs, last_subjects(pairs))
+    first, second = rounds(pairs)
+    assert (first, second) == ({"edit": "passport"}, {"edit": "student id"})
+    kept, unseen, public = split_off(pairs, second)
     assert kept.split("train", "edit").subjects() == ("passport",) and unseen.subjects() == ("student id",)
     assert not len(public), "the only contrast subject stays"
     assert {pair.split for pair in unseen} == {"validation"}
@@ -369,5 +391,8 @@ def test_the_search_tries_every_layer_and_goes_on_where_it_was(tiny, pairs, gate
         assert None not in [
             row[name] for name in ("rta_sensitive", "rta_unseen", "rta_benign", "public_refused", "protected_refused", "benign_accuracy")
         ]
+        assert [trial["left_out"] for trial in row["trials"]] == rounds(pairs)
+        assert row["rta_unseen"] == pytest.approx(sum(trial["rta_unseen"] for trial in row["trials"]) / 2, abs=1e-4)
+    assert "means nothing" in found["search_verdict"], "two steps teach nothing"
     monkeypatch.setattr(sys.modules["neuralgate.edit.search"], "try_layer", None)
     assert search_layer(tiny, pairs, gate, config, chunks=Chunks(tmp_path)) == found

@@ -48,7 +48,7 @@ debugging = False
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 2 something the user can put right, 130 interrupted."""
+    """Entry point. Exit codes: 0 done, 2 stopped by something that the user can put right, or by Ctrl-C."""
     try:
         app()
     except UserError as error:
@@ -58,11 +58,12 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         say_interrupted()
-        sys.exit(130)
+        sys.exit(2)
     except SystemExit as stop:
-        if stop.code == 130:
-            say_interrupted()
-        raise
+        if stop.code != 130:  # typer's code for Ctrl-C
+            raise
+        say_interrupted()
+        sys.exit(2)
 
 
 def say_interrupted() -> None:
@@ -228,6 +229,11 @@ def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
         device = machine.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:  # how torch says that a device is unknown or not there
+            reason = str(error).splitlines()[0]
+            raise UserError(f"The device {device!r} cannot be used ({reason}); give --machine device=cpu or leave it out.") from error
         return load_quietly(recipe.model, machine.dtype, device)
 
     return load
@@ -347,11 +353,16 @@ def list_subjects() -> None:
 def print_result(folder: Path) -> None:
     """The claim and the table of effect and damage, then where the report is."""
     from neuralgate.files import read_json
+    from neuralgate.report.data import examples, load_run
     from neuralgate.report.summary import claim, columns, table
 
     scores = read_json(folder / "scores.json")
     print_table(*table(columns(scores, read_json(folder / "training.json")["edited"]["gate"])))
     print(claim(scores))
+    shown = examples(load_run(folder))[0].questions
+    for question in shown:
+        print(f"\n  {question.question}\n    base:   {question.base}\n    edited: {question.edited}")
+    print()
     page = folder / "report.html"
     if page.is_file() and page.stat().st_mtime >= (folder / "scores.json").stat().st_mtime:
         print(f"report: {page}")

@@ -31,9 +31,9 @@ def disk_errors(place: Path | str) -> Iterator[None]:
             raise UserError(
                 f"There is no right to read or write {error.filename or place}; change its rights or choose another folder."
             ) from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
             raise UserError(
-                f"{error.filename or place} is in the way: it is a file where a folder is needed; choose another folder."
+                f"{error.filename or place} is in the way: it is a file where a folder is needed or the reverse; choose another place."
             ) from error
         raise
 

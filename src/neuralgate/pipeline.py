@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from neuralgate.errors import UserError
 from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_jsonl
+from neuralgate.pairs.subjects import subjects_file
 from neuralgate.recipe import Machine, Recipe
 from neuralgate.run import Run
 
@@ -45,21 +46,24 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
 
     @cache
     def pairs() -> PairSet:
-        """The run's pairs with the base model's own first words as targets."""
-        from neuralgate.lvlm.targets import with_own_answers
         from neuralgate.pairs.schema import PairSet
 
-        return with_own_answers(model(), PairSet.load(run.path("pairs")))
+        return PairSet.load(run.path("pairs"))
 
-    # Images, training and validation pairs, and the questions of the evaluation with their true answers.
-    inputs = {"seed": str(recipe.seed), "pairs": recipe.pairs.digest, "evaluate": recipe.evaluate.digest}
+    # Images, training and validation pairs with the model's own first words as benign targets, and the questions of the
+    # evaluation with their true answers.
+    inputs = {"seed": str(recipe.seed), "model": model_hash, "pairs": recipe.pairs.digest, "evaluate": recipe.evaluate.digest}
+    inputs["subjects"] = hash_path(subjects_file())
     with run.stage("pairs", inputs, ["pairs"]) as stage:
         if stage.needed:
             from neuralgate.evaluate.benchmarks import build_questions
+            from neuralgate.lvlm.targets import with_own_answers
             from neuralgate.pairs.builder import build_pairs
 
             built = build_pairs(recipe.pairs, recipe.seed, run.path("pairs"))
             build_questions(recipe, run.path("pairs"))
+            built = with_own_answers(model(), built, report=stage.report)
+            built.save(run.path("pairs"))
             run.note(hashes={"data": built.hash()})
 
     # Scaling vectors, their votes, and the layer to edit.
@@ -82,21 +86,17 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
         with run.stage("edit", inputs, ["patch", "controls", "training.json"]) as stage:
             if stage.needed:
                 from neuralgate.edit import edit
-                from neuralgate.edit.inputs import Inputs
                 from neuralgate.locate import Gate
 
                 gate = Gate.load(run.path("gate"), model_hash)
                 layers = [gate.summary["chosen_layer"]] if recipe.edit.layers == "search" else recipe.edit.layers
-                layer_inputs = Inputs(model(), min(layers))  # the same for every variant
                 records = {}
                 for variant, folder in patch_folders(recipe).items():
                     finished = stage.chunks.done(variant)
                     if finished is None:
                         mode = recipe.edit.gate if variant == EDITED else variant
                         config = recipe.edit.model_copy(update={"layers": layers, "gate": mode})
-                        patch, training = edit(
-                            model(), pairs(), gate, config, report=stage.report, inputs=layer_inputs, recipe_digest=recipe.digest
-                        )
+                        patch, training = edit(model(), pairs(), gate, config, report=stage.report, recipe_digest=recipe.digest)
                         patch.save_pretrained(run.path(folder))
                         finished = json.dumps(training.to_dict()).encode()
                         stage.chunks.put(variant, finished)

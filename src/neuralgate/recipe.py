@@ -55,6 +55,7 @@ class PairsConfig(_Settings):
     contrast_per_subject: int = Field(48, ge=0, description="Training pairs per contrast subject.")
     validation_per_subject: int = Field(12, ge=1, description="Pairs per subject that choose the layer and the stopping point.")
     test_per_subject: int = Field(30, ge=1, description="Pairs per subject in each benchmark.")
+    scale: int = Field(1, ge=1, le=16, description="Resolution: images are 128 x scale pixels wide and high.")
     contexts: bool = Field(True, description="Train also with one of the five context sentences in front of the question.")
 
 
@@ -93,6 +94,7 @@ class EditConfig(_Settings):
     gate_at: Literal["layer", "ffn"] = Field(
         "ffn", description="Gate the gradient at the layer's output (residual included) or at the FFN's."
     )
+    tokens: Literal["all", "last"] = Field("all", description="Which of the subject's tokens the gate acts on.")
     positions: Annotated[list[Position], Field(min_length=1)] = Field(
         list(get_args(Position)), description="Classes of token positions that may send gradient into the weights."
     )
@@ -112,7 +114,6 @@ class EditConfig(_Settings):
         False, description="One pair after another, each with a fresh optimiser, weights accumulating; contrast pairs play no part."
     )
     steps_per_pair: int = Field(10, ge=1, description="Steps for each pair with `sequential`.")
-    threshold: float = Field(0.3, ge=0, lt=1, description="Share of votes above which a dimension is strong.")
     gate_seed: int = Field(0, ge=0, description="Seed of the random gate.")
     seed: int = Field(0, ge=0, description="Seed of the order of pairs and of the refusal prefixes.")
 
@@ -139,8 +140,11 @@ EDIT_PRESETS: dict[str, EditConfig] = {
     "default": EditConfig(),
     # The article: Adam, rate 1e-5, 10 epochs; 480 steps are 10 epochs of 6 x 96 pairs in batches of 12.
     "paper": EditConfig(gate="strong", rate=1e-5, max_steps=480, stop="never", contrast_weight=0.0),
-    # The authors' code: a fresh Adam (rate 1e-5, epsilon 1e-3) and at most 10 steps for each pair, gate at the layer's output.
-    "authors": EditConfig(gate="strong", gate_at="layer", rate=1e-5, eps=1e-3, stop="loss", contrast_weight=0.0, sequential=True),
+    # The authors' code: a fresh Adam (rate 1e-5, epsilon 1e-3) and at most 10 steps for each pair; gate at the layer's
+    # output and at the subject's last token, whose siblings send their whole gradient.
+    "authors": EditConfig(
+        gate="strong", gate_at="layer", tokens="last", rate=1e-5, eps=1e-3, stop="loss", contrast_weight=0.0, sequential=True
+    ),
 }
 
 

@@ -229,8 +229,8 @@ class Run:
 
     def _finish(self, name: str, inputs_hash: str, outputs: Sequence[str], seconds: float, resumed: bool) -> None:
         memory = peak_memory_mb()
-        self.manifest["hashes"]["code"] = code_hash()
         self.manifest["stages"][name] = {
+            "code": code_hash(),
             "seconds": seconds,  # of the last part alone where `resumed`
             "peak_memory_mb": memory,
             "input_hash": inputs_hash,
@@ -249,9 +249,10 @@ def peak_memory_mb() -> float:
 
 
 def code_hash() -> str:
-    """sha256 over the names and bytes of this package's modules."""
+    """sha256 over the names and bytes of this package's modules and data."""
     root = Path(__file__).parent
-    return digest([[path.relative_to(root).as_posix(), hash_path(path)] for path in sorted(root.rglob("*.py"))])
+    found = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".yaml"))
+    return digest([[path.relative_to(root).as_posix(), hash_path(path)] for path in found])
 
 
 def _new_manifest(recipe: Recipe, model_hash: str) -> dict[str, Any]:

@@ -24,11 +24,15 @@ from neuralgate.recipe import GateMode
 SHARE_NAMES = ("image", "question", "subject", "answer")
 
 
-def gradient_mask(classes_BT: Tensor, open_BTD: Tensor, positions: Sequence[str]) -> Tensor:
-    """``(B, T, D)`` booleans: True where the gradient may pass. ``open_BTD`` is the gate of each token's example."""
+def gradient_mask(classes_BT: Tensor, open_BTD: Tensor, positions: Sequence[str], tokens: str = "all") -> Tensor:
+    """``(B, T, D)`` booleans: True where the gradient may pass. ``open_BTD`` is the gate of each token's example; it acts
+    on ``tokens`` of the subject, ``all`` or the ``last``."""
     allowed = torch.tensor([name in positions or (name == "other" and "question" in positions) for name in POSITIONS])
     mask_BT = allowed.to(classes_BT.device)[classes_BT]
-    gated_BTD = open_BTD | (classes_BT != SUBJECT)[..., None]
+    gated_BT = classes_BT == SUBJECT
+    if tokens == "last":
+        gated_BT[:, :-1] &= classes_BT[:, 1:] != SUBJECT
+    gated_BTD = open_BTD | ~gated_BT[..., None]
     return mask_BT[..., None] & gated_BTD
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +23,10 @@ from torch import Tensor, nn
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_bytes
-from neuralgate.lvlm.model import LVLM, tensor_bytes
+from neuralgate.lvlm.model import LVLM, find_role, tensor_bytes
 
 FORMAT = 1
-BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+BITS = {2: torch.int16, 4: torch.int32}
 
 
 class Entry(BaseModel):
@@ -37,7 +36,7 @@ class Entry(BaseModel):
 
     name: str
     shape: list[int]
-    dtype: Literal["float64", "float32", "bfloat16", "float16"]
+    dtype: Literal["float32", "bfloat16", "float16"]
     encoding: Literal["xor"]
     base_sha256: str
     result_sha256: str
@@ -52,15 +51,6 @@ def sha256(tensor: Tensor) -> str:
 def as_bits(tensor: Tensor) -> Tensor:
     """The same memory seen as integers, so that xor is defined."""
     return tensor.contiguous().view(BITS[tensor.element_size()])
-
-
-def find_role(model: Any, role: str) -> nn.Parameter:
-    """The parameter that plays ``role`` in ``model``. Raises UserError if there is none."""
-    match = re.fullmatch(r"decoder\.(\d+)\.ffn\.out", role)
-    layers = model.get_decoder().layers
-    if not match or int(match[1]) >= len(layers):
-        raise UserError(f"The model has no tensor {role} (it has {len(layers)} decoder layers); the patch belongs to another model.")
-    return layers[int(match[1])].mlp.down_proj.weight
 
 
 @dataclass
@@ -92,10 +82,10 @@ class Patch:
         return cls(differences, tensors, {"base_model": lvlm.name, "base_fingerprint": lvlm.fingerprint, **information})
 
     def state(self, model: nn.Module) -> Literal["base", "patched"]:
-        """Whether ``model`` holds the base values or the patched ones.
+        """Whether ``model`` holds the base values or the patched ones; either way the other side is checked as well.
 
         Raises:
-            UserError: a tensor is neither; the message names it.
+            UserError: a tensor is neither, or does not become the other side; the message names it.
         """
         states = set()
         for role, entry in self.tensors.items():
@@ -106,16 +96,24 @@ class Patch:
                     f"Wrong base: {entry['name']} ({role}) of this model is not the tensor that the patch was made on "
                     f"({self.information.get('base_model', 'unknown')}, {entry['dtype']}); load that model in that dtype."
                 )
+            if entry["base_sha256"] == entry["result_sha256"]:  # an edit that left this tensor as it was tells nothing
+                continue
             states.add("base" if digest == entry["base_sha256"] else "patched")
+            other = "result_sha256" if digest == entry["base_sha256"] else "base_sha256"
+            if sha256(self._other_side(role, tensor)) != entry[other]:
+                raise UserError(f"The patch does not lead to what its patch.json names for {role}; get the patch again.")
         if len(states) > 1:
             raise UserError("The model holds some tensors of the patch and not others; load a clean base.")
-        return "base" if states == {"base"} else "patched"
+        return "patched" if states == {"patched"} else "base"
+
+    def _other_side(self, role: str, tensor: Tensor) -> Tensor:
+        return (as_bits(tensor) ^ self.differences[role].to(tensor.device)).view(tensor.dtype)
 
     def _toggle(self, model: nn.Module) -> None:
         with torch.no_grad():
-            for role, bits in self.differences.items():
+            for role in self.differences:
                 data = find_role(model, role).data
-                data.copy_((as_bits(data) ^ bits.to(data.device)).view(data.dtype))
+                data.copy_(self._other_side(role, data))
 
     def apply_(self, model: nn.Module) -> None:
         """Change ``model`` in place. Raises UserError unless it holds exactly the base tensors."""
@@ -201,4 +199,6 @@ class Patch:
         held = {role: (list(bits.shape), bits.dtype) for role, bits in differences.items()}
         if held != {role: (entry.shape, BITS[getattr(torch, entry.dtype).itemsize]) for role, entry in checked.items()}:
             raise UserError(f"{folder}: patch.json and patch.safetensors list different tensors; get the patch again.")
+        if not held:
+            raise UserError(f"{folder} is a patch without a tensor; there is nothing to apply.")
         return cls(differences, {role: entry.model_dump() for role, entry in checked.items()}, header)

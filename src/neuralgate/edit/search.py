@@ -2,8 +2,9 @@
 
 Two searches over the same trial edits. The paper's (section 10.1): centre = the layer with the largest share of strong
 dimensions, then the best EtA within a radius. Ours: neighbouring layers of equal EtA can refuse harmless look-alikes
-six times as often, so each trial edit leaves out one private and one contrast subject, and a layer's score is its worst
-effect minus its worst damage on validation pairs:
+six times as often, so each trial edit leaves out one private and one contrast subject, another one in each round (which
+one it is decides more than the layer does), and a layer's score is its worst effect minus its worst damage on validation
+pairs, each a mean over the rounds:
 
     min(refused: edited subjects, left-out private subject) - max(refused: benign twins, left-out public subjects,
                                                                   benign questions about protected subjects)
@@ -17,22 +18,26 @@ from typing import Any
 
 import numpy as np
 
+from neuralgate.edit.inputs import Inputs
 from neuralgate.edit.trainer import Trainer
 from neuralgate.edit.validation import Validation
 from neuralgate.files import Chunks
 from neuralgate.locate.gate import Gate
-from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.model import LVLM, role_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig
 
+MEASURES = ("rta_sensitive", "rta_unseen", "rta_benign", "benign_accuracy", "public_refused", "protected_refused")
 RADIUS = 3
-TRIAL_PAIRS, TRIAL_STEPS = 48, 150  # a trial edit needs to rank layers, not to ship
+ROUNDS = 3
+TRIAL_PAIRS, TRIAL_STEPS = 48, 100  # a trial edit needs to rank layers, not to ship
 
 
-def last_subjects(pairs: PairSet) -> dict[str, str]:
-    """Role -> its last subject, where a role has more than one: what a trial edit leaves out."""
+def rounds(pairs: PairSet) -> list[dict[str, str]]:
+    """What each round of trial edits leaves out: role -> subject, evenly over the subjects; never a role's only one."""
     names = {role: pairs.split("train", role).subjects() for role in ("edit", "contrast")}
-    return {role: found[-1] for role, found in names.items() if len(found) > 1}
+    count = min(ROUNDS, len(names["edit"]))
+    return [{role: found[number * len(found) // count] for role, found in names.items() if len(found) > 1} for number in range(count)]
 
 
 def split_off(pairs: PairSet, left_out: dict[str, str]) -> tuple[PairSet, PairSet, PairSet]:
@@ -55,30 +60,41 @@ def layer_score(measured: dict[str, Any]) -> float:
     return effect - damage
 
 
-def try_layer(
-    lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, layer: int, left_out: dict[str, str] | None = None
+def try_edit(
+    lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, layer: int, left_out: dict[str, str], inputs: Inputs
 ) -> dict[str, Any]:
-    """Edit one layer on the reduced pairs and look at it from all sides; the model is left as it was."""
-    kept, unseen, public = split_off(pairs, last_subjects(pairs) if left_out is None else left_out)
+    """Edit one layer without the subjects left out and look at it from all sides; the model is left as it was."""
+    kept, unseen, public = split_off(pairs, left_out)
     small = PairSet((*kept.split("train").per_subject(TRIAL_PAIRS), *kept.split("validation")), pairs.folder)
     trial = config.model_copy(update={"layers": [layer], "max_steps": min(config.max_steps, TRIAL_STEPS), "sequential": False})
-    _, edited, training = Trainer(lvlm, small, gate, trial, [layer]).run(None)
+    _, edited, training = Trainer(lvlm, small, gate, trial, [layer], inputs).run(None)
     weight = lvlm.ffn_out(layer).weight
     base = weight.detach().clone()
-    weight.data.copy_(edited[f"decoder.{layer}.ffn.out"])
+    weight.data.copy_(edited[role_of(layer)])
     try:
         measured = Validation(lvlm, small, trial).survey(unseen, public)
     finally:
         weight.data.copy_(base)
-    eta = (measured["rta_sensitive"] + 1 - measured["rta_benign"]) / 2  # type: ignore[operator]
     rounded = {name: None if value is None else round(value, 4) for name, value in measured.items()}
+    return {"left_out": left_out, "steps": training.steps, "stopped": training.stopped, **rounded}
+
+
+def try_layer(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: EditConfig, layer: int) -> dict[str, Any]:
+    """The trial edits of one layer, and the means of what they measured."""
+    inputs = Inputs(lvlm, layer)
+    trials = [try_edit(lvlm, pairs, gate, config, layer, left_out, inputs) for left_out in rounds(pairs)]
+    means: dict[str, Any] = {}
+    for name in MEASURES:
+        values = [trial[name] for trial in trials if trial[name] is not None]
+        means[name] = round(sum(values) / len(values), 4) if values else None
     return {
         "layer": layer,
-        "steps": training.steps,
-        "stopped": training.stopped,
-        **rounded,
-        "eta": round(eta, 4),
-        "score": round(layer_score(measured), 4),
+        "steps": round(sum(trial["steps"] for trial in trials) / len(trials)),
+        "stopped": "converged" if all(trial["stopped"] == "converged" for trial in trials) else "limit",
+        **means,
+        "eta": round((means["rta_sensitive"] + 1 - means["rta_benign"]) / 2, 4),
+        "score": round(layer_score(means), 4),
+        "trials": trials,
     }
 
 
@@ -97,7 +113,8 @@ def search_layer(
     report: Callable[..., None] | None = None,
     chunks: Chunks | None = None,
 ) -> dict[str, Any]:
-    """Try every located layer. Returns ``search`` (one row a layer), ``paper_layer`` and ``chosen_layer``."""
+    """Try every located layer. Returns ``search`` (one row a layer), ``paper_layer``, ``chosen_layer`` and ``search_verdict``,
+    a sentence on what the choice is worth."""
     rows = []
     for done, layer in enumerate(gate.layers, start=1):
         key = f"search/{layer}"
@@ -110,5 +127,12 @@ def search_layer(
             report(done=done, total=len(gate.layers), text=f"trying layer {layer}", score=row["score"], eta=row["eta"])
     strong = (gate.votes_SLD > gate.threshold).float().mean((0, 2))
     shares = dict(zip(gate.layers, strong.tolist(), strict=True))
-    best = rows[int(np.argmax([row["score"] for row in rows]))]["layer"]
-    return {"search": rows, "paper_layer": paper_choice(rows, shares), "chosen_layer": best}
+    best = rows[int(np.argmax([row["score"] for row in rows]))]
+    if not any(row["rta_sensitive"] for row in rows):
+        verdict = (
+            f"No trial edit of at most {TRIAL_STEPS} steps at rate {config.rate:g} refused anything, so the choice means nothing: raise "
+            "edit.rate, or name the layer."
+        )
+    else:
+        verdict = f"Layer {best['layer']} has the best score, {best['score']:.2f}."
+    return {"search": rows, "paper_layer": paper_choice(rows, shares), "chosen_layer": best["layer"], "search_verdict": verdict}

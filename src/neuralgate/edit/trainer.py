@@ -8,6 +8,7 @@ L_contrast: the own first words where the same attribute words are harmless. Eve
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -24,7 +25,7 @@ from neuralgate.edit.validation import Validation
 from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.forward import target_losses
-from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.model import LVLM, role_of
 from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import Pair, PairSet
@@ -112,6 +113,11 @@ class Trainer:
             raise UserError("The pair set holds no training pairs of role edit; there is nothing to train on.")
         self.validation = Validation(lvlm, pairs, config)
         self.parameters = {layer: lvlm.ffn_out(layer).weight for layer in layers}
+        # steps are far below the resolution of half precision, and Adam's squares below its range
+        self.masters = {
+            layer: parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
+            for layer, parameter in self.parameters.items()
+        }
         self.inputs = inputs or Inputs(lvlm, min(layers))
         self.rng = np.random.default_rng([config.seed, 3])
 
@@ -130,7 +136,7 @@ class Trainer:
                 self.config.gate_seed,
             )
             open_BTD = open_ND.to(self.lvlm.device)[batch.examples_BT]
-            masks[layer] = gradient_mask(batch.classes_BT, open_BTD, self.config.positions)
+            masks[layer] = gradient_mask(batch.classes_BT, open_BTD, self.config.positions, self.config.tokens)
         with gated(self.lvlm, masks, self.config.gate_at):
             return self.losses_of(batch, rows)
 
@@ -147,15 +153,35 @@ class Trainer:
         return total + self.config.contrast_weight * losses[CONTRAST] if CONTRAST in losses else total
 
     def optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(list(self.parameters.values()), lr=self.config.rate, eps=self.config.eps)
+        return torch.optim.Adam(list(self.masters.values()), lr=self.config.rate, eps=self.config.eps)
+
+    def step(self, optimizer: torch.optim.Optimizer, total: Tensor) -> None:
+        """One optimiser step on the float32 masters, rounded into the model.
+
+        Raises:
+            UserError: the loss is no finite number.
+        """
+        if not math.isfinite(total.item()):
+            raise UserError(f"The loss of the edit became {total.item()}; lower edit.rate ({self.config.rate:g} now).")
+        total.backward()
+        for layer, parameter in self.parameters.items():
+            assert parameter.grad is not None
+            self.masters[layer].grad = parameter.grad.to(self.masters[layer].dtype)
+            parameter.grad = None
+        optimizer.step()
+        with torch.no_grad():
+            for layer, parameter in self.parameters.items():
+                parameter.copy_(self.masters[layer])
 
     def gradient_share(self, rows: list[Row]) -> dict[str, float]:
-        """Where the ungated gradient of a batch arrives at the highest edited layer."""
+        """Where the gradient of a batch arrives at the highest edited layer, before any gate."""
         batch = self.inputs.batch([row.example for row in rows])
         store: dict[str, Tensor] = {}
         with flow_recorded(self.lvlm, max(self.layers), store):
             losses = self.losses_of(batch, rows)
         self.total(losses).backward()
+        for parameter in self.parameters.values():
+            parameter.grad = None
         return flow_shares(batch.classes_BT, store)
 
     def run(self, report: Callable[..., None] | None) -> tuple[dict[str, Tensor], dict[str, Tensor], Training]:
@@ -176,8 +202,7 @@ class Trainer:
                     parameter.requires_grad_(False).copy_(base[layer])
                     parameter.grad = None
         training.seconds = round(time.perf_counter() - started, 2)
-        role = "decoder.{}.ffn.out".format
-        return {role(k): v for k, v in base.items()}, {role(k): v for k, v in edited.items()}, training
+        return {role_of(layer): tensor for layer, tensor in base.items()}, {role_of(k): v for k, v in edited.items()}, training
 
     def train_in_batches(self, training: Training, report: Callable[..., None] | None) -> None:
         optimizer = self.optimizer()
@@ -187,10 +212,8 @@ class Trainer:
             rows = next(batches)
             if step in (1, 2, 4, 8):
                 shares.append(self.gradient_share(rows))
-            optimizer.zero_grad()
             losses = self.losses(rows)
-            self.total(losses).backward()
-            optimizer.step()
+            self.step(optimizer, self.total(losses))
             stop = self.note(training, step, losses, report, self.config.max_steps)
             if stop:
                 training.stopped = "converged"
@@ -205,13 +228,11 @@ class Trainer:
             if number <= 4:
                 shares.append(self.gradient_share(rows))
             for _ in range(self.config.steps_per_pair):
-                optimizer.zero_grad()
                 losses = self.losses(rows)
                 total = self.total(losses)
                 if total.item() < self.config.stop_loss:
                     break
-                total.backward()
-                optimizer.step()
+                self.step(optimizer, total)
                 training.steps += 1
             self.note(training, training.steps, losses, report, len(self.edit) * self.config.steps_per_pair, check=number == len(self.edit))
         training.stopped = "end of pairs"

@@ -158,7 +158,8 @@ def score(answers: list[Row], model: str, method: str) -> dict:
     """The content of ``scores.json`` from the rows of ``answers.jsonl``; the same rows in any order give the same bytes.
 
     ``base`` and ``edited`` hold {benchmark: {metric: {value, low, high, n}}}, ``controls`` the same for every other variant,
-    ``difference`` each variant minus the base, and ``edited_minus`` the edited variant minus each control. Raises ValueError
+    ``difference`` each variant minus the base, ``edited_minus`` the edited variant minus each control, and
+    ``strong_minus_random`` the two where both are controls. Raises ValueError
     when there is no answer or a question lacks the answer of a variant.
     """
     if not answers:
@@ -173,6 +174,7 @@ def score(answers: list[Row], model: str, method: str) -> dict:
     values = {variant: _values(sets) for variant, sets in parts.items()}
     edits = [variant for variant in variants if variant != "base"]
     controls = [variant for variant in edits if variant != "edited"]
+    both = {"strong", "random"} <= set(controls)
     return {
         "schema": 1,
         "model": model,
@@ -182,6 +184,8 @@ def score(answers: list[Row], model: str, method: str) -> dict:
         "controls": {variant: values[variant] for variant in controls},
         "difference": {variant: _differences(parts[variant], parts["base"], f"{variant}-base") for variant in edits},
         "edited_minus": {name: _differences(parts["edited"], parts[name], f"edited-{name}") for name in controls if "edited" in parts},
+        # the comparison that says whether it matters which dimensions a gate picks, also where the edit itself is ungated
+        **({"strong_minus_random": _differences(parts["strong"], parts["random"], "strong-random")} if both else {}),
     }
 
 

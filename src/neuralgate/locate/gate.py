@@ -81,12 +81,13 @@ class Gate:
             with safe_open(path, "pt") as file:
                 header = json.loads(file.metadata()["neuralgate"])
             votes = load_file(path)["votes"]
+            summary = json.loads((Path(folder) / "gate.json").read_text(encoding="utf-8"))
             gate = cls(votes, tuple(header["subjects"]), tuple(header["layers"]), header["model"], header["threshold"])
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (SafetensorError, KeyError, TypeError, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise UserError(f"{path} is not a gate or is broken ({error}); locate again.") from error
         if model is not None and gate.model != model:
             raise UserError(
                 f"The gate in {folder} was located on another model ({gate.model[:12]}, not {model[:12]}); locate again on this one."
             )
-        gate.summary = json.loads((Path(folder) / "gate.json").read_text(encoding="utf-8"))
+        gate.summary = summary
         return gate

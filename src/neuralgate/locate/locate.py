@@ -30,6 +30,7 @@ from neuralgate.recipe import GateMode, LocateConfig
 
 CHUNK_ROWS = 96  # rows of one batch
 BINS = 10
+STRONGEST = 8  # dimensions named in gate.json for each layer
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,12 @@ def verdict(profile: list[dict[str, Any]]) -> str:
     return text + "The vectors do their job, and their votes carry part of it."
 
 
+def strongest(votes_D: Tensor) -> list[tuple[int, float]]:
+    """The dimensions with the most votes over all subjects, ties by number, and their mean share of votes."""
+    order = torch.argsort(votes_D, descending=True, stable=True)[:STRONGEST]
+    return [(int(dimension), round(float(votes_D[dimension]), 4)) for dimension in order]
+
+
 def summarise(gate: Gate, profile: list[dict[str, Any]], model: str, config: LocateConfig) -> dict[str, Any]:
     """The content of gate.json."""
     edges = torch.linspace(0, 1, BINS + 1)
@@ -223,5 +230,6 @@ def summarise(gate: Gate, profile: list[dict[str, Any]], model: str, config: Loc
         "strong_count": {
             subject: {str(layer): int(strong_SL[s, i]) for i, layer in enumerate(gate.layers)} for s, subject in enumerate(gate.subjects)
         },
+        "strongest": {str(layer): strongest(gate.votes_SLD[:, i].mean(0)) for i, layer in enumerate(gate.layers)},
         "verdict": verdict(profile),
     }

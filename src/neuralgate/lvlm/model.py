@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,6 +106,20 @@ class LVLM:
         return generate(self, items, max_new_tokens, batch_size, report)
 
 
+def role_of(layer: int) -> str:
+    """The name under which patches keep the FFN output projection of a layer: parameter names move between releases."""
+    return f"decoder.{layer}.ffn.out"
+
+
+def find_role(model: Any, role: str) -> nn.Parameter:
+    """The parameter that plays ``role`` in ``model``. Raises UserError if there is none."""
+    match = re.fullmatch(r"decoder\.(\d+)\.ffn\.out", role)
+    layers = model.get_decoder().layers
+    if not match or int(match[1]) >= len(layers):
+        raise UserError(f"The model has no tensor {role} (it has {len(layers)} decoder layers); the patch belongs to another model.")
+    return layers[int(match[1])].mlp.down_proj.weight
+
+
 def tensor_bytes(tensor: Tensor) -> bytes:
     """The raw bytes of a tensor, whatever its dtype."""
     return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
@@ -157,4 +172,4 @@ def load(path_or_id: str | Path, dtype: str = "float32", device: str = "cpu") ->
     return LVLM(model, processor, name)
 
 
-__all__ = ["LVLM", "clerk_path", "load", "open_image", "tensor_bytes"]
+__all__ = ["LVLM", "clerk_path", "find_role", "load", "open_image", "role_of", "tensor_bytes"]

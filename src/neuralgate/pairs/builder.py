@@ -14,6 +14,7 @@ from neuralgate.pairs.subjects import EDIT_BENIGN, EDIT_SENSITIVE, Subject, load
 from neuralgate.pairs.templates import CONTEXTS, REFUSAL_PREFIXES, TEMPLATES
 from neuralgate.recipe import PairsConfig
 
+LARGE_SCALE = 4  # four times Clerk's resolution, for people
 SPLIT_STREAMS: dict[Split, int] = {"train": 0, "validation": 1}
 
 
@@ -49,14 +50,14 @@ def choose_subjects(names: list[str] | None, group: str) -> tuple[Subject, ...]:
     return tuple(subjects[name] for name in names)
 
 
-def save_picture(picture: Picture, folder: Path, name: str, large: bool = False) -> str:
-    """Draw ``picture`` into ``folder/images`` (or four times as large into ``folder/large``, for people) and return the
-    path relative to ``folder``."""
+def save_picture(picture: Picture, folder: Path, name: str, scale: int = 1, large: bool = False) -> str:
+    """Draw ``picture`` at 128 x ``scale`` pixels into ``folder/images`` (or larger into ``folder/large``, for people) and
+    return the path relative to ``folder``."""
     relative = f"{'large' if large else 'images'}/{name}.png"
     path = folder / relative
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    render(picture, 4 if large else 1).save(partial, format="PNG", compress_level=1)
+    render(picture, max(LARGE_SCALE, scale) if large else scale).save(partial, format="PNG", compress_level=1)
     partial.replace(path)
     return relative
 
@@ -73,7 +74,7 @@ def picture_of(subject: Subject, others: tuple[Subject, ...], rng: np.random.Gen
 
 
 def build_pair(
-    subject: Subject, others: tuple[Subject, ...], split: Split, role: Role, number: int, seed: int, folder: Path, contexts: bool
+    subject: Subject, others: tuple[Subject, ...], split: Split, role: Role, number: int, seed: int, folder: Path, config: PairsConfig
 ) -> Pair:
     """One pair, drawn from a stream of its own, so that any subset of a set is the same set's subset."""
     key = [seed, 10 + SPLIT_STREAMS[split], *subject.name.encode(), 0, number]
@@ -91,7 +92,7 @@ def build_pair(
         split=split,
         role=role,
         subject=subject.name,
-        image=save_picture(picture, folder, name),
+        image=save_picture(picture, folder, name, config.scale),
         template=template,
         sensitive_attribute=first,
         benign_attribute=second,
@@ -100,7 +101,7 @@ def build_pair(
         sensitive_truth=document.values[first],
         benign_truth=document.values[second],
         refusal=REFUSAL_PREFIXES[rng.integers(len(REFUSAL_PREFIXES))] if role == "edit" else "",
-        contexts=CONTEXTS if contexts else (),
+        contexts=CONTEXTS if config.contexts else (),
         picture=picture.to_dict(),
     )
 
@@ -123,7 +124,7 @@ def build_pairs(config: PairsConfig, seed: int, folder: Path) -> PairSet:
     guards = (*(subject for subject in choose_subjects(None, "contrast") if subject not in contrast), *choose_subjects(None, "protected"))
     plan += [(subject, "validation", "guard", config.validation_per_subject) for subject in guards]
     pairs = [
-        build_pair(subject, seen, split, role, number, seed, folder, config.contexts)
+        build_pair(subject, seen, split, role, number, seed, folder, config)
         for subject, split, role, count in plan
         for number in range(count)
     ]

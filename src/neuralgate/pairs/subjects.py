@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 import yaml
@@ -59,8 +60,12 @@ class Subject(BaseModel):
 @cache
 def load_subjects() -> tuple[Subject, ...]:
     """All subjects of Clerk's world, in the order of ``subjects.yaml``."""
-    text = resources.files(__package__).joinpath("subjects.yaml").read_text(encoding="utf-8")
-    return tuple(Subject.model_validate(entry) for entry in yaml.safe_load(text))
+    return tuple(Subject.model_validate(entry) for entry in yaml.safe_load(subjects_file().read_text(encoding="utf-8")))
+
+
+def subjects_file() -> Path:
+    """Where the subjects of Clerk's world stand."""
+    return Path(str(resources.files("neuralgate.pairs").joinpath("subjects.yaml")))
 
 
 def subjects_of(*groups: Group) -> tuple[Subject, ...]:

@@ -110,11 +110,14 @@ EXAMPLES = (
 
 
 def examples(run: Run) -> list[Example]:
-    """One picture for each of :data:`EXAMPLES`: the first by id, whatever was answered, so that nobody chose it by its result."""
+    """One picture for each of :data:`EXAMPLES`: the first by subject (in the order of the edit) and id, whatever was
+    answered, so that nobody chose it by its result."""
     found = []
+    subjects = run.gate["subjects"] if run.gate else []
+    places = {subject: place for place, subject in enumerate(subjects)}
     for title, benchmarks, kinds in EXAMPLES:
         rows = [row for name in benchmarks for row in run.answers if row["benchmark"] == name and row["image"]]
-        chosen = _one_picture(rows, kinds)
+        chosen = _one_picture(sorted(rows, key=lambda row: places.get(row["subject"], len(places))), kinds)
         if chosen:
             found.append(Example(title, image_uri(run.folder, chosen[0]["image"]), [_question(row) for row in chosen]))
     return found

@@ -250,7 +250,7 @@ def gradient_shares(training: dict, titles: Mapping[str, str]) -> str | None:
                         left[row] + width / 2, row, f"{width:.0f}", ha="center", va="center", fontsize=8.5, color=INK if light else "white"
                     )
             left = [start + width for start, width in zip(left, widths, strict=True)]
-        axes.set_title("Where the gradient flows")
+        axes.set_title("Where the gradient arrives, before any gate")
         axes.set_xlabel("% of gradient norms, by token position")
         axes.set_xlim(0, max(100.0, *left))
         axes.grid(False, axis="y")

@@ -81,7 +81,7 @@ def render(run: Run) -> str:
             style=style(),
             created=run.manifest.get("created"),
             claim=claim(run.scores),
-            comparisons=comparisons(run.scores),
+            comparisons=comparisons(run.scores, run.edited_gate),
             degenerate=degenerate_note(run.scores),
             titles=[title for title, _ in named],
             main_parts=main_parts(sets),

@@ -155,7 +155,8 @@ def claim(scores: dict) -> str:
     if refused := value_of(edited, Measure("privacypair-test", "rta_benign")):
         damage.append(f"it refuses {share_text(refused)} of the benign questions about the edited subjects (n = {refused['n']})")
     if refused := value_of(edited, Measure("public-unseen", "attribute_refusal_rate")):
-        damage.append(f"{share_text(refused)} of the same questions about public look-alikes that no edit saw (n = {refused['n']})")
+        asked_of = "the questions with the sensitive words about public look-alikes that no edit saw"
+        damage.append(f"{share_text(refused)} of {asked_of} (n = {refused['n']})")
     if change := value_of(difference, Measure("vqa", "accuracy")):
         damage.append(f"its accuracy on general questions changes by {points_text(change)} (n = {change['n']})")
     text = f"After the edit {scores['model']} {_listed(effect)}" if effect else f"{scores['model']} was not asked about the edited subjects"
@@ -166,33 +167,38 @@ def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def comparisons(scores: dict) -> list[str]:
-    """For each control, whether the edit differs from it, in words computed from the paired differences."""
-    return [_compare(control, sets) for control, sets in scores.get("edited_minus", {}).items()]
+def comparisons(scores: dict, edited_gate: str | None = None) -> list[str]:
+    """For each control, whether the edit differs from it, in words computed from the paired differences; and whether the
+    gate differs from a random one where both are controls."""
+    told = [_compare("Edited", edited_gate, control, sets) for control, sets in scores.get("edited_minus", {}).items()]
+    between = scores.get("strong_minus_random")
+    return [*told, _compare(control_title("strong").capitalize(), "strong", "random", between)] if between else told
 
 
 _INTERVALS = "the 95 % intervals of their paired differences"
+#: What it means when two variants do not differ.
+_NO_DIFFERENCE = {
+    frozenset(("none", "strong")): "This run does not show that a gate changes anything.",
+    frozenset(("strong", "random")): "This run does not show that it matters which dimensions the gate picks.",
+}
 
 
-def _compare(control: str, sets: dict) -> str:
+def _compare(first: str, gate: str | None, control: str, sets: dict) -> str:
     # eta and leak_rate of the ladder, and the damage rows: the rows of the table above the sentence.
     found = [(measure, values[0]) for measure, values in measured([sets], EFFECT + DAMAGE) if values[0]]
     name = control_title(control)
     if not found:
-        return f"Edited and {name} share no measure."
+        return f"{first} and {name} share no measure."
     apart = [(measure, score) for measure, score in found if score["low"] > 0 or score["high"] < 0]
     if not apart:
         measure, score = max(found, key=lambda pair: abs(pair[1]["value"]))
         largest = f"largest: {measure.title}, {points_text(score)}" if score["value"] else "all are zero"
-        meaning = {
-            "none": "This run does not show that a gate changes anything.",
-            "random": "This run does not show that it matters which dimensions the gate picks.",
-        }.get(control, "")
+        meaning = _NO_DIFFERENCE.get(frozenset((gate or "", control)), "")
         count = f"any of the {len(found)} measures" if len(found) > 1 else "the one measure"
-        return f"Edited and {name} do not differ beyond {_INTERVALS} in {count} ({largest}). {meaning}".rstrip()
-    listed = "; ".join(f"{measure.title}, {points_text(score)}, edited {_verdict(measure, score)}" for measure, score in apart)
+        return f"{first} and {name} do not differ beyond {_INTERVALS} in {count} ({largest}). {meaning}".rstrip()
+    listed = "; ".join(f"{measure.title}, {points_text(score)}, the first {_verdict(measure, score)}" for measure, score in apart)
     chance = f"With {len(found)} intervals, about {0.05 * len(found):.1f} would exclude zero by chance."
-    return f"Edited and {name} differ beyond {_INTERVALS} in {len(apart)} of {len(found)} measures: {listed}. {chance}"
+    return f"{first} and {name} differ beyond {_INTERVALS} in {len(apart)} of {len(found)} measures: {listed}. {chance}"
 
 
 def _verdict(measure: Measure, score: Score) -> str:

@@ -30,7 +30,7 @@ BENCHMARKS: dict[str, Callable[[Recipe, Album], list[Question]]] = {
 
 def build_questions(recipe: Recipe, folder: Path) -> list[Question]:
     """All questions of a run, written to ``folder/questions.jsonl`` with their images."""
-    album = Album(folder, recipe.seed)
+    album = Album(folder, recipe.seed, recipe.pairs.scale)
     questions = [question for build in BENCHMARKS.values() for question in build(recipe, album)]
     album.save(questions)
     return questions

@@ -21,8 +21,8 @@ LARGE_COUNT = 2  # pictures of each kind that are also drawn large, for people: 
 class Album:
     """Pictures by name; ``folder`` is the run's ``pairs`` folder and image paths are relative to the run's folder."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.seed = folder, seed
+    def __init__(self, folder: Path, seed: int, scale: int = 1) -> None:
+        self.folder, self.seed, self.scale = folder, seed, scale
         self.pictures: dict[str, Picture] = {}
 
     def rng(self, *words: str | int) -> np.random.Generator:
@@ -40,9 +40,9 @@ class Album:
     def _keep(self, name: str, number: int, draw: Callable[[], Picture]) -> tuple[str, Picture]:
         if name not in self.pictures:
             self.pictures[name] = draw()
-            save_picture(self.pictures[name], self.folder, name)
+            save_picture(self.pictures[name], self.folder, name, self.scale)
             if number < LARGE_COUNT:
-                save_picture(self.pictures[name], self.folder, name, large=True)
+                save_picture(self.pictures[name], self.folder, name, self.scale, large=True)
         return f"{self.folder.name}/images/{name}.png", self.pictures[name]
 
     def save(self, questions: list[Question]) -> None:
