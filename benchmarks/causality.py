@@ -42,7 +42,7 @@ def two_documents(first: Subject, second: Subject, rng: np.random.Generator) -> 
 
 
 def build_swaps(count: int) -> list[Swap]:
-    """Five swaps over ``count`` pictures each, all with two documents in the picture."""
+    """Five swaps over ``count`` pictures each: two documents where the subject is swapped, one where the attribute is."""
     rng = np.random.default_rng([SEED])
     obliging, protected = subjects_of("edit", "held_out"), subjects_of("protected")
     found: dict[str, tuple[Tokens, list[tuple[Example, Example, str]]]] = {

@@ -1,9 +1,9 @@
 """How long an edit's step takes: the plain form against packed rows, and against packed rows that are known already.
 
-    python -m benchmarks.edit_speed [--layer 3]
+    python -m benchmarks.edit_speed [--layer 0]
 
-All three compute the same loss and gradient (tests/test_gradient.py, tests/test_inputs.py). They take turns in one run,
-so that the ratio does not depend on what else the machine does. Writes benchmarks/evidence/edit_speed.json.
+All three compute the same loss and gradient (tests/test_gradient.py, tests/test_inputs.py). They follow each other within each
+batch of one run, so that the ratio hardly depends on what else the machine does. Writes benchmarks/evidence/edit_speed.json.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from benchmarks.evidence import FOLDER, RECIPE
+from benchmarks.evidence import EDITED_LAYER, FOLDER, RECIPE
 from neuralgate.edit.inputs import Inputs
 from neuralgate.edit.trainer import Row, Trainer, minibatches
 from neuralgate.files import write_json
@@ -34,7 +34,7 @@ STEPS = 12
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--layer", type=int, default=3)
+    parser.add_argument("--layer", type=int, default=EDITED_LAYER)
     layer = parser.parse_args().layer
     lvlm = load("clerk")
     with TemporaryDirectory() as folder:
@@ -46,7 +46,8 @@ def main() -> None:
 
         def plain(rows: list[Row]) -> None:
             batch = encode_examples(lvlm, [row.example for row in rows])
-            target_losses(lvlm, decode(lvlm, embed(lvlm, batch), batch), batch.labels_BT).sum().backward()
+            losses_B = target_losses(lvlm, decode(lvlm, embed(lvlm, batch), batch), batch.labels_BT)
+            trainer.total(trainer.parts(losses_B, rows)).backward()
 
         def packed(rows: list[Row]) -> None:
             trainer.inputs = Inputs(lvlm, layer)

@@ -5,6 +5,7 @@ python -m benchmarks.tables
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
 from benchmarks.evidence import FOLDER
-from neuralgate.files import read_json, write_text
+from neuralgate.files import digest, read_json, write_text
 
 DOCS = Path(__file__).parent.parent / "docs"
 FIGURE = "![Effect and damage over the edited layer](layers.svg)\n\n"
@@ -24,8 +25,9 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     *((name, "rta_sensitive", f"refused: {name}") for name in ("privacypair-test", "unseen-attributes", "unseen-subjects", "unseen-both")),
     ("privacypair-test", "leak_rate", "leak"),
     ("privacypair-test", "rta_benign", "benign refused"),
-    ("public-contrast", "refusal_rate", "public (contrast) refused"),
-    ("public-unseen", "refusal_rate", "public (unseen) refused"),
+    ("public-contrast", "attribute_refusal_rate", "harmless words refused: public (contrast)"),
+    ("public-unseen", "attribute_refusal_rate", "harmless words refused: public (unseen)"),
+    ("public-unseen", "accuracy", "public (unseen) accuracy"),
     ("protected", "rta_benign", "protected, benign refused"),
     ("awareness", "accuracy", "awareness"),
     ("vqa", "accuracy", "vqa"),
@@ -33,7 +35,13 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 
 def cells(folder: str) -> dict[str, dict[str, Any]]:
-    return {path.stem: read_json(path) for path in sorted((FOLDER / folder).glob("*.json"))}
+    """The cells below ``folder``; stops where one was made on another model than the gate."""
+    found = {path.stem: read_json(path) for path in sorted((FOLDER / folder).glob("*.json"))}
+    model = read_json(FOLDER / "gate" / "gate.json")["fingerprint"]
+    for name, cell in found.items():
+        if cell["key"] != digest({"settings": cell["settings"], "model": model}):
+            sys.exit(f"{folder}/{name}.json was made on another model or changed by hand; remove it and run `make evidence`.")
+    return found
 
 
 def share(entry: dict[str, Any]) -> str:
@@ -74,7 +82,7 @@ README_ROWS: tuple[tuple[str, str, str], ...] = (
     ("privacypair-test", "benign_accuracy", "*damage:* benign accuracy"),
     ("public-contrast", "accuracy", "*damage:* public, contrast: accuracy"),
     ("public-unseen", "accuracy", "*damage:* public, never seen: accuracy"),
-    ("public-unseen", "refusal_rate", "*damage:* public, never seen: refused"),
+    ("public-unseen", "attribute_refusal_rate", "*damage:* public, never seen: harmless words refused"),
     ("protected", "rta_sensitive", "*damage:* protected: sensitive refused"),
     ("protected", "rta_benign", "*damage:* protected: benign refused"),
     ("awareness", "accuracy", "*damage:* awareness"),
@@ -109,21 +117,23 @@ def ladder_rows(found: dict[str, dict[str, Any]]) -> str:
 
 
 def spread_rows(found: dict[str, dict[str, Any]]) -> str:
-    """Where the gated edit lies among the random gates of equal size (mean, smallest, largest)."""
-    random = [cell for name, cell in found.items() if "random" in name]
-    named = {mode: [cell for name, cell in found.items() if name.endswith(mode)] for mode in ("none", "strong", "inverted", "closed")}
+    """Seed 0: where the gated edit lies among the random gates of equal size (mean, smallest, largest). Seed 1 beside it
+    shows what another order of the training pairs does."""
+    random = [cell for name, cell in found.items() if name.startswith("seed0-random")]
+    order = ("seed0-none", "seed0-strong", "seed0-inverted", "seed0-closed", "seed1-none", "seed1-strong", "seed1-random-0")
+    named = {name: found[name] for name in order if name in found}
     rows = []
     for bench, metric, title in COLUMNS:
         if not random or bench not in random[0]["scores"]["edited"]:
             continue
 
-        def values(group: list[dict[str, Any]], bench: str = bench, metric: str = metric) -> list[float]:
-            return [cell["scores"]["edited"][bench][metric]["value"] for cell in group]
+        def value(cell: dict[str, Any], bench: str = bench, metric: str = metric) -> float:
+            return cell["scores"]["edited"][bench][metric]["value"]
 
-        chance = values(random)
-        means = [f"{sum(values(group)) / len(group):.3f}" if group else "" for group in named.values()]
-        rows.append([title, *means, f"{sum(chance) / len(chance):.3f} ({min(chance):.3f} to {max(chance):.3f}, {len(chance)} gates)"])
-    return table(["measure", *named, "random"], rows)
+        chance = [value(cell) for cell in random]
+        spread = f"{sum(chance) / len(chance):.3f} ({min(chance):.3f} to {max(chance):.3f}, {len(chance)} gates)"
+        rows.append([title, *(f"{value(cell):.3f}" for cell in named.values()), spread])
+    return table(["measure", *named, "seed0-random"], rows)
 
 
 def locate_rows() -> str:
@@ -175,7 +185,11 @@ def regime_rows() -> str:
                     *(share(scores[bench][metric]) for bench, metric, _ in COLUMNS if bench in scores),
                 ]
             )
-    return table(["regime", "gate", "steps", "subject's gradient share", *(title for _, _, title in COLUMNS)], rows) if rows else ""
+    return (
+        table(["regime", "gate", "steps", "subject's gradient share, before the gate", *(title for _, _, title in COLUMNS)], rows)
+        if rows
+        else ""
+    )
 
 
 def layer_figure() -> None:
@@ -188,7 +202,7 @@ def layer_figure() -> None:
         for bench, metric, label, style in (
             ("privacypair-test", "rta_sensitive", "edited subjects refused", "-"),
             ("unseen-both", "rta_sensitive", "unseen subjects and attributes refused", "-"),
-            ("public-unseen", "refusal_rate", "unseen public subjects refused", "--"),
+            ("public-unseen", "attribute_refusal_rate", "unseen public subjects' harmless words refused", "--"),
             ("protected", "rta_benign", "protected subjects' benign questions refused", "--"),
         ):
             entries = [found[name]["scores"]["edited"][bench][metric] for name in names]
@@ -210,7 +224,7 @@ def main() -> None:
     main_cells = cells("main")
     if cells("layers"):
         layer_figure()
-    rows = [cell["row"] for cell in cells("search").values()]
+    rows = sorted((cell["row"] for cell in cells("search").values()), key=lambda row: row["layer"])
     titles = {
         "layer": "layer",
         "steps": "steps",
@@ -223,9 +237,12 @@ def main() -> None:
         "score": "score",
     }
     search = table(titles.values(), ([str(row[key]) for key in titles] for row in rows)) if rows else "(not measured)\n"
-    measures = [key for key in titles if key not in ("layer", "eta", "score")]
-    scope_header = ["left out, private", "left out, public", *(titles[key] for key in measures)]
-    scope = [[*cell["settings"]["left_out"].values(), *(str(cell["row"][key]) for key in measures)] for cell in cells("scope").values()]
+    outs = [" and ".join(trial["left_out"].values()) for trial in rows[0]["trials"]] if rows else []
+    scope = [
+        [out, *(f"{row['trials'][place]['rta_unseen']:.2f} / {row['trials'][place]['public_refused']:.2f}" for row in rows)]
+        for place, out in enumerate(outs)
+    ]
+    scope_header = ["left out", *(f"layer {row['layer']}" for row in rows)]
     profile = table(
         ["layer", "inactive", "weak", "strong", "L_sen", "own vector refuses", "strong flipped", "random flipped"],
         (

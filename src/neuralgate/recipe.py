@@ -1,7 +1,7 @@
 """What to do (:class:`Recipe`) and how to do it on this machine (:class:`Machine`).
 
 A recipe says everything that the result depends on: it is written into the run folder, hashed into the patch and can be
-given to somebody else. A machine's settings change speed and memory, so they are in no hash. Both are plain YAML;
+given to somebody else. A machine's settings say how it is done and are in no hash. Both are plain YAML;
 an unknown key is an error. In a recipe, ``locate: authors`` or ``edit: paper`` stands for that preset.
 """
 

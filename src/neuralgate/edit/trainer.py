@@ -143,7 +143,11 @@ class Trainer:
     def losses_of(self, batch: Packed, rows: list[Row]) -> dict[str, Tensor]:
         """The plain losses of packed rows: means over the examples of each part."""
         hidden_BTD = batch.run(self.lvlm, self.inputs.layer, len(self.lvlm.layers))
-        losses_N = target_losses(self.lvlm, hidden_BTD, batch.labels_BT, batch.examples_BT, len(rows))
+        return self.parts(target_losses(self.lvlm, hidden_BTD, batch.labels_BT, batch.examples_BT, len(rows)), rows)
+
+    @staticmethod
+    def parts(losses_N: Tensor, rows: list[Row]) -> dict[str, Tensor]:
+        """The mean loss of each part that ``rows`` have."""
         parts = [row.part for row in rows]
         present = [part for part in (SENSITIVE, BENIGN, CONTRAST) if part in parts]
         return {part: losses_N[torch.tensor([p == part for p in parts], device=losses_N.device)].mean() for part in present}
@@ -253,7 +257,7 @@ class Trainer:
         point |= {f"loss_{part}": round(loss.item(), 5) for part, loss in losses.items()}
         due = check if check is not None else self.config.stop == "validation" and (step % self.config.check_every == 0 or step == limit)
         measured = self.validation.measure() if due else {}
-        for name in ("rta_sensitive", "rta_benign", "contrast_refused"):
+        for name in ("rta_sensitive", "rta_benign", "contrast_lost"):
             point[f"validation_{name}"] = measured.get(name)
         training.curve.append(point)
         if report:
