@@ -21,7 +21,7 @@ STATIONS = (
     {"edit"},
     {"evaluate"},
     {"report"},
-    {"run", "pipeline", "cli", ""},
+    {"run", "pipeline", "terminal", "cli_patch", "cli", ""},
 )
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
 LIGHT = (
@@ -33,6 +33,8 @@ LIGHT = (
     "run",
     "pipeline",
     "cli",
+    "cli_patch",
+    "terminal",
     "pairs.*",
     "judges",
     "evaluate.metrics",

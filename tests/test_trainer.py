@@ -11,6 +11,7 @@ import torch
 from neuralgate.edit import edit
 from neuralgate.edit.search import layer_score, paper_choice, rounds, search_layer, split_off
 from neuralgate.edit.trainer import Trainer, minibatches, one_after_another, rows_of
+from neuralgate.edit.validation import Validation
 from neuralgate.errors import UserError
 from neuralgate.files import Chunks
 from neuralgate.locate import Gate
@@ -201,13 +202,23 @@ def test_training_is_told(tiny, pairs):
 
 def test_it_stops_at_the_validation_target(tiny, pairs):
     config = settings_of(stop="validation", check_every=2, max_steps=7, target_rta=0.0)
-    _, training = edit(tiny, pairs, None, config)  # the model refuses nothing: every condition but the first holds at once
+    alone = PairSet((pair for pair in pairs if pair.role == "edit"), pairs.folder)
+    _, training = edit(tiny, alone, None, config)  # the model refuses nothing: every condition but the first holds at once
     assert (training.steps, training.stopped) == (2, "converged")
     assert [point["validation_rta_sensitive"] for point in training.curve] == [None, 0.0]
-    _, training = edit(tiny, pairs, None, config.model_copy(update={"target_rta": 1.0}))
+    _, training = edit(tiny, alone, None, config.model_copy(update={"target_rta": 1.0}))
     assert (training.steps, training.stopped) == (7, "limit")
     looked = [point["step"] for point in training.curve if point["validation_rta_sensitive"] is not None]
     assert looked == [2, 4, 6, 7]
+
+
+def test_contrast_subjects_must_keep_the_base_models_own_first_words(tiny_copy, pairs):
+    validation = Validation(tiny_copy, pairs, settings_of(target_rta=0.0))
+    before = validation.measure()
+    assert before["contrast_lost"] == 0.0 and validation.satisfied(before)
+    tiny_copy.model.lm_head.weight.data.neg_()
+    after = validation.measure()
+    assert after["contrast_lost"] == 1.0 and not validation.satisfied(after)
 
 
 def test_it_stops_at_the_training_loss(tiny, pairs):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuralgate.cli_patch import patch_app
 from neuralgate.errors import UserError
+from neuralgate.terminal import load_quietly, print_result, print_table
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
@@ -23,7 +25,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-patch_app = typer.Typer(help="Look at a patch, check it, put it into a model, take it out again.", no_args_is_help=True)
 list_app = typer.Typer(help="List what there is to choose from.", no_args_is_help=True)
 app.add_typer(patch_app, name="patch")
 app.add_typer(list_app, name="ls")
@@ -40,9 +41,6 @@ MachineOption = Annotated[
     list[str] | None,
     typer.Option("--machine", help="device, dtype, threads or batch_size, as threads=2; repeatable.", show_default=False),
 ]
-PatchFolder = Annotated[Path, typer.Argument(metavar="PATCH", help="A patch folder.", show_default=False)]
-BaseModel = Annotated[str, typer.Argument(metavar="BASE", help="`clerk`, or a model directory.", show_default=False)]
-NewFolder = Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write; it must not exist.", show_default=False)]
 
 debugging = False
 
@@ -239,75 +237,6 @@ def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
     return load
 
 
-def load_quietly(model: str, dtype: str, device: str = "cpu") -> LVLM:
-    """`load` without transformers' bar among ours."""
-    from transformers.utils.logging import disable_progress_bar
-
-    from neuralgate.lvlm.model import load
-
-    disable_progress_bar()
-    return load(model, dtype=dtype, device=device)
-
-
-# --- patches --------------------------------------------------------------------------------------------------------
-
-
-@patch_app.command("show")
-def patch_show(patch: PatchFolder) -> None:
-    """What a patch changes, and of which model."""
-    from neuralgate.edit import Patch
-
-    loaded = Patch.from_pretrained(patch)
-    for key, value in loaded.information.items():
-        print(f"{key:<20} {value}")
-    rows = [
-        [role, entry["name"], str(entry["shape"]), entry["dtype"], f"{entry['changed']:,}", f"{entry['relative_change']:.4f}"]
-        for role, entry in loaded.tensors.items()
-    ]
-    print_table(["role", "tensor", "shape", "dtype", "values changed", "norm of the change / norm"], rows)
-
-
-@patch_app.command("verify")
-def patch_verify(base: BaseModel, patch: PatchFolder) -> None:
-    """Whether a patch is whole and belongs to BASE."""
-    lvlm, loaded = load_both(base, patch)
-    state = loaded.state(lvlm.model)
-    print(f"{patch} is whole and belongs to {base}, which {'already holds it' if state == 'patched' else 'does not hold it'}.")
-
-
-@patch_app.command("apply")
-def patch_apply(base: BaseModel, patch: PatchFolder, out: NewFolder) -> None:
-    """Write a copy of BASE with the patch in it."""
-    lvlm, loaded = load_both(base, patch, out)
-    loaded.apply_(lvlm.model)
-    lvlm.save(out)
-    print(out)
-
-
-@patch_app.command("revert")
-def patch_revert(
-    model: Annotated[str, typer.Argument(metavar="DIR", help="A model directory with the patch in it.", show_default=False)],
-    patch: PatchFolder,
-    out: NewFolder,
-) -> None:
-    """Write a copy of DIR without the patch: the base, bit for bit."""
-    lvlm, loaded = load_both(model, patch, out)
-    loaded.revert_(lvlm.model)
-    lvlm.save(out)
-    print(out)
-
-
-def load_both(model: str, patch: Path, out: Path | None = None) -> tuple[Any, Any]:
-    """The model in its patch's dtype, and the patch. Raises UserError when ``out`` is there already."""
-    if out is not None and out.exists():
-        raise UserError(f"{out} exists already; choose a new folder.")
-    from neuralgate.edit import Patch
-
-    loaded = Patch.from_pretrained(patch)
-    dtypes = {entry["dtype"] for entry in loaded.tensors.values()}
-    return load_quietly(model, dtypes.pop()), loaded
-
-
 # --- lists ----------------------------------------------------------------------------------------------------------
 
 
@@ -345,43 +274,6 @@ def list_subjects() -> None:
         [subject.name, subject.group, ", ".join(subject.sensitive), ", ".join(subject.benign_attributes)] for subject in load_subjects()
     ]
     print_table(["subject", "group", "sensitive", "benign"], rows)
-
-
-# --- output ---------------------------------------------------------------------------------------------------------
-
-
-def print_result(folder: Path) -> None:
-    """The claim and the table of effect and damage, then where the report is."""
-    from neuralgate.files import read_json
-    from neuralgate.report.data import examples, load_run
-    from neuralgate.report.summary import claim, columns, table
-
-    scores = read_json(folder / "scores.json")
-    print_table(*table(columns(scores, read_json(folder / "training.json")["edited"]["gate"])))
-    print(claim(scores))
-    shown = examples(load_run(folder))[0].questions
-    for question in shown:
-        print(f"\n  {question.question}\n    base:   {question.base}\n    edited: {question.edited}")
-    print()
-    page = folder / "report.html"
-    if page.is_file() and page.stat().st_mtime >= (folder / "scores.json").stat().st_mtime:
-        print(f"report: {page}")
-    else:
-        print(f"For a report of these scores: neuralgate report {folder}")
-
-
-def print_table(header: list[str], rows: list[list[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for title in header:
-        table.add_column(Text(title))
-    for row in rows:
-        table.add_row(*map(Text, row))  # Text: a bracket in a cell is no markup
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 if __name__ == "__main__":

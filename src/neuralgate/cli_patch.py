@@ -1,0 +1,77 @@
+"""``neuralgate patch``: look at a patch, check it, put it into a model, take it out again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from neuralgate.errors import UserError
+from neuralgate.terminal import load_quietly, print_table
+
+if TYPE_CHECKING:
+    from neuralgate.edit import Patch
+    from neuralgate.lvlm.model import LVLM
+
+patch_app = typer.Typer(help="Look at a patch, check it, put it into a model, take it out again.", no_args_is_help=True)
+
+PatchFolder = Annotated[Path, typer.Argument(metavar="PATCH", help="A patch folder.", show_default=False)]
+BaseModel = Annotated[str, typer.Argument(metavar="BASE", help="`clerk`, or a model directory.", show_default=False)]
+NewFolder = Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write; it must not exist.", show_default=False)]
+
+
+@patch_app.command("show")
+def patch_show(patch: PatchFolder) -> None:
+    """What a patch changes, and of which model."""
+    from neuralgate.edit import Patch
+
+    loaded = Patch.from_pretrained(patch)
+    for key, value in loaded.information.items():
+        print(f"{key:<20} {value}")
+    rows = [
+        [role, entry["name"], str(entry["shape"]), entry["dtype"], f"{entry['changed']:,}", f"{entry['relative_change']:.4f}"]
+        for role, entry in loaded.tensors.items()
+    ]
+    print_table(["role", "tensor", "shape", "dtype", "values changed", "norm of the change / norm"], rows)
+
+
+@patch_app.command("verify")
+def patch_verify(base: BaseModel, patch: PatchFolder) -> None:
+    """Whether a patch is whole and belongs to BASE."""
+    lvlm, loaded = load_both(base, patch)
+    state = loaded.state(lvlm.model)
+    print(f"{patch} is whole and belongs to {base}, which {'already holds it' if state == 'patched' else 'does not hold it'}.")
+
+
+@patch_app.command("apply")
+def patch_apply(base: BaseModel, patch: PatchFolder, out: NewFolder) -> None:
+    """Write a copy of BASE with the patch in it."""
+    lvlm, loaded = load_both(base, patch, out)
+    loaded.apply_(lvlm.model)
+    lvlm.save(out)
+    print(out)
+
+
+@patch_app.command("revert")
+def patch_revert(
+    model: Annotated[str, typer.Argument(metavar="DIR", help="A model directory with the patch in it.", show_default=False)],
+    patch: PatchFolder,
+    out: NewFolder,
+) -> None:
+    """Write a copy of DIR without the patch: the base, bit for bit."""
+    lvlm, loaded = load_both(model, patch, out)
+    loaded.revert_(lvlm.model)
+    lvlm.save(out)
+    print(out)
+
+
+def load_both(model: str, patch: Path, out: Path | None = None) -> tuple[LVLM, Patch]:
+    """The model in its patch's dtype, and the patch. Raises UserError when ``out`` is there already."""
+    if out is not None and out.exists():
+        raise UserError(f"{out} exists already; choose a new folder.")
+    from neuralgate.edit import Patch
+
+    loaded = Patch.from_pretrained(patch)
+    dtypes = {entry["dtype"] for entry in loaded.tensors.values()}
+    return load_quietly(model, dtypes.pop()), loaded

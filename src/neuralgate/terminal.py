@@ -1,0 +1,54 @@
+"""What the verbs of the command line share: tables and results in words, and a model loaded without other bars."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neuralgate.lvlm.model import LVLM
+
+
+def load_quietly(model: str, dtype: str, device: str = "cpu") -> LVLM:
+    """`load` without transformers' bar among ours."""
+    from transformers.utils.logging import disable_progress_bar
+
+    from neuralgate.lvlm.model import load
+
+    disable_progress_bar()
+    return load(model, dtype=dtype, device=device)
+
+
+def print_result(folder: Path) -> None:
+    """The claim and the table of effect and damage, then where the report is."""
+    from neuralgate.files import read_json
+    from neuralgate.report.data import examples, load_run
+    from neuralgate.report.summary import claim, columns, table
+
+    scores = read_json(folder / "scores.json")
+    print_table(*table(columns(scores, read_json(folder / "training.json")["edited"]["gate"])))
+    print(claim(scores))
+    shown = examples(load_run(folder))[0].questions
+    for question in shown:
+        print(f"\n  {question.question}\n    base:   {question.base}\n    edited: {question.edited}")
+    print()
+    page = folder / "report.html"
+    if page.is_file() and page.stat().st_mtime >= (folder / "scores.json").stat().st_mtime:
+        print(f"report: {page}")
+    else:
+        print(f"For a report of these scores: neuralgate report {folder}")
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in header:
+        table.add_column(Text(title))
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text: a bracket in a cell is no markup
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
