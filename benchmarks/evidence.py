@@ -112,6 +112,9 @@ LOCATE_SETTINGS: dict[str, tuple[str, ...]] = {
     "paper's preset": ("locate=paper",),
     "eps 1e-8": ("locate.eps=1e-8",),
     "25 steps": ("locate.steps=25",),
+    "180 steps": ("locate.steps=180",),
+    "rate 2": ("locate.rate=2",),
+    "lambda 0.5": ("locate.lambda_benign=0.5",),
     "clamp": ("locate.parametrisation=clamp",),
     "start 2": ("locate.start=2.0",),
     "gamma 1": ("locate.gamma=1.0",),
@@ -210,7 +213,7 @@ def main() -> None:
     if "layers" in wanted:
         for place in range(len(evidence.lvlm.layers) - 1):  # the last can only write the answer, not decide it
             for kind, pairs in (("contrast", evidence.pairs), ("plain", no_contrast(evidence.pairs))):
-                recipe = RECIPE.changed([f"edit.layers=[{place}]", "edit.gate=none", "edit.max_steps=100"])
+                recipe = RECIPE.changed([f"edit.layers=[{place}]", "edit.gate=none", "edit.max_steps=150"])
                 evidence.edited(f"layers/{kind}-{place}", recipe, pairs, gate, "small")
     if "regimes" in wanted:
         for regime in regimes(layer):
@@ -229,7 +232,7 @@ def main() -> None:
     if "locate" in wanted:
         for name, settings in LOCATE_SETTINGS.items():
             config: LocateConfig = RECIPE.changed(["locate.samples_per_subject=8", *settings]).locate
-            config = config.model_copy(update={"samples_per_subject": 8, "layers": [layer, 1, HIGH_LAYER]})
+            config = config.model_copy(update={"samples_per_subject": 8, "layers": [layer, HIGH_LAYER]})
             slug = "".join(character if character.isalnum() else "-" for character in name)
             evidence.cell(
                 f"locate/{slug}",

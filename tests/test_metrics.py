@@ -141,3 +141,10 @@ def test_a_question_without_an_answer_is_an_error() -> None:
         score(rows, "clerk", "gated")
     with pytest.raises(ValueError, match="no answers"):
         score([], "clerk", "gated")
+
+
+def test_both_lists_of_benchmarks_are_one() -> None:
+    """What is asked and what is scored stand in two files, because scoring must start without the questions' makers."""
+    from neuralgate.evaluate.benchmarks import BENCHMARKS as asked
+
+    assert tuple(asked) == BENCHMARKS

@@ -260,6 +260,7 @@ def test_sets_of_pairs_are_cut_and_kept(folder, tmp_path):
     with pytest.raises(UserError, match="No pair has the subject 'car'"):
         built.subset(["car"])
     built.save(tmp_path)  # with its images
+    assert not (tmp_path / "images").is_symlink()
     assert PairSet.load(tmp_path).pairs == built.pairs and PairSet.load(tmp_path).hash() == built.hash()
 
 
@@ -283,6 +284,7 @@ def test_an_image_is_part_of_the_hash(folder, tmp_path):
         ({"subject": "car"}, "does not name its subject 'car'"),
         ({"benign_question": None}, "both questions are the same"),
         ({"unknown": 1}, "line 1 is not a pair"),
+        ({"image": "../../secret.png"}, "is outside"),
     ],
 )
 def test_a_pair_that_is_none_is_refused(folder, tmp_path, change, said):

@@ -41,7 +41,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
         lvlm = load_model()
         if lvlm.fingerprint != model_hash:
             raise UserError(f"{recipe.model} is not the model that {run.folder} was begun with: its weights or their dtype have changed.")
-        run.note(device=str(lvlm.device))
+        run.note(device=str(lvlm.device), machine=machine.model_dump(mode="json"))
         return lvlm
 
     @cache
@@ -121,7 +121,8 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
     # One self-contained page, from the folder alone.
     if "report" in wanted:
         inputs = {name: run.outputs(name) for name in ("pairs", "locate", "edit", "evaluate")}
-        with run.stage("report", inputs, ["report.html"]) as stage:
+        outputs = ["report.html", "causality.json"] if recipe.model == "clerk" else ["report.html"]
+        with run.stage("report", inputs, outputs) as stage:
             if stage.needed:
                 from neuralgate.report.html import write_report
 

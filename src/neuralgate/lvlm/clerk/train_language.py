@@ -7,6 +7,7 @@ at inference, while the image is computed once.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -140,7 +141,8 @@ def train_language(
     value_ids = torch.tensor(processor.tokenizer.convert_tokens_to_ids(value_tokens()))
     sketch_reading(model, processor)
     for layer in language.layers:
-        layer.compile(dynamic=False)
+        if shutil.which("c++"):  # torch's compiler needs one; without it a step takes longer, that is all
+            layer.compile(dynamic=False)
     smooth: dict[str, float] = {}
 
     plan = [(phase, place / phase.steps) for phase in phases for place in range(phase.steps)]
