@@ -126,7 +126,7 @@ class PairSet:
             except (json.JSONDecodeError, TypeError, AttributeError) as error:
                 raise UserError(f"{path}, line {number} is not a pair: {error}.") from error
             pair.check()
-            if not (folder / pair.image).resolve().is_relative_to(folder.resolve()):
+            if Path(pair.image).is_absolute() or ".." in Path(pair.image).parts:
                 raise UserError(f"{path}, line {number}: the image {pair.image} is outside {folder}; copy it into the folder.")
             if not (folder / pair.image).is_file():
                 raise UserError(f"{path}, line {number}: the image {pair.image} does not exist in {folder}.")
