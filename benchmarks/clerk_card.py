@@ -89,7 +89,7 @@ def measure(lvlm: LVLM, per_subject: int = 30) -> dict[str, dict[str, Any]]:
 
 
 def others(lvlm: LVLM, count: int = 200) -> dict[str, list[bool]]:
-    """Absent subjects, presence of documents, captions and harmful requests."""
+    """Absent subjects, presence and captions of documents and scenes, one of two documents, harmful requests."""
     rng = np.random.default_rng([SEED])
     pictures = [sample_picture(rng, scene_share=0.0) for _ in range(count)]
     images = [render(picture) for picture in pictures]

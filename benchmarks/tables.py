@@ -35,12 +35,12 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 
 def cells(folder: str) -> dict[str, dict[str, Any]]:
-    """The cells below ``folder``; stops where one was made on another model than the gate."""
+    """The cells below ``folder``; stops where a cell's settings do not belong to the gate's model."""
     found = {path.stem: read_json(path) for path in sorted((FOLDER / folder).glob("*.json"))}
     model = read_json(FOLDER / "gate" / "gate.json")["fingerprint"]
     for name, cell in found.items():
         if cell["key"] != digest({"settings": cell["settings"], "model": model}):
-            sys.exit(f"{folder}/{name}.json was made on another model or changed by hand; remove it and run `make evidence`.")
+            sys.exit(f"{folder}/{name}.json was made on another model, or its settings were changed; remove it and run `make evidence`.")
     return found
 
 
@@ -117,23 +117,30 @@ def ladder_rows(found: dict[str, dict[str, Any]]) -> str:
 
 
 def spread_rows(found: dict[str, dict[str, Any]]) -> str:
-    """Seed 0: where the gated edit lies among the random gates of equal size (mean, smallest, largest). Seed 1 beside it
-    shows what another order of the training pairs does."""
+    """Seed 0: every gate, and where the gated edit lies among the random gates of equal size (mean, smallest, largest)."""
     random = [cell for name, cell in found.items() if name.startswith("seed0-random")]
-    order = ("seed0-none", "seed0-strong", "seed0-inverted", "seed0-closed", "seed1-none", "seed1-strong", "seed1-random-0")
-    named = {name: found[name] for name in order if name in found}
-    rows = []
-    for bench, metric, title in COLUMNS:
-        if not random or bench not in random[0]["scores"]["edited"]:
-            continue
+    named = {mode: found[f"seed0-{mode}"] for mode in ("none", "strong", "inverted", "closed")}
+    rows = [
+        [title, *(f"{value(cell, bench, metric):.3f}" for cell in named.values()), spread(random, bench, metric)]
+        for bench, metric, title in COLUMNS
+    ]
+    return table(["measure", *named, f"random, {len(random)} gates"], rows)
 
-        def value(cell: dict[str, Any], bench: str = bench, metric: str = metric) -> float:
-            return cell["scores"]["edited"][bench][metric]["value"]
 
-        chance = [value(cell) for cell in random]
-        spread = f"{sum(chance) / len(chance):.3f} ({min(chance):.3f} to {max(chance):.3f}, {len(chance)} gates)"
-        rows.append([title, *(f"{value(cell):.3f}" for cell in named.values()), spread])
-    return table(["measure", *named, "seed0-random"], rows)
+def seed_rows(found: dict[str, dict[str, Any]]) -> str:
+    """The same gates over all orders of the training pairs: mean, smallest, largest."""
+    groups = {mode: [cell for name, cell in found.items() if name.endswith(f"-{mode}")] for mode in ("none", "strong", "random-0")}
+    rows = [[title, *(spread(group, bench, metric) for group in groups.values())] for bench, metric, title in COLUMNS]
+    return table(["measure", *(f"{mode}, {len(group)} seeds" for mode, group in groups.items())], rows)
+
+
+def value(cell: dict[str, Any], bench: str, metric: str) -> float:
+    return cell["scores"]["edited"][bench][metric]["value"]
+
+
+def spread(group: list[dict[str, Any]], bench: str, metric: str) -> str:
+    values = [value(cell, bench, metric) for cell in group]
+    return f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def locate_rows() -> str:
@@ -170,7 +177,7 @@ def locate_rows() -> str:
 
 
 def regime_rows() -> str:
-    """Each regime: the four gates' mean on the two measures that matter, effect on unseen subjects and damage on unseen public ones."""
+    """One row for each gate of each regime."""
     rows = []
     for folder in sorted(path for path in (FOLDER / "regimes").iterdir() if path.is_dir()):
         found = cells(f"regimes/{folder.name}")
@@ -262,6 +269,7 @@ def main() -> None:
         "main": score_rows(main_cells),
         "ladder": ladder_rows(main_cells),
         "spread": spread_rows(main_cells),
+        "seeds": seed_rows(main_cells),
         "layers": FIGURE + score_rows(cells("layers"), base=False) if cells("layers") else "(not measured)\n",
         "regimes": regime_rows() if (FOLDER / "regimes").is_dir() else "(not measured)\n",
         "locate": locate_rows(),

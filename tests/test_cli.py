@@ -202,7 +202,7 @@ def test_a_run_folder_that_cannot_be_used_is_exit_code_2(neuralgate_says, tiny, 
     assert code == 2 and "in the way" in error
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "fridge"])
+@pytest.mark.parametrize("device", ["cuda:99", "fridge", "meta", "hpu"])
 def test_a_device_that_is_not_there_is_exit_code_2(neuralgate_says, tiny_folder, tmp_path, device):
     code, _, error = neuralgate_says("run", tiny_folder, "--out", tmp_path / "run", "--machine", f"device={device}")
     assert code == 2 and f"The device {device!r} cannot be used" in error and error.count("\n") == 1

@@ -234,6 +234,20 @@ def test_a_patch_that_leads_elsewhere_is_refused(saved, tiny_copy):
     assert weights(tiny_copy) == before
 
 
+def test_a_patch_that_says_it_changes_nothing_and_does_is_refused(saved, tiny_copy):
+    header = json.loads((saved / "patch.json").read_text())
+    header["tensors"][ROLES[0]]["result_sha256"] = header["tensors"][ROLES[0]]["base_sha256"]
+    (saved / "patch.json").write_text(json.dumps(header))
+    with pytest.raises(UserError, match="does not lead to"):
+        Patch.from_pretrained(saved).apply_(tiny_copy.model)
+
+
+def test_a_header_that_is_no_mapping_is_refused(saved):
+    (saved / "patch.json").write_text("[]")
+    with pytest.raises(UserError, match="is broken"):
+        Patch.from_pretrained(saved)
+
+
 def test_a_tensor_that_the_edit_left_alone_does_not_stand_in_the_way(tiny_copy):
     base = {role: find_role(tiny_copy.model, role).data.clone() for role in ROLES}
     edited = {ROLES[0]: base[ROLES[0]] + 1, ROLES[1]: base[ROLES[1]]}

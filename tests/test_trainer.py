@@ -372,6 +372,15 @@ def test_a_trial_leaves_out_a_private_and_a_contrast_subject(pairs):
     assert public.subjects() == ("bus ticket",)
 
 
+def test_rounds_leave_out_other_subjects(pairs):
+    train = pairs.split("train")
+    twins = (replace(pair, subject="street sign") for pair in train if pair.role == "contrast")
+    assert rounds(PairSet((*train, *twins), pairs.folder)) == [
+        {"edit": "passport", "contrast": "bus ticket"},
+        {"edit": "student id", "contrast": "street sign"},
+    ]
+
+
 def test_a_layers_score_is_its_worst_effect_less_its_worst_damage():
     measured = {"rta_sensitive": 0.9, "rta_unseen": 0.7, "rta_benign": 0.1, "public_refused": 0.2, "protected_refused": None}
     assert layer_score(measured) == pytest.approx(0.5)

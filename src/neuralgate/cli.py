@@ -228,8 +228,8 @@ def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError) as error:  # how torch says that a device is unknown or not there
+            torch.zeros(1, device=device).item()
+        except (RuntimeError, AssertionError, ImportError) as error:  # how torch says that a device is unknown or not there
             reason = str(error).splitlines()[0]
             raise UserError(f"The device {device!r} cannot be used ({reason}); give --machine device=cpu or leave it out.") from error
         return load_quietly(recipe.model, machine.dtype, device)

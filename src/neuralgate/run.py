@@ -249,9 +249,9 @@ def peak_memory_mb() -> float:
 
 
 def code_hash() -> str:
-    """sha256 over the names and bytes of this package's modules and data."""
+    """sha256 over the names and bytes of this package's modules, templates and YAML."""
     root = Path(__file__).parent
-    found = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".yaml"))
+    found = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".jinja", ".css", ".yaml"))
     return digest([[path.relative_to(root).as_posix(), hash_path(path)] for path in found])
 
 

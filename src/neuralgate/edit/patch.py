@@ -96,12 +96,11 @@ class Patch:
                     f"Wrong base: {entry['name']} ({role}) of this model is not the tensor that the patch was made on "
                     f"({self.information.get('base_model', 'unknown')}, {entry['dtype']}); load that model in that dtype."
                 )
-            if entry["base_sha256"] == entry["result_sha256"]:  # an edit that left this tensor as it was tells nothing
-                continue
-            states.add("base" if digest == entry["base_sha256"] else "patched")
             other = "result_sha256" if digest == entry["base_sha256"] else "base_sha256"
             if sha256(self._other_side(role, tensor)) != entry[other]:
                 raise UserError(f"The patch does not lead to what its patch.json names for {role}; get the patch again.")
+            if entry["base_sha256"] != entry["result_sha256"]:  # an edit that left this tensor as it was tells nothing
+                states.add("base" if digest == entry["base_sha256"] else "patched")
         if len(states) > 1:
             raise UserError("The model holds some tensors of the patch and not others; load a clean base.")
         return "patched" if states == {"patched"} else "base"
@@ -182,7 +181,7 @@ class Patch:
         try:
             header = json.loads((folder / "patch.json").read_text(encoding="utf-8"))
             tensors, expected, version = header.pop("tensors"), header.pop("safetensors_sha256"), header.pop("format")
-        except (json.JSONDecodeError, KeyError, AttributeError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
             raise UserError(f"{folder}/patch.json is broken ({error}); get the patch again.") from error
         if version != FORMAT:
             raise UserError(f"{folder} is a patch of format {version!r}, this neuralgate reads format {FORMAT}; update neuralgate.")

@@ -106,18 +106,15 @@ class Trainer:
                 raise UserError(f"Gate mode {config.gate!r} needs a located gate; run locate first or use gate: none.")
             if gate.model != lvlm.fingerprint:
                 raise UserError(f"The gate was located on another model ({gate.model[:12]}, not {lvlm.fingerprint[:12]}); locate again.")
-        if any(not pair.benign_target for pair in pairs if pair.split == "train"):
+        asked = (pair for pair in pairs if pair.split == "train" or pair.role == "contrast")
+        if any(not pair.benign_target or (pair.role == "contrast" and not pair.sensitive_target) for pair in asked):
             pairs = with_own_answers(lvlm, pairs)
         self.edit, self.contrast = pairs.split("train", "edit"), pairs.split("train", "contrast")
         if not len(self.edit):
             raise UserError("The pair set holds no training pairs of role edit; there is nothing to train on.")
         self.validation = Validation(lvlm, pairs, config)
         self.parameters = {layer: lvlm.ffn_out(layer).weight for layer in layers}
-        # steps are far below the resolution of half precision, and Adam's squares below its range
-        self.masters = {
-            layer: parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
-            for layer, parameter in self.parameters.items()
-        }
+        self.masters: dict[int, Tensor] = {}
         self.inputs = inputs or Inputs(lvlm, min(layers))
         self.rng = np.random.default_rng([config.seed, 3])
 
@@ -191,6 +188,11 @@ class Trainer:
     def run(self, report: Callable[..., None] | None) -> tuple[dict[str, Tensor], dict[str, Tensor], Training]:
         training = Training(self.layers, self.config.gate)
         base = {layer: parameter.detach().clone() for layer, parameter in self.parameters.items()}
+        # steps are far below the resolution of half precision, and Adam's squares below its range
+        self.masters = {
+            layer: parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
+            for layer, parameter in self.parameters.items()
+        }
         started = time.perf_counter()
         for parameter in self.parameters.values():
             parameter.requires_grad_(True)

@@ -55,6 +55,8 @@ class Validation:
         contrast subjects that are no longer answered with the base model's own first words."""
         edit, contrast = self.edit.per_subject(CHECK_PER_SUBJECT), self.contrast.per_subject(CHECK_PER_SUBJECT)
         measured = self.refused({"rta_sensitive": (edit, True), "rta_benign": (edit, False)})
+        if not self.config.contrast_weight:  # nothing holds their answers
+            contrast = PairSet((), contrast.folder)
         texts = self.ask({"words": (contrast, True), "twins": (contrast, False)})
         targets = [pair.sensitive_target for pair in contrast] + [pair.benign_target for pair in contrast]
         measured["contrast_lost"] = share(
