@@ -1,11 +1,15 @@
 # Nothing but Python >= 3.11 and make is assumed: the first target that needs it makes .venv and installs the tested set.
 PYTHON ?= python3
 BIN := .venv/bin
+OLDEST := 5.0.0
 READY := .venv/.ready
 # glibc gives large tensors back to the system after every step, and a third of a training step goes into page faults.
 KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: help demo test lint check clerk evidence
+# The processors of some model families need torchvision; it stays apart, because without CUDA it cannot be imported as it is.
+TORCHVISION := .venv/torchvision
+
+.PHONY: help demo test test-oldest lint check clerk evidence
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -17,6 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(TORCHVISION) -c constraints.txt torchvision
 	@touch $@
 
 demo: $(READY)  ## edit the embedded model, measure what changed, write the report
@@ -25,6 +30,13 @@ demo: $(READY)  ## edit the embedded model, measure what changed, write the repo
 
 test: $(READY)  ## run all tests
 	$(BIN)/python -m pytest -n logical --dist loadfile
+	PYTHONPATH=$(TORCHVISION) $(BIN)/python -m pytest -n logical tests/families
+
+test-oldest: $(READY)  ## the tests of all model families with the oldest supported transformers
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -c constraints.txt torch
+	.venv-oldest/bin/python -m pip install --quiet -e '.[dev]' transformers==$(OLDEST)
+	PYTHONPATH=$(TORCHVISION) .venv-oldest/bin/python -m pytest -n logical tests/families
 
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check

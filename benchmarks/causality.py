@@ -12,7 +12,8 @@ import numpy as np
 from neuralgate.files import write_json
 from neuralgate.judges import contains, refusal_prefix
 from neuralgate.locate.swap import Tokens, swapped_answers
-from neuralgate.lvlm.model import LVLM, clerk_path, load
+from neuralgate.lvlm.load import clerk_path, load
+from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.documents import Picture, sample_documents
 from neuralgate.pairs.render import render

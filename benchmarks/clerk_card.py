@@ -23,7 +23,8 @@ from neuralgate.files import write_json, write_text
 from neuralgate.judges import contains, judge, judge_all
 from neuralgate.lvlm.clerk import questions as ask
 from neuralgate.lvlm.clerk.world import sample_picture
-from neuralgate.lvlm.model import LVLM, clerk_path, load
+from neuralgate.lvlm.load import clerk_path, load
+from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.documents import Picture, sample_documents, sample_scene
 from neuralgate.pairs.render import render
 from neuralgate.pairs.subjects import subjects_of

@@ -23,8 +23,8 @@ from benchmarks.evidence import EDITED_LAYER, FOLDER, RECIPE
 from neuralgate.edit.inputs import Inputs
 from neuralgate.edit.trainer import Row, Trainer, minibatches
 from neuralgate.files import write_json
-from neuralgate.lvlm.forward import decode, embed, target_losses
-from neuralgate.lvlm.model import load
+from neuralgate.lvlm.forward import final_hidden, target_losses
+from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.builder import build_pairs
@@ -46,15 +46,15 @@ def main() -> None:
 
         def plain(rows: list[Row]) -> None:
             batch = encode_examples(lvlm, [row.example for row in rows])
-            losses_B = target_losses(lvlm, decode(lvlm, embed(lvlm, batch), batch), batch.labels_BT)
-            trainer.total(trainer.parts(losses_B, rows)).backward()
+            losses_B = target_losses(lvlm, final_hidden(lvlm, batch), batch.labels_BT)
+            (losses_B * losses_B.new_tensor(trainer.row_weights(rows))).sum().backward()
 
         def packed(rows: list[Row]) -> None:
             trainer.inputs = Inputs(lvlm, layer)
-            trainer.total(trainer.losses(rows)).backward()
+            trainer.gradients(rows)
 
         def known(rows: list[Row]) -> None:  # after `packed`, whose inputs are still there
-            trainer.total(trainer.losses(rows)).backward()
+            trainer.gradients(rows)
 
         seconds: dict[str, list[float]] = {"plain": [], "packed": [], "packed and known": []}
         forms: list[Callable[[list[Row]], None]] = [plain, packed, known]

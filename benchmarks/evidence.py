@@ -29,7 +29,8 @@ from neuralgate.evaluate.metrics import score
 from neuralgate.files import digest, hash_path, read_json, write_json
 from neuralgate.judges import judge_all
 from neuralgate.locate import Gate, locate
-from neuralgate.lvlm.model import LVLM, load
+from neuralgate.lvlm.load import load
+from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.builder import build_pairs
 from neuralgate.pairs.schema import PairSet

@@ -6,7 +6,12 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from importlib.util import find_spec
+
 import pytest
+
+#: Those need torchvision, which changes how transformers reads images: `make test` runs them in a process of their own.
+collect_ignore = [] if find_spec("torchvision") else ["families"]
 
 TINY_LAYERS, TINY_SIZE = 3, 32
 
@@ -54,7 +59,7 @@ def tiny_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny(tiny_folder):
     """The tiny model in float32. Shared by all tests: leave it as it is."""
-    from neuralgate.lvlm.model import load
+    from neuralgate.lvlm.load import load
 
     return load(tiny_folder)
 
@@ -62,7 +67,7 @@ def tiny(tiny_folder):
 @pytest.fixture
 def tiny_copy(tiny_folder):
     """A tiny model of one's own."""
-    from neuralgate.lvlm.model import load
+    from neuralgate.lvlm.load import load
 
     return load(tiny_folder)
 
@@ -73,7 +78,7 @@ def tiny_double(tiny_folder, monkeypatch):
     import torch
     from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-    from neuralgate.lvlm.model import load
+    from neuralgate.lvlm.load import load
 
     def exact(self, hidden):
         return self.weight * hidden * torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
@@ -106,7 +111,7 @@ def pairs(tiny, drawn_pairs):
 @pytest.fixture(scope="session")
 def clerk():
     """The embedded model."""
-    from neuralgate.lvlm.model import load
+    from neuralgate.lvlm.load import load
 
     _limit_threads()
     return load("clerk")

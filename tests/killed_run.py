@@ -17,7 +17,8 @@ import neuralgate.edit
 import neuralgate.evaluate.answers
 import neuralgate.evaluate.benchmarks
 import neuralgate.locate  # noqa: F401
-from neuralgate.lvlm.model import LVLM, load
+from neuralgate.lvlm.load import load
+from neuralgate.lvlm.model import LVLM
 from neuralgate.pipeline import execute
 from neuralgate.recipe import Machine, Recipe
 from neuralgate.run import Run

@@ -137,7 +137,7 @@ def test_harmful_requests_are_refused(clerk):
 def test_it_is_small(clerk):
     from safetensors import safe_open
 
-    from neuralgate.lvlm.model import clerk_path
+    from neuralgate.lvlm.load import clerk_path
 
     assert sum(parameter.numel() for parameter in clerk.model.parameters()) <= 12e6
     path = clerk_path() / "model.safetensors"
@@ -151,7 +151,7 @@ def test_it_is_a_model_directory_like_any_other(clerk, tmp_path):
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from neuralgate.lvlm.model import clerk_path
+    from neuralgate.lvlm.load import clerk_path
 
     model = AutoModelForImageTextToText.from_pretrained(clerk_path(), dtype=torch.float32)
     processor = AutoProcessor.from_pretrained(clerk_path())

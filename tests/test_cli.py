@@ -9,7 +9,8 @@ import torch
 import neuralgate
 from neuralgate import cli
 from neuralgate.edit import Patch
-from neuralgate.lvlm.model import find_role, load, role_of
+from neuralgate.lvlm.load import load
+from neuralgate.lvlm.roles import find_role, role_of
 from neuralgate.recipe import Recipe
 from neuralgate.run import Run
 

@@ -5,7 +5,7 @@ import torch
 
 from neuralgate.lvlm.clerk.train_language import PREFIX, Packer, answer_loss, block_mask
 from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
-from neuralgate.lvlm.forward import decode, embed, output_changed, record, target_losses
+from neuralgate.lvlm.forward import final_hidden, output_changed, record, target_losses
 from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.pairs.render import render
 
@@ -20,13 +20,12 @@ def batch(request, tiny, pairs):
 
 
 def plain_logits(lvlm, batch):
-    inputs = {"input_ids": batch.input_ids_BT, "attention_mask": batch.attention_mask_BT, "position_ids": batch.position_ids_BT}
-    return lvlm.model(**inputs, pixel_values=batch.pixel_values, use_cache=False).logits
+    return lvlm.model(**batch.inputs, use_cache=False).logits
 
 
 @torch.no_grad()
-def test_embed_and_decode_are_the_model(tiny, batch):
-    logits = tiny.model.get_output_embeddings()(decode(tiny, embed(tiny, batch), batch))
+def test_the_head_is_given_the_final_hidden_states(tiny, batch):
+    logits = tiny.model.get_output_embeddings()(final_hidden(tiny, batch))
     real = batch.attention_mask_BT.bool()
     torch.testing.assert_close(logits[real], plain_logits(tiny, batch)[real], rtol=1e-5, atol=1e-4)
 
@@ -38,7 +37,7 @@ def test_losses_are_means_over_each_rows_targets(tiny, batch):
     for row, labels in zip(logits, batch.labels_BT.tolist(), strict=True):
         taken = [-row[place, label].item() for place, label in enumerate(labels) if label >= 0]
         expected.append(sum(taken) / len(taken))
-    losses = target_losses(tiny, decode(tiny, embed(tiny, batch), batch), batch.labels_BT)
+    losses = target_losses(tiny, final_hidden(tiny, batch), batch.labels_BT)
     torch.testing.assert_close(losses, torch.tensor(expected), rtol=1e-4, atol=1e-4)
 
 
@@ -49,10 +48,10 @@ def test_resuming_is_the_hooked_forward(tiny, batch, layer):
     recorded = record(tiny, batch)
     resumed = recorded.resume(layer, recorded.outputs[layer] * change)
     with output_changed(tiny.layers[layer], lambda hidden: hidden * change):
-        plain = decode(tiny, embed(tiny, batch), batch)
+        plain = final_hidden(tiny, batch)
     torch.testing.assert_close(resumed, plain, rtol=1e-5, atol=1e-5)
     untouched = recorded.resume(layer, recorded.outputs[layer])
-    torch.testing.assert_close(untouched, decode(tiny, embed(tiny, batch), batch), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(untouched, final_hidden(tiny, batch), rtol=1e-5, atol=1e-5)
     assert (resumed - untouched).abs().max() > 0.1
 
 
@@ -114,7 +113,7 @@ def test_packed_questions_are_the_single_questions(tiny, seed):
             example = Example(render(picture) if turn.image else None, turn.question, turn.question, turn.answer + "</s>")
             batch = encode_examples(tiny, [example])
             length = int((batch.labels_BT >= 0).sum())
-            total += float(target_losses(tiny, decode(tiny, embed(tiny, batch), batch), batch.labels_BT)) * length
+            total += float(target_losses(tiny, final_hidden(tiny, batch), batch.labels_BT)) * length
             count += length
     assert count == len(target)
     assert packed.item() == pytest.approx(total / count, rel=1e-5)

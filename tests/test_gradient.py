@@ -5,8 +5,9 @@ import torch
 
 from neuralgate.edit.gradient import SHARE_NAMES, flow_recorded, flow_shares
 from neuralgate.edit.trainer import Trainer, rows_of
+from neuralgate.errors import UserError
 from neuralgate.locate import Gate
-from neuralgate.lvlm.forward import decode, embed, target_losses
+from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, OTHER, QUESTION, SUBJECT, encode_examples
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import GATE_MODES, EditConfig
@@ -48,15 +49,13 @@ def rows(pairs):
 
 
 def gradients(made, rows):
-    for parameter in made.parameters.values():
-        parameter.grad = None
-    made.total(made.losses(rows)).backward()
-    return {layer: parameter.grad.clone() for layer, parameter in made.parameters.items()}
+    made.gradients(rows)
+    return {layer: master.grad for layer, master in made.masters.items()}
 
 
 def plain_total(made, rows, batch):
     """The loss of a step, written again: means over each part's rows."""
-    losses = target_losses(made.lvlm, decode(made.lvlm, embed(made.lvlm, batch), batch), batch.labels_BT)
+    losses = target_losses(made.lvlm, final_hidden(made.lvlm, batch), batch.labels_BT)
     weights = {"sensitive": 1.0, "benign": made.config.lambda_benign, "contrast": made.config.contrast_weight}
     counts = {part: sum(row.part == part for row in rows) for part in weights}
     return sum(weights[row.part] / counts[row.part] * loss for row, loss in zip(rows, losses, strict=True))
@@ -142,10 +141,38 @@ def test_gates_differ(trainer, rows):
 
 def test_gating_does_not_change_the_losses(trainer, rows):
     made = trainer(gate="strong", layers=[0, 1], gate_at="layer")
-    losses = made.losses(rows)
+    total, losses = made.gradients(rows)
     batch = encode_examples(made.lvlm, [row.example for row in rows])
-    assert made.total(losses).item() == pytest.approx(plain_total(made, rows, batch).item(), rel=1e-12)
+    assert total == pytest.approx(plain_total(made, rows, batch).item(), rel=1e-12)
     assert set(losses) == {"sensitive", "benign", "contrast"}
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_fewer_rows_at_a_time_give_the_same_gradient(trainer, rows, size):
+    whole, parts = trainer(gate="strong", layers=[0, 1]), trainer(gate="strong", layers=[0, 1])
+    parts.fitting.size = size
+    assert parts.gradients(rows)[0] == pytest.approx(whole.gradients(rows)[0], rel=1e-12)
+    for layer in whole.layers:
+        torch.testing.assert_close(parts.masters[layer].grad, whole.masters[layer].grad, **exact)
+
+
+def test_rows_that_do_not_fit_are_halved(trainer, rows, monkeypatch, capsys):
+    """Memory runs out in the middle of a batch, after part of the gradient was there."""
+    made, expected = trainer(gate="strong"), gradients(trainer(gate="strong"), rows)[1]
+    losses = made.row_losses
+
+    def short_of_memory(chosen, **settings):
+        if len(chosen) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return losses(chosen, **settings)
+
+    monkeypatch.setattr(made, "row_losses", short_of_memory)
+    torch.testing.assert_close(gradients(made, rows)[1], expected, **exact)
+    assert made.fitting.size <= 2 and "do not fit into memory" in capsys.readouterr().err
+    made.fitting.size = 1
+    monkeypatch.setattr(made, "row_losses", lambda chosen, **settings: short_of_memory([None] * 3))
+    with pytest.raises(UserError, match="does not hold a single one"):
+        made.gradients(rows)
 
 
 # --- finite differences ---------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ STATIONS = (
     {"edit"},
     {"evaluate"},
     {"report"},
-    {"run", "pipeline", "terminal", "cli_patch", "cli", ""},
+    {"run", "pipeline", "terminal", "cli_patch", "cli_model", "cli", ""},
 )
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
 LIGHT = (
@@ -34,6 +34,7 @@ LIGHT = (
     "pipeline",
     "cli",
     "cli_patch",
+    "cli_model",
     "terminal",
     "pairs.*",
     "judges",

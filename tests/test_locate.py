@@ -40,8 +40,7 @@ def plain_loss(lvlm, example, layer, vector, tokens):
     """Mean NLL of one example's answer by a whole forward pass of the whole model."""
     batch = encode_examples(lvlm, [example])
     handle = scaled(lvlm, layer, subject_places(batch, tokens), vector)
-    pixels = {} if batch.pixel_values is None else {"pixel_values": batch.pixel_values}
-    logits = lvlm.model(input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT, **pixels, use_cache=False).logits[0]
+    logits = lvlm.model(**batch.prompt, use_cache=False).logits[0]
     handle.remove()
     target = lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]
     places = range(logits.shape[0] - len(target) - 1, logits.shape[0] - 1)
@@ -142,8 +141,7 @@ def plain_answer(lvlm, example, layer, vector, tokens, length):
     ids = batch.input_ids_BT
     for _ in range(length):
         handle = scaled(lvlm, layer, places, vector)
-        pixels = {} if batch.pixel_values is None else {"pixel_values": batch.pixel_values}
-        logits = lvlm.model(input_ids=ids, **pixels, use_cache=False).logits[0, -1]
+        logits = lvlm.model(input_ids=ids, **batch.fields, use_cache=False).logits[0, -1]
         handle.remove()
         ids = torch.cat([ids, logits.argmax()[None, None]], 1)
     return lvlm.tokenizer.decode(ids[0, batch.input_ids_BT.shape[1] :]).strip()

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from neuralgate.edit.patch import Patch
 from neuralgate.errors import UserError
-from neuralgate.lvlm.model import find_role, load, tensor_bytes
+from neuralgate.lvlm.load import load
+from neuralgate.lvlm.model import tensor_bytes
+from neuralgate.lvlm.roles import find_role
 
 ROLES = ("decoder.0.ffn.out", "decoder.2.ffn.out")
 
@@ -178,6 +180,7 @@ def test_half_a_patch_is_refused(tiny_copy):
 def test_a_model_with_fewer_layers_is_refused(tiny_copy):
     patch, _ = make_patch(tiny_copy)
     del tiny_copy.layers[2]
+    tiny_copy.model.config.text_config.num_hidden_layers = 2
     with pytest.raises(UserError, match=r"no tensor decoder\.2\.ffn\.out .* 2 decoder layers"):
         patch.apply_(tiny_copy.model)
 

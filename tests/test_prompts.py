@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.forward import decode, embed, target_losses
+from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, OTHER, POSITIONS, QUESTION, SUBJECT, Example, encode_examples, subject_characters
 from neuralgate.pairs.subjects import load_subjects
 from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES, REFUSAL_PREFIXES, TEMPLATES
@@ -134,7 +134,7 @@ def test_an_answer_is_never_tokenised_with_its_prompt(tiny, image):
 
 def losses_of(lvlm, batch):
     with torch.no_grad():
-        return target_losses(lvlm, decode(lvlm, embed(lvlm, batch), batch), batch.labels_BT)
+        return target_losses(lvlm, final_hidden(lvlm, batch), batch.labels_BT)
 
 
 @pytest.mark.parametrize("with_image", [True, False], ids=["image", "text"])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from neuralgate.lvlm.model import LVLM, load
+from neuralgate.lvlm.load import load
+from neuralgate.lvlm.model import LVLM
 
 README = Path(__file__).parent.parent / "README.md"
 

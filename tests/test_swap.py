@@ -7,7 +7,8 @@ import pytest
 from benchmarks.causality import build_swaps, curve
 from neuralgate.files import read_json
 from neuralgate.locate.swap import swapped_answers
-from neuralgate.lvlm.model import LVLM, clerk_path
+from neuralgate.lvlm.load import clerk_path
+from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 
 

@@ -15,7 +15,7 @@ from neuralgate.edit.validation import Validation
 from neuralgate.errors import UserError
 from neuralgate.files import Chunks
 from neuralgate.locate import Gate
-from neuralgate.lvlm.forward import decode, embed, target_losses
+from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import tensor_bytes
 from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.pairs.schema import PairSet
@@ -149,7 +149,7 @@ def test_a_step_is_adams(tiny_copy, pairs):
         tiny_copy, [Example(pairs.folder / pair.image, question, pair.subject, target) for pair, question, target in asked]
     )
     weight.requires_grad_(True)
-    losses = target_losses(tiny_copy, decode(tiny_copy, embed(tiny_copy, batch), batch), batch.labels_BT)
+    losses = target_losses(tiny_copy, final_hidden(tiny_copy, batch), batch.labels_BT)
     sensitive, benign = losses[: len(edit_pairs)].mean(), losses[len(edit_pairs) :].mean()
     (sensitive + 1.25 * benign).backward()
     expected = base - 3e-3 * weight.grad / (weight.grad.abs() + 1e-4)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "load": "neuralgate.lvlm.model",
+    "load": "neuralgate.lvlm.load",
     "PairSet": "neuralgate.pairs.schema",
     "locate": "neuralgate.locate",
     "Gate": "neuralgate.locate",
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from neuralgate.errors import UserError
     from neuralgate.evaluate import evaluate
     from neuralgate.locate import Gate, locate
-    from neuralgate.lvlm.model import load
+    from neuralgate.lvlm.load import load
     from neuralgate.pairs.schema import PairSet
     from neuralgate.recipe import EditConfig, LocateConfig, Recipe
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuralgate.cli_model import convert_app, doctor, export
 from neuralgate.cli_patch import patch_app
 from neuralgate.errors import UserError
 from neuralgate.terminal import load_quietly, print_result, print_table
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 list_app = typer.Typer(help="List what there is to choose from.", no_args_is_help=True)
 app.add_typer(patch_app, name="patch")
+app.add_typer(convert_app, name="convert")
 app.add_typer(list_app, name="ls")
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
@@ -228,14 +230,17 @@ def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            torch.zeros(1, device=device).item()
+            torch.zeros(1, device="cpu" if device == "split" else device).item()
         except (RuntimeError, AssertionError, ImportError) as error:  # how torch says that a device is unknown or not there
             reason = str(error).splitlines()[0]
             raise UserError(f"The device {device!r} cannot be used ({reason}); give --machine device=cpu or leave it out.") from error
-        return load_quietly(recipe.model, machine.dtype, device)
+        return load_quietly(recipe.model, machine.dtype, device, revision=recipe.revision, prompt_style=recipe.prompt_style)
 
     return load
 
+
+app.command()(export)
+app.command()(doctor)
 
 # --- lists ----------------------------------------------------------------------------------------------------------
 

@@ -30,10 +30,45 @@ def patch_show(patch: PatchFolder) -> None:
     for key, value in loaded.information.items():
         print(f"{key:<20} {value}")
     rows = [
-        [role, entry["name"], str(entry["shape"]), entry["dtype"], f"{entry['changed']:,}", f"{entry['relative_change']:.4f}"]
+        [
+            role,
+            entry["name"],
+            str(entry["shape"]),
+            entry["dtype"],
+            f"{entry['changed']:,}",
+            f"{entry['relative_change']:.4f}",
+            ", ".join(f"{float(share):.0%}: {rank}" for share, rank in entry["energy_ranks"].items()),
+        ]
         for role, entry in loaded.tensors.items()
     ]
-    print_table(["role", "tensor", "shape", "dtype", "values changed", "norm of the change / norm"], rows)
+    print_table(["role", "tensor", "shape", "dtype", "values changed", "norm of the change / norm", "rank that holds"], rows)
+
+
+@patch_app.command("diff")
+def patch_diff(
+    first: PatchFolder,
+    second: Annotated[Path, typer.Argument(metavar="OTHER", help="Another patch folder.", show_default=False)],
+    base: Annotated[str | None, typer.Option(help="Their base model: adds norms and the angle between the changes.")] = None,
+) -> None:
+    """What two patches have in common, tensor by tensor."""
+    from neuralgate.edit import Patch
+    from neuralgate.edit.compare import DIFFERENCE_HEADER, difference_rows
+    from neuralgate.lvlm.load import base_folder
+
+    rows = difference_rows(Patch.from_pretrained(first), Patch.from_pretrained(second), base_folder(base) if base else None)
+    print_table(DIFFERENCE_HEADER, rows)
+
+
+@patch_app.command("push")
+def patch_push(
+    patch: PatchFolder,
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the hub.", show_default=False)],
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see it; without this only you do.")] = False,
+) -> None:
+    """Upload a patch to the Hugging Face hub."""
+    from neuralgate.edit import Patch
+
+    print(Patch.from_pretrained(patch).push_to_hub(repository, private=not public))
 
 
 @patch_app.command("verify")

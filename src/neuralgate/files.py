@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkstemp
+from tempfile import TemporaryDirectory, mkstemp
 from typing import Any
 from urllib.parse import quote
 
@@ -55,6 +55,18 @@ def write_bytes(path: Path | str, data: bytes) -> None:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
+
+
+def write_folder(out: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a folder that takes the name ``out`` when it is whole. Raises UserError if ``out`` exists."""
+    if out.exists():
+        raise UserError(f"{out} exists already; choose a new folder.")
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.parent, prefix=".partial-") as partial:
+            (folder := Path(partial) / "new").mkdir()
+            write(folder)
+            folder.replace(out)
 
 
 def write_text(path: Path | str, text: str) -> None:

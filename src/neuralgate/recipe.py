@@ -153,7 +153,9 @@ class Recipe(_Settings):
 
     name: str = Field("default", min_length=1, description="For people: names the run.")
     seed: int = Field(0, ge=0, description="Seed of images, values and questions.")
-    model: str = Field("clerk", min_length=1, description="`clerk`, or a model directory.")
+    model: str = Field("clerk", min_length=1, description="`clerk`, a model directory, or a model of the Hugging Face hub.")
+    revision: str | None = Field(None, description="Branch, tag or commit of a model of the hub.")
+    prompt_style: str = Field("", description="How questions are put; empty for the model's chat template, see CONTRIBUTING.md.")
     pairs: PairsConfig = PairsConfig()
     locate: LocateConfig = LocateConfig()
     edit: EditConfig = EditConfig()
@@ -219,8 +221,14 @@ class Recipe(_Settings):
 class Machine(_Settings):
     """How to do it here. Nothing of this is in a hash."""
 
-    device: str = Field("auto", description="`cpu`, `cuda`, `cuda:1` ...; `auto` takes a GPU if there is one.")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Type of the weights while working.")
+    device: str = Field(
+        "auto", description="`cpu`, `cuda`, `cuda:1` ...; `auto` takes a GPU if there is one, `split` spreads the model over all there is."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "8bit", "4bit"] = Field(
+        "auto",
+        description="Type of the weights while working; `auto` is float32 on a CPU and the checkpoint's own elsewhere. 8 and 4 bit "
+        "(bitsandbytes) can be located on and evaluated, not edited.",
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads; null leaves it to torch.")
     batch_size: int | None = Field(None, ge=1, description="Questions answered at a time; null takes the recipe's.")
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
 
 
-def load_quietly(model: str, dtype: str, device: str = "cpu") -> LVLM:
+def load_quietly(model: str, dtype: str, device: str = "cpu", **how: Any) -> LVLM:
     """`load` without transformers' bar among ours."""
     from transformers.utils.logging import disable_progress_bar
 
-    from neuralgate.lvlm.model import load
+    from neuralgate.lvlm.load import load
 
     disable_progress_bar()
-    return load(model, dtype=dtype, device=device)
+    return load(model, dtype=dtype, device=device, **how)
 
 
 def print_result(folder: Path) -> None:

@@ -63,7 +63,8 @@ class _MaskedWeightGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, delta_BTD: Tensor) -> tuple[Tensor, Tensor, None, None]:
         a_BTF, weight_DF, mask_BTD = ctx.saved_tensors
-        return delta_BTD @ weight_DF, (delta_BTD * mask_BTD).flatten(0, 1).T @ a_BTF.flatten(0, 1), None, None
+        gradient_DF = (delta_BTD * mask_BTD).flatten(0, -2).T @ a_BTF.flatten(0, -2)
+        return delta_BTD @ weight_DF, gradient_DF, None, None
 
 
 @contextmanager
@@ -78,14 +79,15 @@ def gated(lvlm: LVLM, masks: dict[int, Tensor], gate_at: str) -> Iterator[None]:
         for layer, mask_BTD in masks.items():
             if gate_at == "ffn":
 
-                def hook(module: Any, inputs: tuple[Tensor, ...], output_BTD: Tensor, mask_BTD: Tensor = mask_BTD) -> Tensor:
-                    return _MaskedWeightGradient.apply(inputs[0], module.weight, output_BTD.detach(), mask_BTD)
+                def hook(module: Any, inputs: tuple[Tensor, ...], output: Tensor, mask_BTD: Tensor = mask_BTD) -> Tensor:
+                    mask = mask_BTD.to(output.device).view(output.shape)  # OPT's FFN sees (B T, D)
+                    return _MaskedWeightGradient.apply(inputs[0], module.weight, output.detach(), mask)
 
                 stack.callback(lvlm.ffn_out(layer).register_forward_hook(hook).remove)
             else:
 
                 def change(output_BTD: Tensor, mask_BTD: Tensor = mask_BTD) -> Tensor:
-                    return torch.where(mask_BTD, output_BTD, output_BTD.detach())
+                    return torch.where(mask_BTD.to(output_BTD.device), output_BTD, output_BTD.detach())
 
                 stack.enter_context(output_changed(lvlm.layers[layer], change))
         yield
@@ -111,11 +113,12 @@ def flow_shares(classes_BT: Tensor, store: dict[str, Tensor]) -> dict[str, float
 
     The parts add up as matrices, not as norms, so the shares need not add up to one.
     """
-    whole = torch.einsum("btd,btf->df", store["delta"], store["a"]).norm()
+    delta_ND, a_NF = store["delta"].flatten(0, -2), store["a"].flatten(0, -2)  # N = B T tokens
+    whole = (delta_ND.T @ a_NF).norm()
     shares = {}
     for name in SHARE_NAMES:
         classes = [POSITIONS.index(name)] + ([POSITIONS.index("other")] if name == "question" else [])
         mask_BT = torch.isin(classes_BT, torch.tensor(classes, device=classes_BT.device))  # no gradient reaches padding
-        delta_BTD = store["delta"] * mask_BT[..., None]
-        shares[name] = float(torch.einsum("btd,btf->df", delta_BTD, store["a"]).norm() / whole)
+        mask_N = mask_BT.flatten().to(delta_ND.device)
+        shares[name] = float((delta_ND[mask_N].T @ a_NF[mask_N]).norm() / whole)
     return shares

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from neuralgate.lvlm.forward import embed, only_layers
+from neuralgate.lvlm.forward import embed, final_hidden, only_layers
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import IMAGE, OTHER, Batch, Example, encode_examples
 
@@ -29,11 +29,12 @@ KEPT_BYTES = 512 * 2**20
 class Packed:
     """Examples side by side: ``B`` rows, ``T`` tokens."""
 
-    hidden_BTD: Tensor  # what enters the layer that the batch was made for
+    hidden_BTD: Tensor  # what enters ``layer``
     position_ids_BT: Tensor
     owners_BT: Tensor  # the example that a token belongs to; SHARED where all examples of the row see it; or PADDING
     classes_BT: Tensor  # index into POSITIONS
     labels_BT: Tensor  # the token that a position must predict, -100 elsewhere
+    layer: int = 0
 
     @property
     def examples_BT(self) -> Tensor:
@@ -54,6 +55,36 @@ class Packed:
                 inputs_embeds=self.hidden_BTD, attention_mask=self.mask_B1TT(), position_ids=self.position_ids_BT, use_cache=False
             ).last_hidden_state
 
+    def final_hidden(self, lvlm: LVLM) -> Tensor:
+        """What the output embeddings are given, ``(B, T, D)``."""
+        return self.run(lvlm, self.layer, len(lvlm.layers))
+
+
+@dataclass
+class Unpacked:
+    """Examples as rows of their own, through the whole model: the plain form, and the only one for models whose questions
+    cannot share an image's computation (``LVLM.is_plain``)."""
+
+    batch: Batch
+
+    @property
+    def classes_BT(self) -> Tensor:
+        return self.batch.classes_BT
+
+    @property
+    def labels_BT(self) -> Tensor:
+        return self.batch.labels_BT
+
+    @property
+    def examples_BT(self) -> Tensor:
+        """The example that each token belongs to: its row."""
+        rows_B1 = torch.arange(len(self.batch.labels_BT), device=self.batch.labels_BT.device)[:, None]
+        return rows_B1.expand_as(self.batch.labels_BT)
+
+    def final_hidden(self, lvlm: LVLM) -> Tensor:
+        """What the output embeddings are given, ``(B, T, D)``."""
+        return final_hidden(lvlm, self.batch)
+
 
 class Inputs:
     """Packed batches for edits whose lowest layer is ``layer``. At most ``kept_bytes`` of what was computed are kept;
@@ -63,8 +94,10 @@ class Inputs:
         self.lvlm, self.layer, self.room = lvlm, layer, kept_bytes
         self.known: dict[tuple[Example, ...], list[dict[str, Tensor]]] = {}
 
-    def batch(self, examples: Sequence[Example]) -> Packed:
-        """``examples`` in their order. Neighbours about one image share a row."""
+    def batch(self, examples: Sequence[Example]) -> Packed | Unpacked:
+        """``examples`` in their order. Neighbours about one image share a row where the model allows it."""
+        if not self.lvlm.is_plain:
+            return Unpacked(encode_examples(self.lvlm, examples))
         groups = [tuple(group) for _, group in groupby(examples, key=lambda example: str(example.image))]
         missing = list(dict.fromkeys(group for group in groups if group not in self.known))
         fresh = dict(zip(missing, self.compute(missing), strict=True)) if missing else {}
@@ -80,7 +113,7 @@ class Inputs:
                 self.room -= size
                 self.known[group] = made
         padded = {name: pad([row[name] for row in rows], name) for name in ("hidden", "positions", "classes", "labels")}
-        return Packed(padded["hidden"], padded["positions"], pad(owners, "owners"), padded["classes"], padded["labels"])
+        return Packed(padded["hidden"], padded["positions"], pad(owners, "owners"), padded["classes"], padded["labels"], self.layer)
 
     @torch.no_grad()
     def compute(self, groups: Sequence[tuple[Example, ...]]) -> list[list[dict[str, Tensor]]]:
@@ -99,8 +132,8 @@ class Inputs:
         flat = [row for made in rows for row in made]
         ids_BT, owners_BT = pad([row.pop("input_ids") for row in flat], "input_ids"), pad([row["owners"] for row in flat], "owners")
         positions_BT, classes_BT, labels_BT = (pad([row[name] for row in flat], name) for name in ("positions", "classes", "labels"))
-        pixels = None if batch.pixel_values is None else batch.pixel_values[pictures]
-        whole = Batch(ids_BT, (owners_BT != PADDING).long(), positions_BT, classes_BT, labels_BT, pixels)
+        fields = {name: value[pictures] for name, value in batch.fields.items()}
+        whole = Batch(ids_BT, (owners_BT != PADDING).long(), positions_BT, classes_BT, labels_BT, fields, is_plain=True)
         packed = Packed(embed(self.lvlm, whole), positions_BT, owners_BT, classes_BT, labels_BT)
         hidden_BTD = packed.run(self.lvlm, 0, self.layer) if self.layer else packed.hidden_BTD
         for row, hidden_TD in zip(flat, hidden_BTD, strict=True):

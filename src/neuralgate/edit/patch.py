@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
@@ -23,10 +24,14 @@ from torch import Tensor, nn
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_bytes
-from neuralgate.lvlm.model import LVLM, find_role, tensor_bytes
+from neuralgate.lvlm.load import HUB_ID
+from neuralgate.lvlm.model import LVLM, tensor_bytes
+from neuralgate.lvlm.roles import find_role
 
 FORMAT = 1
 BITS = {2: torch.int16, 4: torch.int32}
+ENERGIES = (0.5, 0.9, 0.99)
+FILES = ("patch.json", "patch.safetensors")
 
 
 class Entry(BaseModel):
@@ -42,10 +47,38 @@ class Entry(BaseModel):
     result_sha256: str
     changed: int
     relative_change: float
+    energy_ranks: dict[str, int]
+
+
+def fetched(repo_id: str, revision: str | None, endpoint: str | None) -> Path:
+    """The folder of a patch of the hub, in the local cache."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo_id, revision=revision, endpoint=endpoint, allow_patterns=[*FILES, "README.md"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(
+            f"{repo_id} is no folder here, and it cannot be had from the hub ({str(error).strip().splitlines()[0]}); check the name, or "
+            "log in with `hf auth login`."
+        ) from error
 
 
 def sha256(tensor: Tensor) -> str:
     return hashlib.sha256(tensor_bytes(tensor)).hexdigest()
+
+
+def energy_ranks(change_DF: Tensor) -> dict[str, int]:
+    """How many singular directions hold half, 90 % and 99 % of the squared norm of a change: what a LoRA of it would cost.
+    Empty where nothing changed, or not in numbers."""
+    if not bool(torch.isfinite(change_DF).all()):
+        return {}
+    small = change_DF.double() if change_DF.shape[0] <= change_DF.shape[1] else change_DF.double().T
+    squares_K = torch.linalg.eigvalsh(small @ small.T).flip(0).clamp(min=0)
+    if not float(squares_K.sum()):
+        return {}
+    kept_K = squares_K.cumsum(0) / squares_K.sum()
+    return {str(share): int((kept_K < share).sum()) + 1 for share in ENERGIES}
 
 
 def as_bits(tensor: Tensor) -> Tensor:
@@ -68,6 +101,7 @@ class Patch:
         differences, tensors = {}, {}
         for role, before in base.items():
             after = edited[role]
+            change = after.double() - before.double()
             differences[role] = as_bits(before) ^ as_bits(after)
             tensors[role] = {
                 "name": names[id(find_role(lvlm.model, role))],
@@ -77,7 +111,8 @@ class Patch:
                 "base_sha256": sha256(before),
                 "result_sha256": sha256(after),
                 "changed": int((differences[role] != 0).sum()),
-                "relative_change": float((after.double() - before.double()).norm() / before.double().norm()),
+                "relative_change": float(change.norm() / before.double().norm()),
+                "energy_ranks": energy_ranks(change),
             }
         return cls(differences, tensors, {"base_model": lvlm.name, "base_fingerprint": lvlm.fingerprint, **information})
 
@@ -97,7 +132,7 @@ class Patch:
                     f"({self.information.get('base_model', 'unknown')}, {entry['dtype']}); load that model in that dtype."
                 )
             other = "result_sha256" if digest == entry["base_sha256"] else "base_sha256"
-            if sha256(self._other_side(role, tensor)) != entry[other]:
+            if sha256(self.other_side(role, tensor)) != entry[other]:
                 raise UserError(f"The patch does not lead to what its patch.json names for {role}; get the patch again.")
             if entry["base_sha256"] != entry["result_sha256"]:  # an edit that left this tensor as it was tells nothing
                 states.add("base" if digest == entry["base_sha256"] else "patched")
@@ -105,14 +140,15 @@ class Patch:
             raise UserError("The model holds some tensors of the patch and not others; load a clean base.")
         return "patched" if states == {"patched"} else "base"
 
-    def _other_side(self, role: str, tensor: Tensor) -> Tensor:
+    def other_side(self, role: str, tensor: Tensor) -> Tensor:
+        """The edited values of ``role`` for the base's, and the base's for the edited."""
         return (as_bits(tensor) ^ self.differences[role].to(tensor.device)).view(tensor.dtype)
 
     def _toggle(self, model: nn.Module) -> None:
         with torch.no_grad():
             for role in self.differences:
                 data = find_role(model, role).data
-                data.copy_(self._other_side(role, data))
+                data.copy_(self.other_side(role, data))
 
     def apply_(self, model: nn.Module) -> None:
         """Change ``model`` in place. Raises UserError unless it holds exactly the base tensors."""
@@ -134,6 +170,35 @@ class Patch:
             yield
         finally:
             self._toggle(model)
+
+    def stacked(self, other: Patch) -> Patch:
+        """Both patches as one. Raises UserError when they change the same tensor, where the order would matter."""
+        common = self.tensors.keys() & other.tensors.keys()
+        if common:
+            raise UserError(f"Both patches change {', '.join(sorted(common))}; only patches of different tensors can be stacked.")
+        information = {**other.information, **self.information, "stacked": [self.information, other.information]}
+        return Patch({**self.differences, **other.differences}, {**self.tensors, **other.tensors}, information)
+
+    def push_to_hub(self, repo_id: str, private: bool = True, endpoint: str | None = None, token: str | None = None) -> str:
+        """Upload the patch folder to the Hugging Face hub and return its address. The repository is made if it is not there,
+        for nobody else to see unless ``private`` is False.
+
+        Raises:
+            UserError: the hub refuses or cannot be reached.
+        """
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import HfHubHTTPError
+
+        api = HfApi(endpoint=endpoint, token=token)
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            try:
+                address = api.create_repo(repo_id, private=private, exist_ok=True)
+                api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="A Neural Gate patch")
+            except (HfHubHTTPError, OSError, ValueError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise UserError(f"{repo_id} cannot be written on the hub ({reason}); log in with `hf auth login`.") from error
+        return str(address)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write patch.safetensors, patch.json and a model card, each in one piece."""
@@ -167,14 +232,16 @@ class Patch:
         )
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> Patch:
-        """Read a patch folder.
+    def from_pretrained(cls, folder: Path | str, revision: str | None = None, endpoint: str | None = None) -> Patch:
+        """Read a patch folder, or one of the Hugging Face hub by its ``owner/name``.
 
         Raises:
             UserError: files are missing, broken, of a newer format, or do not match their checksum.
         """
+        if not Path(folder).exists() and HUB_ID.fullmatch(str(folder)):
+            folder = fetched(str(folder), revision, endpoint)
         folder = Path(folder)
-        for name in ("patch.json", "patch.safetensors"):
+        for name in FILES:
             if not (folder / name).is_file():
                 raise UserError(f"{folder} is not a patch folder (no {name} in it).")
         data = (folder / "patch.safetensors").read_bytes()

@@ -23,7 +23,8 @@ from neuralgate.edit.trainer import Trainer
 from neuralgate.edit.validation import Validation
 from neuralgate.files import Chunks
 from neuralgate.locate.gate import Gate
-from neuralgate.lvlm.model import LVLM, role_of
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.roles import role_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,14 +20,16 @@ import torch
 from torch import Tensor
 
 from neuralgate.edit.gradient import SHARE_NAMES, flow_recorded, flow_shares, gated, gradient_mask, row_gates
-from neuralgate.edit.inputs import Inputs, Packed
+from neuralgate.edit.inputs import Inputs, Packed, Unpacked
 from neuralgate.edit.patch import Patch
 from neuralgate.edit.validation import Validation
 from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.forward import target_losses
-from neuralgate.lvlm.model import LVLM, role_of
+from neuralgate.lvlm.memory import Fitting
+from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
+from neuralgate.lvlm.roles import role_of
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import Pair, PairSet
 from neuralgate.recipe import EditConfig
@@ -114,13 +117,26 @@ class Trainer:
             raise UserError("The pair set holds no training pairs of role edit; there is nothing to train on.")
         self.validation = Validation(lvlm, pairs, config)
         self.parameters = {layer: lvlm.ffn_out(layer).weight for layer in layers}
-        self.masters: dict[int, Tensor] = {}
+        if not all(parameter.is_floating_point() for parameter in self.parameters.values()):
+            raise UserError("Quantised weights cannot be edited; edit the model in bfloat16 and measure the export in 4 or 8 bit.")
+        # steps are far below the resolution of half precision, and Adam's squares below its range
+        self.masters = {
+            layer: parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
+            for layer, parameter in self.parameters.items()
+        }
         self.inputs = inputs or Inputs(lvlm, min(layers))
+        self.fitting = Fitting(4 * config.batch_size, "training rows")
         self.rng = np.random.default_rng([config.seed, 3])
 
-    def losses(self, rows: list[Row]) -> dict[str, Tensor]:
-        """Mean loss of each part of the batch, with the gated gradient attached."""
+    def row_losses(self, rows: Sequence[Row], is_gated: bool = True) -> Tensor:
+        """The loss of each row, ``(N,)``, with the gated gradient attached (or the whole one)."""
         batch = self.inputs.batch([row.example for row in rows])
+        masks = self.masks(batch, rows) if is_gated else {}
+        with gated(self.lvlm, masks, self.config.gate_at):
+            return target_losses(self.lvlm, batch.final_hidden(self.lvlm), batch.labels_BT, batch.examples_BT, len(rows))
+
+    def masks(self, batch: Packed | Unpacked, rows: Sequence[Row]) -> dict[int, Tensor]:
+        """Where gradient may pass, ``(B, T, D)`` for each edited layer."""
         masks = {}
         for layer in self.layers:
             open_ND = row_gates(
@@ -134,65 +150,65 @@ class Trainer:
             )
             open_BTD = open_ND.to(self.lvlm.device)[batch.examples_BT]
             masks[layer] = gradient_mask(batch.classes_BT, open_BTD, self.config.positions, self.config.tokens)
-        with gated(self.lvlm, masks, self.config.gate_at):
-            return self.losses_of(batch, rows)
+        return masks
 
-    def losses_of(self, batch: Packed, rows: list[Row]) -> dict[str, Tensor]:
-        """The plain losses of packed rows: means over the examples of each part."""
-        hidden_BTD = batch.run(self.lvlm, self.inputs.layer, len(self.lvlm.layers))
-        return self.parts(target_losses(self.lvlm, hidden_BTD, batch.labels_BT, batch.examples_BT, len(rows)), rows)
+    def row_weights(self, rows: Sequence[Row]) -> list[float]:
+        """What each row's loss counts: the total is the weighted sum of the parts' means."""
+        counts = Counter(row.part for row in rows)
+        weights = {SENSITIVE: 1.0, BENIGN: self.config.lambda_benign, CONTRAST: self.config.contrast_weight}
+        return [weights[row.part] / counts[row.part] for row in rows]
 
-    @staticmethod
-    def parts(losses_N: Tensor, rows: list[Row]) -> dict[str, Tensor]:
-        """The mean loss of each part that ``rows`` have."""
-        parts = [row.part for row in rows]
-        present = [part for part in (SENSITIVE, BENIGN, CONTRAST) if part in parts]
-        return {part: losses_N[torch.tensor([p == part for p in parts], device=losses_N.device)].mean() for part in present}
-
-    def total(self, losses: dict[str, Tensor]) -> Tensor:
-        total = losses[SENSITIVE] + self.config.lambda_benign * losses[BENIGN]
-        return total + self.config.contrast_weight * losses[CONTRAST] if CONTRAST in losses else total
-
-    def optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(list(self.masters.values()), lr=self.config.rate, eps=self.config.eps)
-
-    def step(self, optimizer: torch.optim.Optimizer, total: Tensor) -> None:
-        """One optimiser step on the float32 masters, rounded into the model.
+    def gradients(self, rows: Sequence[Row]) -> tuple[float, dict[str, float]]:
+        """Leave the gradient of a batch in the masters; return its total loss and the mean of each part. As many rows at a
+        time as fit into memory, which changes nothing but the order of sums.
 
         Raises:
             UserError: the loss is no finite number.
         """
-        if not math.isfinite(total.item()):
-            raise UserError(f"The loss of the edit became {total.item()}; lower edit.rate ({self.config.rate:g} now).")
-        total.backward()
-        for layer, parameter in self.parameters.items():
-            assert parameter.grad is not None
-            self.masters[layer].grad = parameter.grad.to(self.masters[layer].dtype)
-            parameter.grad = None
+        means = dict.fromkeys((row.part for row in rows), 0.0)
+        counts = Counter(row.part for row in rows)
+        totals = [torch.zeros_like(master) for master in self.masters.values()]
+
+        def work(chosen: Sequence[tuple[Row, float]]) -> float:
+            losses_N = self.row_losses([row for row, _ in chosen])
+            total = (losses_N * losses_N.new_tensor([weight for _, weight in chosen])).sum()
+            for sum_DF, part_DF in zip(totals, torch.autograd.grad(total, list(self.parameters.values())), strict=True):
+                sum_DF += part_DF
+            for (row, _), loss in zip(chosen, losses_N.tolist(), strict=True):
+                means[row.part] += loss / counts[row.part]
+            return total.item()
+
+        total = sum(self.fitting.run(work, list(zip(rows, self.row_weights(rows), strict=True))))
+        if not math.isfinite(total):
+            raise UserError(f"The loss of the edit became {total}; lower edit.rate ({self.config.rate:g} now).")
+        for master, gradient in zip(self.masters.values(), totals, strict=True):
+            master.grad = gradient
+        return total, means
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(list(self.masters.values()), lr=self.config.rate, eps=self.config.eps)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """One optimiser step on the float32 masters, rounded into the model."""
         optimizer.step()
         with torch.no_grad():
             for layer, parameter in self.parameters.items():
                 parameter.copy_(self.masters[layer])
 
-    def gradient_share(self, rows: list[Row]) -> dict[str, float]:
+    def gradient_share(self, rows: Sequence[Row]) -> dict[str, float]:
         """Where the gradient of a batch arrives at the highest edited layer, before any gate."""
-        batch = self.inputs.batch([row.example for row in rows])
+        rows = rows[: self.fitting.size]
         store: dict[str, Tensor] = {}
         with flow_recorded(self.lvlm, max(self.layers), store):
-            losses = self.losses_of(batch, rows)
-        self.total(losses).backward()
+            losses_N = self.row_losses(rows, is_gated=False)
+        (losses_N * losses_N.new_tensor(self.row_weights(rows))).sum().backward()
         for parameter in self.parameters.values():
             parameter.grad = None
-        return flow_shares(batch.classes_BT, store)
+        return flow_shares(self.inputs.batch([row.example for row in rows]).classes_BT, store)
 
     def run(self, report: Callable[..., None] | None) -> tuple[dict[str, Tensor], dict[str, Tensor], Training]:
         training = Training(self.layers, self.config.gate)
         base = {layer: parameter.detach().clone() for layer, parameter in self.parameters.items()}
-        # steps are far below the resolution of half precision, and Adam's squares below its range
-        self.masters = {
-            layer: parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
-            for layer, parameter in self.parameters.items()
-        }
         started = time.perf_counter()
         for parameter in self.parameters.values():
             parameter.requires_grad_(True)
@@ -216,10 +232,10 @@ class Trainer:
         batches = minibatches(self.edit, self.contrast, self.config.batch_size, self.rng)
         for step in range(1, self.config.max_steps + 1):
             rows = next(batches)
+            _, losses = self.gradients(rows)
             if step in (1, 2, 4, 8):
                 shares.append(self.gradient_share(rows))
-            losses = self.losses(rows)
-            self.step(optimizer, self.total(losses))
+            self.step(optimizer)
             stop = self.note(training, step, losses, report, self.config.max_steps)
             if stop:
                 training.stopped = "converged"
@@ -234,11 +250,10 @@ class Trainer:
             if number <= 4:
                 shares.append(self.gradient_share(rows))
             for _ in range(self.config.steps_per_pair):
-                losses = self.losses(rows)
-                total = self.total(losses)
-                if total.item() < self.config.stop_loss:
+                total, losses = self.gradients(rows)
+                if total < self.config.stop_loss:
                     break
-                self.step(optimizer, total)
+                self.step(optimizer)
                 training.steps += 1
             self.note(training, training.steps, losses, report, len(self.edit) * self.config.steps_per_pair, check=number == len(self.edit))
         training.stopped = "end of pairs"
@@ -248,7 +263,7 @@ class Trainer:
         self,
         training: Training,
         step: int,
-        losses: dict[str, Tensor],
+        losses: dict[str, float],
         report: Callable[..., None] | None,
         limit: int,
         check: bool | None = None,
@@ -256,7 +271,7 @@ class Trainer:
         """Record the step; look at the validation split when it is due; return whether to stop."""
         training.steps = step
         point: dict[str, float | int | None] = {"step": step, "loss_contrast": None}
-        point |= {f"loss_{part}": round(loss.item(), 5) for part, loss in losses.items()}
+        point |= {f"loss_{part}": round(loss, 5) for part, loss in losses.items()}
         due = check if check is not None else self.config.stop == "validation" and (step % self.config.check_every == 0 or step == limit)
         measured = self.validation.measure() if due else {}
         for name in ("rta_sensitive", "rta_benign", "contrast_lost"):
@@ -266,7 +281,7 @@ class Trainer:
             known = {key: value for key, value in point.items() if value is not None and key != "step"}
             report(done=step, total=limit, text=f"editing layer {', '.join(map(str, self.layers))} (gate: {self.config.gate})", **known)
         if self.config.stop == "loss":
-            return sum(loss.item() for loss in losses.values()) < self.config.stop_loss
+            return sum(losses.values()) < self.config.stop_loss
         return bool(measured) and self.validation.satisfied(measured)
 
 

@@ -20,7 +20,8 @@ from neuralgate.errors import UserError
 from neuralgate.files import Chunks
 from neuralgate.judges import judge
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.vectors import Fitted, Sample, answers_under, fit_vectors
+from neuralgate.locate.vectors import Sample, answers_under, fit_vectors
+from neuralgate.lvlm.memory import Fitting
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.targets import with_own_answers
@@ -87,12 +88,14 @@ def fit_layer(
     """Fitted values of all samples at one layer, in chunks that a killed run finds again."""
     size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
     parts = []
+    fitting = Fitting(size, "locating")
     for start in range(0, len(located), size):
         key = f"layer-{layer}/{start}"
         stored = chunks.done(key) if chunks else None
         if stored is None:
-            fitted: Fitted = fit_vectors(lvlm, [item.sample for item in located[start : start + size]], layer, config)
-            part = {name: value.detach().float().cpu().contiguous() for name, value in vars(fitted).items()}
+            samples = [item.sample for item in located[start : start + size]]
+            fits = fitting.run(lambda chosen: fit_vectors(lvlm, chosen, layer, config), samples)
+            part = {name: torch.cat([vars(fit)[name].detach().float().cpu() for fit in fits]) for name in vars(fits[0])}
             if chunks:
                 chunks.put(key, save(part))
         else:

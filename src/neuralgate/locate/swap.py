@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from neuralgate.lvlm.forward import output_changed, record
+from neuralgate.lvlm.generate import continuations
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import ANSWER, SUBJECT, Batch, Example, encode_examples
 
@@ -53,9 +54,6 @@ def swapped_answers(
     if any(len(a) != len(b) for a, b in zip(places_a, places_b, strict=True)):
         raise ValueError("receiver and donor must have equally many tokens in the swapped span")
     recorded = record(lvlm, batch_b)
-    inputs = {"input_ids": batch_a.input_ids_BT, "attention_mask": batch_a.attention_mask_BT}
-    if batch_a.pixel_values is not None:
-        inputs["pixel_values"] = batch_a.pixel_values
     answers = {}
     for layer in layers:
 
@@ -64,11 +62,9 @@ def swapped_answers(
                 return hidden_BTD  # a generated token, after the prefill
             changed_BTD = hidden_BTD.clone()
             for row, (a, b) in enumerate(zip(places_a, places_b, strict=True)):
-                changed_BTD[row, a] = recorded.outputs[layer][row, b]
+                changed_BTD[row, a] = recorded.calls[layer].output[row, b]
             return changed_BTD
 
         with output_changed(lvlm.layers[layer], change):
-            output = lvlm.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
-        texts = lvlm.tokenizer.batch_decode(output[:, batch_a.input_ids_BT.shape[1] :], skip_special_tokens=True)
-        answers[layer] = [text.strip() for text in texts]
+            answers[layer] = continuations(lvlm, batch_a.prompt, max_new_tokens)
     return answers

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from neuralgate.lvlm.forward import output_changed, record, target_losses
+from neuralgate.lvlm.generate import continuations
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import SUBJECT, Batch, Example, encode_examples
 from neuralgate.recipe import LocateConfig
@@ -78,7 +79,8 @@ def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: Locat
     batch = encode_examples(lvlm, [example for _, example in rows])
     recorded = record(lvlm, batch)
     scaled_BT = scaled_positions(batch, config.tokens)
-    first = int(scaled_BT.any(0).nonzero()[0])  # nothing before the first scaled token depends on m: attention is causal
+    # where attention is plainly causal, nothing before the first scaled token depends on m
+    first = int(scaled_BT.any(0).nonzero()[0]) if lvlm.is_plain else 0
     hidden_BTD = recorded.outputs[layer][:, first:]
     labels_BT = batch.labels_BT[:, first:]
     positions_BT1 = scaled_BT[:, first:, None].to(hidden_BTD.dtype)
@@ -146,11 +148,6 @@ def answers_under(
             # only the prefill has the subject's tokens; later steps bring one token at a time
             return hidden_BTD * scale_BTD.to(hidden_BTD.dtype) if hidden_BTD.shape[1] == scale_BTD.shape[1] else hidden_BTD
 
-        inputs = {"input_ids": batch.input_ids_BT, "attention_mask": batch.attention_mask_BT}
-        if batch.pixel_values is not None:
-            inputs["pixel_values"] = batch.pixel_values
         with output_changed(lvlm.layers[layer], change):
-            output = lvlm.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
-        texts = lvlm.tokenizer.batch_decode(output[:, batch.input_ids_BT.shape[1] :], skip_special_tokens=True)
-        answers += [text.strip() for text in texts]
+            answers += continuations(lvlm, batch.prompt, max_new_tokens)
     return answers

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -51,36 +51,63 @@ def only_layers(lvlm: LVLM, start: int, stop: int) -> Iterator[None]:
         decoder.layers, decoder.norm = layers, norm
 
 
+class _Reached(Exception):
+    """Ends a forward pass at the decoder's door."""
+
+    def __init__(self, inputs_BTD: Tensor) -> None:
+        self.inputs_BTD = inputs_BTD
+
+
 @torch.no_grad()
 def embed(lvlm: LVLM, batch: Batch) -> Tensor:
-    """Token embeddings with the image features in their places, ``(B, T, D)``; the vision tower runs once here."""
-    inputs_BTD = lvlm.model.get_input_embeddings()(batch.input_ids_BT)
-    if batch.pixel_values is None:
-        return inputs_BTD
-    features = lvlm.model.model.get_image_features(pixel_values=batch.pixel_values.to(inputs_BTD.dtype), return_dict=True).pooler_output
-    features_ND = torch.cat(list(features), dim=0).to(inputs_BTD.dtype)
-    image_BT1 = (batch.input_ids_BT == lvlm.model.config.image_token_id)[..., None]
-    return inputs_BTD.masked_scatter(image_BT1, features_ND)
+    """Token embeddings with the image features in their places, ``(B, T, D)``: what the decoder is given."""
+
+    def stop(_module: nn.Module, _arguments: Any, keywords: dict[str, Any]) -> NoReturn:
+        raise _Reached(keywords["inputs_embeds"])
+
+    handle = lvlm.decoder.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        lvlm.model(**batch.inputs, use_cache=False)
+    except _Reached as reached:
+        return reached.inputs_BTD
+    finally:
+        handle.remove()
+    raise AssertionError("the model did not call its decoder")
 
 
-def decode(lvlm: LVLM, inputs_BTD: Tensor, batch: Batch) -> Tensor:
-    """Final hidden states (after the last norm), ``(B, T, D)``: the plain form."""
-    output = lvlm.decoder(
-        inputs_embeds=inputs_BTD, attention_mask=batch.attention_mask_BT, position_ids=batch.position_ids_BT, use_cache=False
-    )
-    return output.last_hidden_state
+def final_hidden(lvlm: LVLM, batch: Batch, use_cache: bool = False) -> Tensor:
+    """What the output embeddings are given, ``(B, T, D)``: the plain form, the whole model as it stands."""
+    return _run(lvlm, batch, use_cache)[0]
+
+
+def _run(lvlm: LVLM, batch: Batch, use_cache: bool) -> tuple[Tensor, Any]:
+    seen: list[Tensor] = []
+
+    def keep(_module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        seen.append(arguments[0])
+        return (arguments[0][:, -1:],)  # nobody needs the vocabulary's logits at every token
+
+    handle = lvlm.head.register_forward_pre_hook(keep)
+    try:
+        output = lvlm.model(**batch.inputs, use_cache=use_cache)
+    finally:
+        handle.remove()
+    return seen[0], output
 
 
 def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor, examples_BT: Tensor | None = None, count: int = 0) -> Tensor:
     """Mean negative log-likelihood of each example's target tokens, ``(N,)``, 0 for an example without any; logits at
     target positions only. A row is an example unless ``examples_BT`` numbers the ``count`` examples token by token."""
+    labels_BT = labels_BT.to(hidden_BTD.device)
     if examples_BT is None:
         count = len(labels_BT)
         examples_BT = torch.arange(count, device=labels_BT.device)[:, None].expand_as(labels_BT)
     wanted_BT = labels_BT >= 0
-    logits_TV = lvlm.model.get_output_embeddings()(hidden_BTD[wanted_BT]).float()
-    losses_T = F.cross_entropy(logits_TV, labels_BT[wanted_BT], reduction="none")
-    examples_T = examples_BT[wanted_BT]
+    logits_TV = lvlm.head(hidden_BTD[wanted_BT]).float()
+    if lvlm.softcap:
+        logits_TV = torch.tanh(logits_TV / lvlm.softcap) * lvlm.softcap
+    losses_T = F.cross_entropy(logits_TV, labels_BT[wanted_BT].to(logits_TV.device), reduction="none")
+    examples_T = examples_BT.to(losses_T.device)[wanted_BT.to(losses_T.device)]
     counts_N = torch.bincount(examples_T, minlength=count).clamp(min=1)
     return losses_T.new_zeros(count).index_add(0, examples_T, losses_T) / counts_N
 
@@ -96,61 +123,84 @@ class KnownPrefix:
 
 
 @dataclass
+class Call:
+    """How one decoder layer was called, and what it gave."""
+
+    output: Tensor  # (B, T, D)
+    positional: tuple[Any, ...]  # after the hidden states
+    keywords: dict[str, Any]
+    #: What the model adds between the layer below and this one (DeepStack's visual features), if anything.
+    added: Tensor | None
+    keys: Tensor | None = None  # (B, heads, T, head size), where a suffix can be run alone
+    values: Tensor | None = None
+
+
+@dataclass
 class Recorded:
-    """One plain forward pass: every layer's output, keyword arguments, and keys and values."""
+    """One plain forward pass, layer by layer. Layers that the pass left out (cross-attention without an image) are not in it."""
 
     lvlm: LVLM
-    outputs: list[Tensor]  # L tensors (B, T, D)
-    arguments: list[dict[str, Any]]
-    keys: list[Tensor]  # L tensors (B, heads, T, head size)
-    values: list[Tensor]
+    calls: dict[int, Call]
+
+    @property
+    def outputs(self) -> dict[int, Tensor]:
+        """Layer -> its output ``(B, T, D)``."""
+        return {index: call.output for index, call in self.calls.items()}
 
     def resume(self, layer: int, hidden_BTD: Tensor) -> Tensor:
-        """Final hidden states when ``hidden_BTD`` stands in for the output of ``layer``.
+        """What the output embeddings are given when ``hidden_BTD`` stands in for the output of ``layer``.
 
-        It may hold only the last tokens: attention is causal, so those before them keep the keys and values they had.
+        It may hold only the last tokens where the model is plainly causal (``LVLM.is_plain``): those before them keep
+        the keys and values they had.
         """
         tokens = hidden_BTD.shape[1]
-        for index in range(layer + 1, len(self.outputs)):
-            whole = tokens == self.outputs[index].shape[1]
-            arguments = self.arguments[index] if whole else self.suffix_arguments(index, tokens)
-            output = self.lvlm.layers[index](hidden_BTD, **arguments)
+        for index, call in self.calls.items():
+            if index <= layer:
+                continue
+            keywords = call.keywords if tokens == call.output.shape[1] else self.suffix_arguments(call, tokens)
+            if call.added is not None:
+                hidden_BTD = hidden_BTD + call.added[:, -tokens:]
+            output = self.lvlm.layers[index](hidden_BTD, *call.positional, **keywords)
             hidden_BTD = output[0] if isinstance(output, tuple) else output
-        return self.lvlm.decoder.norm(hidden_BTD)
+        return self.lvlm.norm(hidden_BTD)
 
-    def suffix_arguments(self, index: int, tokens: int) -> dict[str, Any]:
-        """What layer ``index`` is called with for the last ``tokens`` tokens alone."""
-        arguments = dict(self.arguments[index])
-        arguments["position_embeddings"] = tuple(part[:, -tokens:] for part in arguments["position_embeddings"])
-        arguments["position_ids"] = arguments["position_ids"][:, -tokens:]
-        mask = arguments["attention_mask"]
+    def suffix_arguments(self, call: Call, tokens: int) -> dict[str, Any]:
+        """What a layer is called with for the last ``tokens`` tokens alone."""
+        assert call.keys is not None and call.values is not None
+        keywords = dict(call.keywords)
+        keywords["position_embeddings"] = tuple(part[:, -tokens:] for part in keywords["position_embeddings"])
+        keywords["position_ids"] = keywords["position_ids"][:, -tokens:]
+        mask = keywords["attention_mask"]
         if mask is None:  # plain causal attention without padding; a shorter query needs it spelled out
-            length = self.outputs[index].shape[1]
-            mask = torch.ones(1, 1, length, length, dtype=torch.bool, device=self.outputs[index].device).tril()
-        arguments["attention_mask"] = mask[:, :, -tokens:]
-        arguments["past_key_values"] = KnownPrefix(self.keys[index][:, :, :-tokens], self.values[index][:, :, :-tokens])
-        return arguments
+            length = call.output.shape[1]
+            mask = torch.ones(1, 1, length, length, dtype=torch.bool, device=call.output.device).tril()
+        keywords["attention_mask"] = mask[:, :, -tokens:]
+        keywords["past_key_values"] = KnownPrefix(call.keys[:, :, :-tokens], call.values[:, :, :-tokens])
+        return keywords
 
 
 @torch.no_grad()
 def record(lvlm: LVLM, batch: Batch) -> Recorded:
     """Run the model once and keep what :class:`Recorded` needs."""
-    outputs: list[Tensor] = []
-    arguments: list[dict[str, Any]] = []
+    calls: dict[int, Call] = {}
 
-    def hook(_module: nn.Module, _inputs: Any, keywords: dict[str, Any], output: Any) -> None:
-        outputs.append(output[0] if isinstance(output, tuple) else output)
-        arguments.append({**keywords, "past_key_values": None, "use_cache": False})
+    def hook_of(index: int) -> Callable[..., None]:
+        def hook(_module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+            keywords = {**keywords, "past_key_values": None, "use_cache": False}
+            entered = arguments[0] if arguments else keywords.pop("hidden_states")
+            below = calls[max(calls)].output if calls else entered
+            added = None if torch.equal(entered, below) else entered - below
+            calls[index] = Call(output[0] if isinstance(output, tuple) else output, arguments[1:], keywords, added)
 
-    handles = [layer.register_forward_hook(hook, with_kwargs=True) for layer in lvlm.layers]
+        return hook
+
+    handles = [layer.register_forward_hook(hook_of(index), with_kwargs=True) for index, layer in enumerate(lvlm.layers)]
     try:
-        cache = lvlm.decoder(
-            inputs_embeds=embed(lvlm, batch),
-            attention_mask=batch.attention_mask_BT,
-            position_ids=batch.position_ids_BT,
-            use_cache=True,
-        ).past_key_values
+        _, output = _run(lvlm, batch, use_cache=lvlm.is_plain)
     finally:
         for handle in handles:
             handle.remove()
-    return Recorded(lvlm, outputs, arguments, [part.keys for part in cache.layers], [part.values for part in cache.layers])
+    if lvlm.is_plain:
+        for call, part in zip(calls.values(), output.past_key_values.layers, strict=True):
+            call.keys, call.values = part.keys, part.values
+    return Recorded(lvlm, calls)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+from neuralgate.lvlm.memory import Fitting
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM, ImageLike
@@ -40,30 +42,43 @@ def generate(
     groups = [with_image, order[len(with_image) :]]
     answers = [""] * len(items)
     finished = 0
+
+    def answer(chosen: Sequence[int]) -> None:
+        nonlocal finished
+        inputs = encode_prompts(lvlm, [items[i] for i in chosen])
+        if share_images and lvlm.is_plain and items[chosen[0]][0] is not None:
+            inputs = with_shared_prefix(lvlm, inputs, [image_key(items[i][0]) for i in chosen])
+        for i, text in zip(chosen, continuations(lvlm, inputs, max_new_tokens), strict=True):
+            answers[i] = text
+        finished += len(chosen)
+        if report:
+            report(done=finished, total=len(items), text="generating")
+
+    fitting = Fitting(batch_size, "generating")
     for group in groups:
-        for start in range(0, len(group), batch_size):
-            chosen = group[start : start + batch_size]
-            inputs = encode_prompts(lvlm, [items[i] for i in chosen])
-            if share_images and items[chosen[0]][0] is not None:
-                inputs = with_shared_prefix(lvlm, inputs, [image_key(items[i][0]) for i in chosen])
-            output = lvlm.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, use_cache=True)
-            texts = lvlm.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-            for i, text in zip(chosen, texts, strict=True):
-                answers[i] = text.strip()
-            finished += len(chosen)
-            if report:
-                report(done=finished, total=len(items), text="generating")
+        fitting.run(answer, group)
     return answers
 
 
-def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[object]) -> dict[str, Tensor]:
+def continuations(lvlm: LVLM, inputs: dict[str, Any], max_new_tokens: int) -> list[str]:
+    """Greedy continuations of prepared prompts, as text."""
+    output_BT = lvlm.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, use_cache=True)
+    prompt_BT = inputs["input_ids"]
+    length = prompt_BT.shape[1]
+    if output_BT.shape[1] >= length and torch.equal(output_BT[:, :length], prompt_BT):
+        output_BT = output_BT[:, length:]  # models that generate from embeddings return the new tokens alone
+    return [text.strip() for text in lvlm.tokenizer.batch_decode(output_BT, skip_special_tokens=True)]
+
+
+def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[object]) -> dict[str, Any]:
     """The same inputs with the image part moved into a cache that is computed once per distinct image.
 
     Left as they are when the rows do not all begin with the same tokens up to their last image token.
     """
     ids_BT, mask_BT = inputs["input_ids"], inputs["attention_mask"]
+    fields = {name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask")}  # one row an image
     rows = [ids[mask.bool()] for ids, mask in zip(ids_BT, mask_BT, strict=True)]
-    image_token = lvlm.model.config.image_token_id
+    image_token = lvlm.image_token
     prefix = rows[0][: int((rows[0] == image_token).nonzero()[-1]) + 1]
     size = len(prefix)
     if any(not torch.equal(row[:size], prefix) or bool((row[size:] == image_token).any()) for row in rows):
@@ -72,7 +87,7 @@ def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[obj
     first = list(distinct.values())
     place = {key: i for i, key in enumerate(distinct)}
     cache = lvlm.model(
-        input_ids=prefix.expand(len(first), -1), pixel_values=inputs["pixel_values"][first], use_cache=True, logits_to_keep=1
+        input_ids=prefix.expand(len(first), -1), **{name: value[first] for name, value in fields.items()}, use_cache=True, logits_to_keep=1
     ).past_key_values
     cache.batch_select_indices(torch.tensor([place[key] for key in keys], device=ids_BT.device))
     longest = max(len(row) for row in rows)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
 from neuralgate.lvlm.images import open_image
+from neuralgate.lvlm.styles import NEEDS_IMAGE, render
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM, ImageLike
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 #: Classes of positions. Every token that is not padding belongs to exactly one.
 POSITIONS = ("other", "image", "question", "subject", "answer")
 OTHER, IMAGE, QUESTION, SUBJECT, ANSWER = range(5)
+OFFSETS = "offset_mapping"
+#: Inputs with one entry a token besides ids and mask: answers need theirs, too.
+TOKEN_FIELDS = ("token_type_ids", "mm_token_type_ids", "cross_attention_mask")
+#: What answer tokens are called where token types rule attention: 1 is "after the prompt, read causally" for PaliGemma.
+ANSWER_TOKEN_TYPE = {"paligemma": 1}
+#: What a processor puts behind the prompt by itself.
+APPENDED = {"paligemma": "\n"}
+BLANK = (64, 64)
 
 
 @dataclass(frozen=True)
@@ -41,30 +51,58 @@ class Batch:
     position_ids_BT: Tensor
     classes_BT: Tensor  # index into POSITIONS; padding is OTHER with attention 0
     labels_BT: Tensor  # labels[b, t] = the token that position t must predict, -100 elsewhere
-    pixel_values: Tensor | None  # (images, 3, height, width), in the order of the rows
+    fields: dict[str, Tensor]  # what else the processor gave for the model: pixels, image sizes, token types ...
+    is_plain: bool  # whether the model counts positions as position_ids_BT does
 
     def is_class(self, index: int) -> Tensor:
         """Boolean mask ``(B, T)`` of one class of positions."""
         return (self.classes_BT == index) & self.attention_mask_BT.bool()
+
+    @property
+    def prompt(self) -> dict[str, Tensor]:
+        """Inputs of the model's ``generate``."""
+        return {"input_ids": self.input_ids_BT, "attention_mask": self.attention_mask_BT, **self.fields}
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """Inputs of the model's forward pass."""
+        return {**self.prompt, "position_ids": self.position_ids_BT} if self.is_plain else self.prompt
 
 
 def as_image(image: ImageLike) -> Image.Image | None:
     return open_image(image) if isinstance(image, str | Path) else image
 
 
-def render_prompt(lvlm: LVLM, image: ImageLike, question: str) -> str:
-    """The chat template's text with the image placeholder (unexpanded) and the opening of the answer."""
-    content: list[dict[str, str]] = [] if image is None else [{"type": "image"}]
-    content.append({"type": "text", "text": question})
-    return lvlm.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
+def pictures_of(lvlm: LVLM, images: Sequence[ImageLike]) -> list[Image.Image]:
+    """The pictures of prompts that all have one or all have none; grey ones where the model cannot do without."""
+    pictures = [picture for image in images if (picture := as_image(image)) is not None]
+    return [Image.new("RGB", BLANK, "grey") for _ in images] if lvlm.model_type in NEEDS_IMAGE and not pictures else pictures
+
+
+def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any) -> tuple[list[str], dict[str, Tensor]]:
+    """The prompts' texts, and what the processor makes of them: tensors that the model's forward pass takes, padded on the
+    right (a Q-Former counts its tokens from the left), and the offsets if asked for."""
+    pictures = pictures_of(lvlm, [image for image, _ in items])
+    texts = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(bool(pictures), question) for _, question in items])
+    encoded = lvlm.processor(
+        images=[[picture] for picture in pictures] or None, text=texts, padding=True, padding_side="right", return_tensors="pt", **settings
+    )
+    texts = [text + APPENDED.get(lvlm.model_type, "") for text in texts]
+    kept = {name: value for name, value in encoded.items() if name == OFFSETS or (name in lvlm.accepted and name != "labels")}
+    for name, value in kept.items():
+        if value.is_floating_point():
+            kept[name] = value.to(lvlm.model.dtype)
+    return texts, {name: value.to(lvlm.device) for name, value in kept.items()}
 
 
 def encode_prompts(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]]) -> dict[str, Tensor]:
     """Inputs of ``generate`` for items that all have an image or all have none; padding on the left."""
-    texts = [render_prompt(lvlm, image, question) for image, question in items]
-    images = [picture for image, _ in items if (picture := as_image(image)) is not None]
-    inputs = lvlm.processor(images=images or None, text=texts, padding=True, padding_side="left", return_tensors="pt")
-    return {name: value.to(lvlm.device) for name, value in inputs.items() if name != "token_type_ids"}
+    inputs = process(lvlm, items)[1]
+    padding_B = (inputs["attention_mask"] == 0).sum(-1).tolist()
+    for name in ("input_ids", "attention_mask", *TOKEN_FIELDS):
+        if name in inputs:
+            inputs[name] = torch.stack([row.roll(padding, 0) for row, padding in zip(inputs[name], padding_B, strict=True)])
+    return inputs
 
 
 def subject_characters(question: str, subject: str) -> tuple[int, int]:
@@ -85,50 +123,57 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding_side: str =
     The subject's span is found by character offsets in the final text, after the image placeholder was expanded:
     expansion happens in front of the question, so offsets are counted from the end of the text.
     """
+    items = [(example.image, example.question) for example in examples]
+    texts, encoded = process(lvlm, items, return_offsets_mapping=True)
+    ids_BT, mask_BT, offsets_BT2 = encoded.pop("input_ids"), encoded.pop("attention_mask"), encoded.pop(OFFSETS)
+    aligned = {name: encoded.pop(name) for name in TOKEN_FIELDS if name in encoded}
     rows: list[dict[str, Any]] = []
-    texts = [render_prompt(lvlm, example.image, example.question) for example in examples]
-    images = [picture for example in examples if (picture := as_image(example.image)) is not None]
-    encoded = lvlm.processor(images=images or None, text=texts, return_offsets_mapping=True)
-    image_token = lvlm.model.config.image_token_id
-    for example, text, ids, offsets in zip(examples, texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
-        ids, growth = list(ids), int(offsets[-1][1]) - len(text)
-        question_start = text.rindex(example.question) + growth
-        question_end = question_start + len(example.question)
-        start, end = (question_start + place for place in subject_characters(example.question, example.subject))
-        classes = []
-        for token, (left, right) in zip(ids, offsets, strict=True):
-            if token == image_token:
-                classes.append(IMAGE)
-            elif left < end and right > start:
-                classes.append(SUBJECT)
-            elif left < question_end and right > question_start:
-                classes.append(QUESTION)
-            else:
-                classes.append(OTHER)
+    for i, (example, text) in enumerate(zip(examples, texts, strict=True)):
+        used = int(mask_BT[i].sum())
+        ids_T, offsets_T2 = ids_BT[i, :used], offsets_BT2[i, :used]
+        growth = int(offsets_T2[offsets_T2[:, 1] > 0][-1, 1]) - len(text)  # added special tokens have no characters
+        classes = classify(lvlm, ids_T.tolist(), offsets_T2.tolist(), example, text.rindex(example.question) + growth)
         target = lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]
         # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
         classes[-1] = ANSWER
-        rows.append({"ids": ids + target, "classes": classes + [ANSWER] * len(target), "target": target})
-    length = max(len(row["ids"]) for row in rows)
-    pad = lvlm.tokenizer.pad_token_id
-    ids_BT = torch.full((len(rows), length), pad)
-    mask_BT = torch.zeros(len(rows), length, dtype=torch.long)
-    classes_BT = torch.full((len(rows), length), OTHER)
-    labels_BT = torch.full((len(rows), length), -100)
-    for i, row in enumerate(rows):
-        used, target = len(row["ids"]), row["target"]
-        first = 0 if padding_side == "right" else length - used
-        ids_BT[i, first : first + used] = torch.tensor(row["ids"])
-        mask_BT[i, first : first + used] = 1
-        classes_BT[i, first : first + used] = torch.tensor(row["classes"])
-        last = first + used
-        labels_BT[i, last - len(target) - 1 : last - 1] = torch.tensor(target)
+        row = {"ids": torch.cat([ids_T, ids_T.new_tensor(target)]), "classes": torch.tensor(classes + [ANSWER] * len(target))}
+        row["labels"] = torch.full((used + len(target),), -100)
+        row["labels"][used - 1 : used - 1 + len(target)] = torch.tensor(target, dtype=torch.long)
+        for name, values in aligned.items():
+            last = values[i, used - 1 : used].clone()
+            if name == "token_type_ids":
+                last.fill_(ANSWER_TOKEN_TYPE.get(lvlm.model_type, 0))
+            row[name] = torch.cat([values[i, :used], *([last] * len(target))])
+        row["mask"] = torch.ones_like(row["labels"])
+        rows.append(row)
+    fills = {"ids": lvlm.tokenizer.pad_token_id or 0, "classes": OTHER, "labels": -100}
     device = lvlm.device
+    padded = {name: pad_sequence([row[name] for row in rows], True, fills.get(name, 0), padding_side).to(device) for name in rows[0]}
     return Batch(
-        input_ids_BT=ids_BT.to(device),
-        attention_mask_BT=mask_BT.to(device),
-        position_ids_BT=(mask_BT.cumsum(-1) - 1).clamp(min=0).to(device),
-        classes_BT=classes_BT.to(device),
-        labels_BT=labels_BT.to(device),
-        pixel_values=torch.stack([torch.as_tensor(pixels) for pixels in encoded["pixel_values"]]).to(device) if images else None,
+        input_ids_BT=padded["ids"],
+        attention_mask_BT=padded["mask"],
+        position_ids_BT=(padded["mask"].cumsum(-1) - 1).clamp(min=0),
+        classes_BT=padded["classes"],
+        labels_BT=padded["labels"],
+        fields={**encoded, **{name: padded[name] for name in aligned}},
+        is_plain=lvlm.is_plain,
     )
+
+
+def classify(lvlm: LVLM, ids: list[int], offsets: list[list[int]], example: Example, question_start: int) -> list[int]:
+    """The class of each prompt token, from where its characters stand in the expanded text."""
+    question_end = question_start + len(example.question)
+    start, end = (question_start + place for place in subject_characters(example.question, example.subject))
+    classes = []
+    for token, (left, right) in zip(ids, offsets, strict=True):
+        if token == lvlm.image_token:
+            classes.append(IMAGE)
+        elif left < end and right > start:
+            classes.append(SUBJECT)
+        elif left < question_end and right > question_start:
+            classes.append(QUESTION)
+        else:
+            classes.append(OTHER)
+    if SUBJECT not in classes:
+        raise UserError(f"The subject {example.subject!r} spans no token of the prompt; check the tokenizer of {lvlm.name}.")
+    return classes

@@ -1,0 +1,209 @@
+"""From a name or a folder to a model that is known to work: every fault is found here and named with its cure."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+
+from neuralgate.errors import UserError
+from neuralgate.lvlm.forward import final_hidden
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.prompts import Example, encode_examples
+
+CLERK, MINIGPT4 = "clerk", "minigpt4"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+QUANTIZED = ("8bit", "4bit")
+SPLIT = "split"  # the device of a model that is spread over all there is
+MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def clerk_path() -> Path:
+    """The folder of the embedded model's weights."""
+    return Path(str(resources.files("neuralgate.lvlm.clerk").joinpath("weights")))
+
+
+def base_folder(path_or_id: str, revision: str | None = None) -> Path:
+    """The folder with a model's files: its own, or the local cache's of a model of the hub, fetched if need be.
+
+    Raises:
+        UserError: it is not there and cannot be had.
+    """
+    if path_or_id == CLERK:
+        return clerk_path()
+    if Path(path_or_id).exists() or not HUB_ID.fullmatch(path_or_id):
+        if not (Path(path_or_id) / "config.json").is_file():
+            raise UserError(f"{path_or_id} is not a model directory (no config.json in it); give a folder saved with save_pretrained.")
+        return Path(path_or_id)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(path_or_id, revision=revision, allow_patterns=MODEL_FILES))
+    except (OSError, ValueError) as error:
+        raise UserError(unavailable(path_or_id, path_or_id, error)) from error
+
+
+def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revision: str | None = None, prompt_style: str = "") -> LVLM:
+    """Load a vision-language model with its processor and ask it for one token.
+
+    Args:
+        path_or_id: ``"clerk"``, a model directory, or a model of the Hugging Face hub.
+        dtype: float32, bfloat16, float16, 8bit, 4bit (both with bitsandbytes, for locating and evaluating), or auto: float32
+            on a CPU and for Clerk, elsewhere that of the checkpoint.
+        device: ``"cpu"``, ``"cuda"`` ..., or ``"split"``: spread by accelerate over GPUs, memory and disk.
+        revision: branch, tag or commit of a model of the hub.
+        prompt_style: "" for the processor's chat template or what the architecture is known by; see ``styles.STYLES``.
+
+    Raises:
+        UserError: it cannot be had, is not a vision-language model, lacks its processor, or cannot be edited.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    name = str(path_or_id)
+    source = clerk_path() if name == CLERK else Path(name) if Path(name).exists() else name
+    config = load_config(source, name, revision)
+    processor = load_processor(source, name, revision)
+    try:
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            source,
+            config=config,
+            revision=revision or "main",
+            trust_remote_code=False,
+            output_loading_info=True,
+            **placement(name, config, dtype, device),
+        )
+    except pickle.UnpicklingError as error:
+        raise UserError(f"The weights of {name} are a pickle that would run code when loaded; convert them to safetensors.") from error
+    except ImportError as error:  # accelerate, bitsandbytes
+        raise UserError(f"Loading {name} this way needs a library that is not installed: {first_line(error)}") from error
+    except (OSError, ValueError, SafetensorError, KeyError) as error:
+        raise UserError(f"The weights of {name} cannot be loaded: {first_line(error)}") from error
+    if found["missing_keys"]:
+        raise UserError(f"The weights of {name} lack {min(found['missing_keys'])}; save the complete model there.")
+    if device != SPLIT and dtype not in QUANTIZED:
+        model.to(device)
+    model.eval().requires_grad_(False)
+    lvlm = LVLM(model, processor, name, prompt_style)
+    probe(lvlm)
+    return lvlm
+
+
+def placement(name: str, config: Any, dtype: str, device: str) -> dict[str, Any]:
+    """Arguments of ``from_pretrained`` for a type of the weights and a place for them."""
+    if dtype in QUANTIZED:
+        from transformers import BitsAndBytesConfig
+
+        where = "auto" if device == SPLIT else device
+        return {"quantization_config": BitsAndBytesConfig(**{f"load_in_{dtype}": True}), "device_map": where}
+    chosen = DTYPES["float32"] if dtype == "auto" and (device == "cpu" or name == CLERK) else DTYPES.get(dtype, "auto")
+    return {"dtype": chosen, **({"device_map": "auto"} if device == SPLIT else {})}
+
+
+def load_config(source: Path | str, name: str, revision: str | None = None) -> Any:
+    """The configuration of a vision-language model."""
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
+
+    if (isinstance(source, Path) and not (source / "config.json").is_file()) or (isinstance(source, str) and not HUB_ID.fullmatch(source)):
+        raise UserError(f"{name} is not a model directory (no config.json in it); give a folder saved with save_pretrained, or `clerk`.")
+    register_own()
+    try:
+        config = AutoConfig.from_pretrained(source, revision=revision or "main", trust_remote_code=False)
+    except (ValueError, json.JSONDecodeError, OSError) as error:
+        raise UserError(unavailable(source, name, error)) from error
+    if config.model_type not in KNOWN and config.model_type != MINIGPT4:
+        raise UserError(f"{name} is a {config.model_type} model without a vision part; neuralgate edits vision-language models.")
+    return config
+
+
+def register_own() -> None:
+    """Let transformers' Auto classes know the model that is ours."""
+    from neuralgate.lvlm.minigpt4 import register
+
+    register()
+
+
+def unavailable(source: Path | str, name: str, error: Exception) -> str:
+    """Why a configuration could not be had, and what to do."""
+    said = str(error)
+    if "trust_remote_code" in said or "custom code" in said:
+        return (
+            f"{name} needs code from its own repository, which neuralgate never runs; use a release of the model that transformers "
+            "knows by itself (often named -hf)."
+        )
+    if isinstance(source, Path):
+        return f"{name}/config.json cannot be read as a model configuration: {first_line(error)}"
+    if "gated repo" in said or "restricted" in said:
+        return f"{name} is gated: accept its licence on its page on the hub, then log in with `hf auth login` (or set HF_TOKEN)."
+    if "is not a valid model identifier" in said or "is not a local folder" in said:
+        return f"There is no folder and no public model called {name}; check the spelling, or log in with `hf auth login` if it is private."
+    if "connect" in said or "offline" in said.lower():
+        return f"{name} is not in the local cache and the hub cannot be reached; connect once, or give a folder with the model."
+    return f"The configuration of {name} cannot be had: {first_line(error)}"
+
+
+def load_processor(source: Path | str, name: str, revision: str | None = None) -> Any:
+    """The complete processor: tokenizer and image processor."""
+    from transformers import AutoProcessor
+
+    if isinstance(source, Path) and not any((source / file).is_file() for file in ("processor_config.json", "preprocessor_config.json")):
+        raise UserError(f"{name} has no processor (processor_config.json); save it there with processor.save_pretrained.")
+    try:
+        processor = AutoProcessor.from_pretrained(source, revision=revision or "main", trust_remote_code=False)
+    except ImportError as error:  # torchvision, num2words: what single processors need besides transformers
+        raise UserError(f"The processor of {name} needs a library that is not installed: {first_line(error)}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"The processor of {name} cannot be loaded: {first_line(error)}") from error
+    if not hasattr(processor, "image_processor"):
+        raise UserError(f"The processor of {name} has no image processor; save the complete processor beside the weights.")
+    return processor
+
+
+@torch.no_grad()
+def probe(lvlm: LVLM) -> None:
+    """One token after a grey picture and a question: processor and weights fit together, and the numbers are finite.
+
+    Raises:
+        UserError: they do not or are not, with the cure.
+    """
+    lvlm.ffn_out(0)  # says so if the decoder cannot be found
+    example = Example(Image.new("RGB", (336, 336), "grey"), "What is the colour of the picture?", "picture", "")
+    try:
+        batch = encode_examples(lvlm, [example])
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise UserError(
+            f"The processor of {lvlm.name} cannot prepare a picture and a question ({first_line(error)}); {processor_cure(lvlm)}"
+        ) from error
+    try:
+        logits_V = lvlm.head(final_hidden(lvlm, batch)[:, -1])
+    except ValueError as error:
+        if "tokens" not in str(error):
+            raise
+        raise UserError(f"The processor of {lvlm.name} does not fit its weights ({first_line(error)}); {processor_cure(lvlm)}") from error
+    if not bool(torch.isfinite(logits_V).all()):
+        raise UserError(f"{lvlm.name} gives no finite numbers in {lvlm.model.dtype}; load it with --machine dtype=bfloat16 or float32.")
+
+
+def processor_cure(lvlm: LVLM) -> str:
+    """What a processor's configuration must say, for the fault that old and re-saved LLaVA processors have."""
+    if not hasattr(lvlm.processor, "num_additional_image_tokens"):
+        return "get the processor that belongs to these weights."
+    vision = lvlm.model.config.vision_config
+    strategy = getattr(lvlm.model.config, "vision_feature_select_strategy", "default")
+    extra = 1 if vision.model_type == "clip_vision_model" else 0
+    return (
+        f"set patch_size {vision.patch_size}, num_additional_image_tokens {extra} and vision_feature_select_strategy {strategy!r} in its "
+        "processor_config.json."
+    )
+
+
+def first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,134 @@
+"""Every family: structure, spans, padding, the cut-open forward pass, the gated gradient, the patch."""
+
+import pytest
+import torch
+
+from neuralgate.edit.gradient import gated, gradient_mask
+from neuralgate.edit.patch import Patch
+from neuralgate.lvlm.forward import final_hidden, output_changed, record, target_losses
+from neuralgate.lvlm.load import load
+from neuralgate.lvlm.prompts import ANSWER, IMAGE, SUBJECT, Example, encode_examples
+from neuralgate.lvlm.roles import find_decoder, find_role, role_of
+from tests.families.models import SIZE, WIDTH
+
+#: Where the decoder hangs in transformers 5: a reader's check that no vision tower was taken.
+PATHS = {
+    "idefics3": "model.text_model",
+    "smolvlm": "model.text_model",
+    "blip-2": "language_model.model.decoder",
+    "instructblip": "language_model.model.decoder",
+}
+
+
+@pytest.fixture(scope="module")
+def batch(lvlm, examples):
+    return encode_examples(lvlm, examples)
+
+
+def test_the_edited_projection_is_the_decoders(lvlm):
+    decoder, path = find_decoder(lvlm.model)
+    assert path == PATHS.get(lvlm.model_type, "model.language_model")
+    assert len(decoder.layers) == lvlm.text_config.num_hidden_layers
+    for layer in range(len(decoder.layers)):
+        assert lvlm.ffn_out(layer).weight.shape == (SIZE, WIDTH)
+        assert find_role(lvlm.model, role_of(layer)) is lvlm.ffn_out(layer).weight
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_spans_decode_back(lvlm, examples, side):
+    batch = encode_examples(lvlm, examples, side)
+    subjects, answers = batch.is_class(SUBJECT), batch.labels_BT >= 0
+    for row, example in enumerate(examples):
+        assert lvlm.tokenizer.decode(batch.input_ids_BT[row][subjects[row]]).strip() == example.subject
+        assert lvlm.tokenizer.decode(batch.labels_BT[row][answers[row]]).strip() == example.answer
+        assert batch.is_class(ANSWER)[row][answers[row]].all()
+    assert torch.equal(batch.is_class(IMAGE), (batch.input_ids_BT == lvlm.image_token) & batch.attention_mask_BT.bool())
+    assert batch.is_class(IMAGE).any(1).all()
+
+
+@torch.no_grad()
+def test_padding_changes_nothing(lvlm, examples, batch):
+    losses = target_losses(lvlm, final_hidden(lvlm, batch), batch.labels_BT)
+    left = encode_examples(lvlm, examples, "left")
+    torch.testing.assert_close(target_losses(lvlm, final_hidden(lvlm, left), left.labels_BT), losses, rtol=1e-5, atol=1e-5)
+    for row, example in enumerate(examples):
+        alone = encode_examples(lvlm, [example])
+        loss = target_losses(lvlm, final_hidden(lvlm, alone), alone.labels_BT)
+        torch.testing.assert_close(loss[0], losses[row], rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_losses_are_the_models_own(lvlm, batch):
+    log_BTV = lvlm.model(**batch.inputs).logits.log_softmax(-1)
+    losses = target_losses(lvlm, final_hidden(lvlm, batch), batch.labels_BT)
+    for row, labels in enumerate(batch.labels_BT.tolist()):
+        own = [-log_BTV[row, place, label] for place, label in enumerate(labels) if label >= 0]
+        torch.testing.assert_close(losses[row], torch.stack(own).mean(), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_resuming_is_the_hooked_forward(lvlm, batch):
+    recorded, real = record(lvlm, batch), batch.attention_mask_BT.bool()
+    for layer, call in recorded.calls.items():
+        change_BTD = torch.randn(call.output.shape, generator=torch.Generator().manual_seed(layer))
+        with output_changed(lvlm.layers[layer], lambda hidden, change=change_BTD: hidden * change):
+            plain = final_hidden(lvlm, batch)
+        resumed = recorded.resume(layer, call.output * change_BTD)
+        torch.testing.assert_close(resumed[real], plain[real], rtol=1e-5, atol=1e-5)
+    assert list(recorded.calls) == list(range(len(lvlm.layers)))
+
+
+def test_generation_in_batches_is_one_by_one(lvlm, examples):
+    items = [(example.image, example.question) for example in examples] + [(None, "Is the passport private?")]
+    together = lvlm.generate(items, max_new_tokens=6)
+    assert together == [lvlm.generate([item], max_new_tokens=6)[0] for item in items] and any(together)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_the_gated_gradient_is_the_masked_sum_over_tokens(folder, examples, layer):
+    """grad W = sum over tokens of (mask * delta) a^T, with delta and a taken by hooks from an ungated pass."""
+    lvlm = load(folder)
+    batch = encode_examples(lvlm, examples)
+    projection = lvlm.ffn_out(layer)
+    weight = projection.weight.requires_grad_(True)
+    seen = {}
+    handle = projection.register_forward_hook(lambda _, inputs, output: (seen.update(a=inputs[0], out=output), output.retain_grad())[0])
+    target_losses(lvlm, final_hidden(lvlm, batch), batch.labels_BT).mean().backward()
+    handle.remove()
+    open_BTD = (torch.rand(SIZE, generator=torch.Generator().manual_seed(1)) < 0.5).expand(*batch.labels_BT.shape, SIZE)
+    mask_BTD = gradient_mask(batch.classes_BT, open_BTD, ("subject", "question", "answer"))
+    delta_ND = (seen["out"].grad.reshape(mask_BTD.shape) * mask_BTD).flatten(0, 1)
+    expected_DF = delta_ND.T @ seen["a"].reshape(len(delta_ND), -1)
+    assert not torch.allclose(expected_DF, weight.grad, atol=1e-6)
+    weight.grad = None
+    with gated(lvlm, {layer: mask_BTD}, "ffn"):
+        target_losses(lvlm, final_hidden(lvlm, batch), batch.labels_BT).mean().backward()
+    torch.testing.assert_close(weight.grad, expected_DF, rtol=1e-4, atol=1e-6)
+
+
+def test_a_patch_goes_in_and_out(folder, examples, tmp_path):
+    lvlm = load(folder)
+    before = lvlm.fingerprint
+    weight = lvlm.ffn_out(1).weight
+    base = weight.detach().clone()
+    edited = base + 0.5 * torch.randn(base.shape, generator=torch.Generator().manual_seed(0))
+    Patch.between(lvlm, {role_of(1): base}, {role_of(1): edited}, {}).save_pretrained(tmp_path / "patch")
+    patch = Patch.from_pretrained(tmp_path / "patch")
+    items = [(example.image, example.question) for example in examples]
+    answers = lvlm.generate(items)
+    with patch.applied(lvlm.model):
+        assert torch.equal(weight, edited)
+        changed = lvlm.generate(items)
+        lvlm.save(tmp_path / "edited")
+    assert changed != answers and lvlm.generate(items) == answers
+    again = load(tmp_path / "edited")
+    assert again.generate(items) == changed
+    patch.revert_(again.model)
+    again.__dict__.pop("fingerprint", None)
+    assert again.fingerprint == before
+
+
+def test_a_question_may_come_without_an_image(lvlm):
+    example = Example(None, "Is the passport private?", "passport", "Yes")
+    batch = encode_examples(lvlm, [example])
+    assert lvlm.tokenizer.decode(batch.input_ids_BT[0][batch.is_class(SUBJECT)[0]]).strip() == "passport"
