@@ -386,6 +386,28 @@ BUILDERS: tuple[Callable[[], Built], ...] = (
 FAMILIES = {builder.__name__: builder for builder in BUILDERS}
 
 
+#: A model whose layers are routed experts: refused, so it needs no processor.
+QWEN_MOE = T.Qwen3VLMoeConfig(
+    vision_config={
+        "depth": 1,
+        "hidden_size": 32,
+        "out_hidden_size": SIZE,
+        "num_heads": 4,
+        "intermediate_size": 48,
+        "deepstack_visual_indexes": [],
+    },
+    text_config={
+        **TEXT,
+        "vocab_size": 100,
+        "pad_token_id": 0,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "rope_parameters": {**ROPE, "mrope_section": [1, 1, 2]},
+    },
+)
+
+
 def save(family: str, folder: Path) -> Path:
     """Write the family's tiny model and processor into ``folder``, with weights that let every token matter."""
     torch.manual_seed(0)

@@ -3,8 +3,10 @@
 from neuralgate import pipeline
 from neuralgate.edit import Patch
 from neuralgate.files import read_json, read_jsonl
+from neuralgate.judges import contains
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.roles import role_of
+from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import Machine, Recipe
 from neuralgate.run import Run
 
@@ -40,3 +42,11 @@ def test_from_model_and_subjects_to_patch_and_evidence(folder, lvlm, tmp_path):
     served = load(tmp_path / "edited")
     items = [(tmp_path / "run" / row["image"], row["question"]) for row in rows]
     assert served.generate(items, max_new_tokens=3) == [row["answers"]["edited"] for row in rows]
+
+
+def test_clerk_reads(tmp_path):
+    """The embedded model with this transformers: the family tests run with the oldest supported one, too."""
+    pairs = PairSet.synthetic(tmp_path, subjects=["passport"], contrast=["bus ticket"], per_subject=6, contrast_per_subject=1)
+    chosen = list(pairs.split("train", "edit"))
+    answers = load("clerk").generate([(pairs.folder / pair.image, pair.sensitive_question) for pair in chosen])
+    assert sum(contains(answer, pair.sensitive_truth) for answer, pair in zip(answers, chosen, strict=True)) >= 5

@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import LlavaForConditionalGeneration
 
+from neuralgate.lvlm.checkpoint import SINGLE
 from neuralgate.lvlm.clerk.build import build_model, build_processor
 from neuralgate.lvlm.clerk.train_language import PHASES, train_language
 from neuralgate.lvlm.clerk.train_vision import train_vision
@@ -26,6 +28,9 @@ def save_clerk(model: LlavaForConditionalGeneration, folder: Path) -> None:
     """Write the model as bf16 safetensors with its processor, as any model directory."""
     copied = copy.deepcopy(model).to(torch.bfloat16)
     copied.save_pretrained(folder, safe_serialization=True)
+    # the names of checkpoints on the hub, which transformers 5.0 needs and newer ones translate
+    weights = {name.replace("vision_tower.", "vision_tower.vision_model.", 1): t for name, t in load_file(folder / SINGLE).items()}
+    save_file(weights, folder / SINGLE, metadata={"format": "pt"})
     build_processor().save_pretrained(folder)
 
 
