@@ -129,6 +129,20 @@ def test_patches_of_different_gates_differ(finished):
     assert len(patches) == len({path.read_bytes() for path in patches}) == 5
 
 
+def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder, tmp_path, capsys):
+    from neuralgate.edit import Patch
+    from neuralgate.edit.export import export_merged
+    from neuralgate.lvlm.load import load
+
+    export_merged(tiny_folder, Patch.from_pretrained(copied / "patch"), tmp_path / "merged")
+    with Run.load(copied) as run:
+        folder = pipeline.measure_served(run, load(tmp_path / "merged"), Machine())
+    rows, scores = read_jsonl(folder / "answers.jsonl"), read_json(folder / "scores.json")
+    assert folder == copied / "served/merged" and len(rows) == len(read_jsonl(copied / "answers.jsonl"))
+    assert all(row["answers"]["served"] == row["answers"]["edited"] for row in rows)
+    assert scores["controls"]["served"]["privacypair-test"] == scores["edited"]["privacypair-test"]
+
+
 # --- going on -------------------------------------------------------------------------------------------------------
 
 

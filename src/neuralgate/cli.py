@@ -12,7 +12,7 @@ import typer
 from neuralgate.cli_model import convert_app, doctor, export
 from neuralgate.cli_patch import patch_app
 from neuralgate.errors import UserError
-from neuralgate.terminal import load_quietly, print_result, print_table
+from neuralgate.terminal import load_quietly, print_result, print_scores, print_table
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
@@ -137,15 +137,27 @@ def edit(folder: RunFolder, machine: MachineOption = None) -> None:
 def evaluate(
     folder: RunFolder,
     rescore: Annotated[bool, typer.Option("--rescore", help="Judge and score the answers that are there, without the model.")] = False,
+    served: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Ask this model too, an export of the edit perhaps, and print it beside.")
+    ] = None,
     machine: MachineOption = None,
 ) -> None:
     """Ask base and edited models every question and score the answers, after the stages before it."""
-    if not rescore:
+    if not (rescore or served):
         go_on(folder, machine, until="evaluate")
         return
     from neuralgate import pipeline
     from neuralgate.run import Run
 
+    if served:
+        from neuralgate.recipe import Machine
+
+        here = Machine.parse(machine or [])
+        with Run.load(folder) as current:
+            recipe = current.recipe.model_copy(update={"model": served, "revision": None})
+            scores = pipeline.measure_served(current, loader(recipe, here)(), here)
+        print_scores(scores / "scores.json")
+        return
     with Run.load(folder) as current:
         pipeline.rescore(current)
     print_result(folder)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from neuralgate.errors import UserError
-from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_jsonl
+from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_json, write_jsonl
 from neuralgate.pairs.subjects import subjects_file
+from neuralgate.progress import Display
 from neuralgate.recipe import Machine, Recipe
 from neuralgate.run import Run
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 StageName = Literal["pairs", "locate", "edit", "evaluate", "report"]
 STAGES: tuple[StageName, ...] = ("pairs", "locate", "edit", "evaluate", "report")
 EDITED = "edited"  # the variant with the recipe's own gate
+SERVED = "served"  # a model that was made from it
 
 
 def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: StageName = "report") -> None:
@@ -168,6 +172,33 @@ def write_scores(run: Run, answers: list[dict]) -> None:
     rows = sorted(judge_all(answers), key=lambda row: (row["benchmark"], row["id"]))
     write_jsonl(run.path("answers.jsonl"), rows)
     run.write_json("scores.json", score(rows, run.recipe.model, read_json(run.path("patch/patch.json"))["method"]))
+
+
+def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
+    """Ask the run's questions of a model that stands in for the edited one, as an export in 4 bit does, and write its
+    answers and scores beside the run's own, into ``served/<name>``. Returns that folder."""
+    from neuralgate.evaluate.answers import ask
+    from neuralgate.evaluate.metrics import score
+    from neuralgate.judges import judge_all
+    from neuralgate.pairs.schema import Question
+
+    run.outputs("evaluate")
+    rows = read_jsonl(run.path("answers.jsonl"))
+    questions = [Question(**{field.name: row[field.name] for field in fields(Question)}) for row in rows]
+    settings = run.recipe.evaluate.model_copy(update={"batch_size": machine.batch_size or run.recipe.evaluate.batch_size})
+    display = Display()
+    display.start(SERVED)
+    texts = ask(lvlm, questions, run.folder, SERVED, settings, lambda done: display.update(done, len(rows), "asking", {}), None)
+    display.stop()
+    kept = [
+        {**vars(question), "answers": {"base": row["answers"]["base"], EDITED: row["answers"][EDITED], SERVED: text}}
+        for question, row, text in zip(questions, rows, texts, strict=True)
+    ]
+    judged = judge_all(kept)
+    folder = run.path(SERVED) / Path(lvlm.name).name
+    write_jsonl(folder / "answers.jsonl", judged)
+    write_json(folder / "scores.json", score(judged, lvlm.name, read_json(run.path("patch/patch.json"))["method"]))
+    return folder
 
 
 def rescore(run: Run) -> None:

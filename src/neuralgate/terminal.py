@@ -40,6 +40,14 @@ def print_result(folder: Path) -> None:
         print(f"For a report of these scores: neuralgate report {folder}")
 
 
+def print_scores(path: Path) -> None:
+    """The table of effect and damage of a file of scores."""
+    from neuralgate.files import read_json
+    from neuralgate.report.summary import columns, table
+
+    print_table(*table(columns(read_json(path))))
+
+
 def print_table(header: list[str], rows: list[list[str]]) -> None:
     from rich import box
     from rich.console import Console
