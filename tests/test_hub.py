@@ -25,6 +25,7 @@ class Hub(BaseHTTPRequestHandler):
 
     repositories: ClassVar[dict[str, dict[str, bytes]]] = {}
     made: ClassVar[list[dict]] = []
+    private: ClassVar[dict[str, bool]] = {}
 
     def log_message(self, *_):
         pass
@@ -44,6 +45,7 @@ class Hub(BaseHTTPRequestHandler):
             asked = json.loads(body)
             name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
             Hub.made.append({**asked, "id": name})
+            Hub.private[name] = Hub.private.get(name, is_private(asked))
             Hub.repositories.setdefault(name, {})
             self.reply({"url": f"http://{self.headers['Host']}/{name}", "id": name})
         elif self.path == "/api/validate-yaml":
@@ -73,7 +75,8 @@ class Hub(BaseHTTPRequestHandler):
             entries = [{"type": "file", "path": file, "size": len(data), "oid": "0"} for file, data in files.items()]
             self.reply(*([{"error": "no such folder"}, 404] if below else [entries]))
         elif path.startswith("/api/"):
-            self.reply({"id": name, "sha": COMMIT, "siblings": [{"rfilename": file} for file in files]})
+            listed = [{"rfilename": file} for file in files]
+            self.reply({"id": name, "sha": COMMIT, "siblings": listed, "private": Hub.private.get(name, False)})
         else:
             file = path.split("/resolve/")[1].partition("/")[2]
             if file not in files:
@@ -87,7 +90,7 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub():
     """Address of a fresh hub."""
-    Hub.repositories, Hub.made = {}, []
+    Hub.repositories, Hub.made, Hub.private = {}, [], {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -121,6 +124,19 @@ def test_a_patch_goes_to_the_hub_and_comes_back(hub, cache, tiny):
 def test_only_who_says_so_publishes(hub, cache, tiny):
     patch_of(tiny).push_to_hub("someone/patch", private=False, endpoint=hub, token="hf_test")
     assert not is_private(Hub.made[0])
+
+
+def test_what_everybody_sees_is_not_filled_unasked(hub, cache, tiny):
+    Hub.repositories["someone/patch"], Hub.private["someone/patch"] = {}, False
+    with pytest.raises(UserError, match="is there already and everybody can see it"):
+        patch_of(tiny).push_to_hub("someone/patch", endpoint=hub, token="hf_test")
+    assert not Hub.repositories["someone/patch"]
+
+
+@pytest.mark.parametrize("name", ["../nothing", "a/b/c", "nothing"])
+def test_a_path_that_is_not_there_is_no_repository(name):
+    with pytest.raises(UserError, match="is not a patch folder"):
+        Patch.from_pretrained(name)
 
 
 def test_a_patch_that_is_nowhere(hub, cache):

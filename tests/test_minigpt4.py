@@ -1,5 +1,6 @@
 """MiniGPT-4 from its published parts: the arithmetic written again, the prompt as the authors tokenise it, wrong parts."""
 
+import json
 import pickle
 import shutil
 
@@ -80,7 +81,10 @@ def parts(tmp_path_factory):
         )
     )
     language.save_pretrained(folder / "llm")
+    words.pad_token = None  # as Llama-2's
     words.save_pretrained(folder / "llm")
+    settings = json.loads((folder / "llm/generation_config.json").read_text())  # as Llama-2-chat's
+    (folder / "llm/generation_config.json").write_text(json.dumps({**settings, "do_sample": True, "temperature": 0.6, "top_p": 0.9}))
     state = random_eva(draw)
     torch.save(state, folder / "eva_vit_g.pth")
     projection = {
@@ -148,7 +152,9 @@ def test_the_prompt_is_tokenised_and_embedded_as_the_authors_do(converted, parts
     }[style]
     lvlm = type(converted)(converted.model, converted.processor, "converted", style)
     batch = encode_examples(lvlm, [Example(picture, QUESTION, "passport", "")])
-    first = lvlm.tokenizer(before)["input_ids"]
+    opening, _, rest = before.rpartition("<s>")
+    first = [*lvlm.tokenizer(opening)["input_ids"], *([1] if opening else [])]
+    first += lvlm.tokenizer(rest, add_special_tokens=False)["input_ids"]
     second = lvlm.tokenizer(after, add_special_tokens=False)["input_ids"]
     image = [lvlm.image_token] * (PIXELS // PATCH) ** 2
     assert batch.input_ids_BT[0].tolist() == first + image[: len(image) // 4] + second
@@ -180,8 +186,8 @@ def test_blip2s_vision_tower_is_taken_without_its_norm(converted, parts, tmp_pat
     tower = converted.model.model.vision_tower.state_dict()
     stored = {f"vision_model.{name}": tensor.contiguous() for name, tensor in tower.items()}
     stored["vision_model.post_layernorm.weight"] = torch.full((SIZE,), 7.0)
-    for name in ("blip2-opt", "blip2-opt-coco"):
-        (tmp_path / name).mkdir()
+    for name in ("blip2-opt", "models--blip2-opt-coco/snapshots/0a1b"):
+        (tmp_path / name).mkdir(parents=True)
         save_file(stored, tmp_path / name / "model.safetensors")
         warned = []
         convert_minigpt4(folder / "llm", tmp_path / name, folder / "projection.pth", tmp_path / f"{name}-out", warned.append, vision)

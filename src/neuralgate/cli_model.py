@@ -49,6 +49,7 @@ def export(
     format: Annotated[Literal["merged", "peft"], typer.Option(help="A model directory, or a LoRA adapter for PEFT.")] = "merged",
     rank: Annotated[int | None, typer.Option(help="peft: the rank; without it the lowest that keeps --energy.")] = None,
     energy: Annotated[float, typer.Option(help="peft: share of the change's squared norm to keep.")] = 0.99,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a BASE of the hub.")] = None,
     force: Annotated[bool, typer.Option("--force", help="peft: write it although more than a tenth is lost.")] = False,
 ) -> None:
     """Write BASE with the patch in it, for any tool that loads models."""
@@ -57,7 +58,7 @@ def export(
     from neuralgate.errors import UserError
     from neuralgate.lvlm.load import base_folder
 
-    loaded, folder = Patch.from_pretrained(patch), base_folder(base)
+    loaded, folder = Patch.from_pretrained(patch), base_folder(base, revision)
     if format == "merged":
         exports.export_merged(folder, loaded, out)
         print(out)

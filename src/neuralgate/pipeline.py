@@ -148,7 +148,8 @@ def check(recipe: Recipe, lvlm: LVLM) -> None:
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []
     located = recipe.locate.layers if recipe.locate.layers is not None else list(range(len(lvlm.layers) - 1))
     for layer in (*located, *edited):
-        lvlm.ffn_out(layer)
+        if not lvlm.ffn_out(layer).weight.is_floating_point():
+            raise UserError("Quantised weights cannot be edited; run in bfloat16, export, and measure that with `eval RUN --served OUT`.")
     needing = [gate for gate in (recipe.edit.gate, *recipe.variants) if gate not in ("none", "closed")]
     for layer in edited:
         if needing and layer not in located:

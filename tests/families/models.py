@@ -27,7 +27,7 @@ ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 SQUARE = {"height": 28, "width": 28}
 TILES = [[28, 56], [56, 28], [56, 56]]
 CHAT = (
-    "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
+    "{{ bos_token }}{% for message in messages %}{{ message['role'].upper() + ': ' }}"
     "{% for part in message['content'] %}{{ 'IMAGE' if part['type'] == 'image' else part['text'] }}{% endfor %}"
     "{% endfor %}{% if add_generation_prompt %}{{ ' ASSISTANT:' }}{% endif %}"
 )
@@ -328,7 +328,7 @@ def mllama() -> Built:
     return T.MllamaForConditionalGeneration(config), T.MllamaProcessor(images, words, chat_template=chat("<|image|>"))
 
 
-def blip(model: Any, config: Any, processor: Any, *more: Any) -> Built:
+def blip(model: Any, config: Any, processor: Any, language: Callable[[Any], Any], *more: Any) -> Built:
     words = tokenizer({"image": "<image>"})
     made = config(
         vision_config={**VISION, "image_size": 28, "patch_size": 14},
@@ -340,7 +340,16 @@ def blip(model: Any, config: Any, processor: Any, *more: Any) -> Built:
             "encoder_hidden_size": 32,
             "vocab_size": len(words) + 3,
         },
-        text_config=T.OPTConfig(
+        text_config=language(words),
+        num_query_tokens=4,
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+    )
+    return model(made), processor(T.BlipImageProcessor(size=SQUARE), words, *more, num_query_tokens=4)
+
+
+def blip2() -> Built:
+    def language(words: T.PreTrainedTokenizerFast) -> T.OPTConfig:
+        return T.OPTConfig(
             hidden_size=SIZE,
             ffn_dim=WIDTH,
             num_hidden_layers=LAYERS,
@@ -351,19 +360,16 @@ def blip(model: Any, config: Any, processor: Any, *more: Any) -> Built:
             pad_token_id=0,
             bos_token_id=1,
             eos_token_id=2,
-        ),
-        num_query_tokens=4,
-        image_token_index=words.convert_tokens_to_ids("<image>"),
-    )
-    return model(made), processor(T.BlipImageProcessor(size=SQUARE), words, *more, num_query_tokens=4)
+        )
 
-
-def blip2() -> Built:
-    return blip(T.Blip2ForConditionalGeneration, T.Blip2Config, T.Blip2Processor)
+    return blip(T.Blip2ForConditionalGeneration, T.Blip2Config, T.Blip2Processor, language)
 
 
 def instructblip() -> Built:
-    return blip(T.InstructBlipForConditionalGeneration, T.InstructBlipConfig, T.InstructBlipProcessor, tokenizer({}))
+    def language(words: T.PreTrainedTokenizerFast) -> T.LlamaConfig:
+        return T.LlamaConfig(**text_config(words))
+
+    return blip(T.InstructBlipForConditionalGeneration, T.InstructBlipConfig, T.InstructBlipProcessor, language, tokenizer({}))
 
 
 def minigpt4() -> Built:

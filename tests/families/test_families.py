@@ -16,7 +16,7 @@ PATHS = {
     "idefics3": "model.text_model",
     "smolvlm": "model.text_model",
     "blip-2": "language_model.model.decoder",
-    "instructblip": "language_model.model.decoder",
+    "instructblip": "language_model.model",
 }
 
 
@@ -32,6 +32,19 @@ def test_the_edited_projection_is_the_decoders(lvlm):
     for layer in range(len(decoder.layers)):
         assert lvlm.ffn_out(layer).weight.shape == (SIZE, WIDTH)
         assert find_role(lvlm.model, role_of(layer)) is lvlm.ffn_out(layer).weight
+
+
+def test_the_tokens_are_those_of_the_chat_template(lvlm, examples):
+    """transformers' own way from messages to tokens: no second <s>, nothing else added."""
+    if not lvlm.processor.chat_template:
+        pytest.skip("no chat template")
+    for example in examples:
+        content = [{"type": "image", "image": example.image}, {"type": "text", "text": example.question}]
+        theirs = lvlm.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+        )
+        ours = encode_examples(lvlm, [Example(example.image, example.question, example.subject, "")])
+        assert ours.input_ids_BT.tolist() == theirs["input_ids"].tolist()
 
 
 @pytest.mark.parametrize("side", ["right", "left"])

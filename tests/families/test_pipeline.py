@@ -2,6 +2,7 @@
 
 from neuralgate import pipeline
 from neuralgate.edit import Patch
+from neuralgate.edit.export import export_merged
 from neuralgate.files import read_json, read_jsonl
 from neuralgate.judges import contains
 from neuralgate.lvlm.load import load
@@ -37,8 +38,7 @@ def test_from_model_and_subjects_to_patch_and_evidence(folder, lvlm, tmp_path):
     patch = Patch.from_pretrained(tmp_path / "run/patch")
     assert list(patch.tensors) == [role_of(1)] and (tmp_path / "run/report.html").stat().st_size > 10_000
     rows = [row for row in read_jsonl(tmp_path / "run/answers.jsonl") if row["benchmark"] == "privacypair-test"]
-    with patch.applied(lvlm.model):
-        lvlm.save(tmp_path / "edited")
+    export_merged(folder, patch, tmp_path / "edited")
     served = load(tmp_path / "edited")
     items = [(tmp_path / "run" / row["image"], row["question"]) for row in rows]
     assert served.generate(items, max_new_tokens=3) == [row["answers"]["edited"] for row in rows]

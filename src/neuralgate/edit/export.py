@@ -70,9 +70,12 @@ def export_merged(base: Path, patch: Patch, out: Path) -> None:
                 growth += sum(tensor.nbytes - checkpoint.tensors[key].size for key, tensor in here.items())
             else:
                 copy_or_link(base / name, folder / name)
-        for path in sorted(base.iterdir()):
-            if path.is_file() and not path.name.endswith(OTHER_WEIGHTS):
-                shutil.copyfile(path, folder / path.name)
+        for path in sorted(base.rglob("*")):  # a second tokenizer or chat template may have a folder of its own
+            inside = path.relative_to(base)
+            hidden = any(part.startswith(".") for part in inside.parts)
+            if path.is_file() and not hidden and not path.name.endswith(OTHER_WEIGHTS):
+                (folder / inside).parent.mkdir(exist_ok=True, parents=True)
+                shutil.copyfile(path, folder / inside)
         if (base / INDEX).is_file():
             index = json.loads((base / INDEX).read_text(encoding="utf-8"))
             if "total_size" in index.get("metadata", {}):
@@ -81,14 +84,14 @@ def export_merged(base: Path, patch: Patch, out: Path) -> None:
         types = {key: CODES[checkpoint.tensors[key].code] for key in changed}
         if any(tensor.dtype != types[key] for key, tensor in changed.items()):
             name_type(folder / "config.json", str(next(iter(changed.values())).dtype).removeprefix("torch."))
-        (folder / "README.md").write_text(patch.card(), encoding="utf-8")
+        (folder / "README.md").write_text(patch.card(merged=True), encoding="utf-8")
 
     write_folder(out, write)
 
 
 def name_type(path: Path, dtype: str) -> None:
     """Set the type that a configuration asks its weights to be loaded in."""
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = {**json.loads(path.read_text(encoding="utf-8")), "dtype": dtype}
     for part in (config, *(value for value in config.values() if isinstance(value, dict))):
         for name in ("dtype", "torch_dtype"):
             if name in part:
@@ -109,6 +112,8 @@ def low_rank(change_DF: Tensor, rank: int | None, energy: float) -> LowRank:
     """The best approximation of ``rank``, or of the lowest rank that keeps ``energy`` of the squared norm."""
     left_DK, values_K, right_KF = torch.linalg.svd(change_DF.double(), full_matrices=False)
     kept_K = values_K.square().cumsum(0) / values_K.square().sum()
+    if not float(values_K.sum()):
+        raise UserError("The patch changes nothing in one of its tensors; there is no adapter to make.")
     if rank is None:
         rank = int((kept_K < energy).sum()) + 1
     rank = min(rank, len(values_K))

@@ -46,7 +46,7 @@ class Packed:
         asks_BT1, seen_B1T = self.owners_BT[:, :, None], self.owners_BT[:, None, :]
         allowed_BTT = ((asks_BT1 == seen_B1T) | ((seen_B1T == SHARED) & (asks_BT1 != PADDING))).tril()
         mask_BTT = torch.zeros(allowed_BTT.shape, dtype=self.hidden_BTD.dtype, device=self.hidden_BTD.device)
-        return mask_BTT.masked_fill_(~allowed_BTT, torch.finfo(mask_BTT.dtype).min)[:, None]
+        return mask_BTT.masked_fill_(~allowed_BTT.to(mask_BTT.device), torch.finfo(mask_BTT.dtype).min)[:, None]
 
     def run(self, lvlm: LVLM, start: int, stop: int) -> Tensor:
         """``hidden_BTD`` after the layers from ``start`` up to ``stop``, and after the last norm when that is the top."""

@@ -57,7 +57,7 @@ def fetched(repo_id: str, revision: str | None, endpoint: str | None) -> Path:
 
     try:
         return Path(snapshot_download(repo_id, revision=revision, endpoint=endpoint, allow_patterns=[*FILES, "README.md"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise UserError(
             f"{repo_id} is no folder here, and it cannot be had from the hub ({str(error).strip().splitlines()[0]}); check the name, or "
             "log in with `hf auth login`."
@@ -114,7 +114,8 @@ class Patch:
                 "relative_change": float(change.norm() / before.double().norm()),
                 "energy_ranks": energy_ranks(change),
             }
-        return cls(differences, tensors, {"base_model": lvlm.name, "base_fingerprint": lvlm.fingerprint, **information})
+        name = Path(lvlm.name).resolve().name if Path(lvlm.name).exists() else lvlm.name  # nobody else has this machine's folders
+        return cls(differences, tensors, {"base_model": name, "base_fingerprint": lvlm.fingerprint, **information})
 
     def state(self, model: nn.Module) -> Literal["base", "patched"]:
         """Whether ``model`` holds the base values or the patched ones; either way the other side is checked as well.
@@ -187,15 +188,18 @@ class Patch:
             UserError: the hub refuses or cannot be reached.
         """
         from huggingface_hub import HfApi
-        from huggingface_hub.errors import HfHubHTTPError
 
         api = HfApi(endpoint=endpoint, token=token)
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             try:
                 address = api.create_repo(repo_id, private=private, exist_ok=True)
+                if private and not api.model_info(repo_id).private:
+                    raise UserError(f"{repo_id} is there already and everybody can see it; choose another name, or say that it is public.")
                 api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="A Neural Gate patch")
-            except (HfHubHTTPError, OSError, ValueError) as error:
+            except UserError:
+                raise
+            except Exception as error:  # the libraries below the hub's have errors of their own for every kind of failure
                 reason = str(error).strip().splitlines()[0]
                 raise UserError(f"{repo_id} cannot be written on the hub ({reason}); log in with `hf auth login`.") from error
         return str(address)
@@ -213,22 +217,36 @@ class Patch:
         for name, content in contents.items():
             write_bytes(folder / name, content)
 
-    def card(self) -> str:
-        """A short model card: what it changes, of which base, and how to use it."""
+    def card(self, merged: bool = False) -> str:
+        """A short model card: what it changes, of which base, how to use it, and its limits. ``merged``: of a whole model."""
         rows = "\n".join(
             f"| `{role}` | `{entry['name']}` | {' x '.join(map(str, entry['shape']))} "
             f"| {entry['changed']:,} | {entry['relative_change']:.4f} |"
             for role, entry in self.tensors.items()
         )
-        base, method = self.information.get("base_model"), self.information.get("method")
+        base, method = str(self.information.get("base_model")), self.information.get("method")
+        dtype = next((entry["dtype"] for entry in self.tensors.values()), "float32")
+        front = f"---\nbase_model: {base}\n---\n\n" if HUB_ID.fullmatch(base) else ""
+        if merged:
+            title = f"# {base} with a Neural Gate patch in it"
+            usage = (
+                "from transformers import AutoModelForImageTextToText\n"
+                f'model = AutoModelForImageTextToText.from_pretrained("this-folder", dtype="{dtype}")'
+            )
+        else:
+            title = f"# A Neural Gate patch of {base}"
+            usage = (
+                f'import neuralgate\nlvlm = neuralgate.load("{base}", dtype="{dtype}")\n'
+                'patch = neuralgate.Patch.from_pretrained("this-folder")\n'
+                "with patch.applied(lvlm.model):\n    print(lvlm.generate([(image, question)]))"
+            )
         return (
-            f"# A Neural Gate patch of {base}\n\nMethod: {method}. Recipe: `{self.information.get('recipe_digest', '')}`. "
-            f"Base fingerprint: `{self.information.get('base_fingerprint', '')}`.\n\n"
+            f"{front}{title}\n\nMethod: {method}. Recipe: `{self.information.get('recipe_digest', '')}`. "
+            f"Base fingerprint: `{self.information.get('base_fingerprint', '')}`, loaded in {dtype}.\n\n"
             f"| role | tensor | shape | values changed | norm of the change / norm |\n|---|---|---|---|---|\n{rows}\n\n"
-            "```python\nimport neuralgate\n"
-            f'lvlm = neuralgate.load("{base}")\n'
-            'patch = neuralgate.Patch.from_pretrained("this-folder")\n'
-            "with patch.applied(lvlm.model):\n    print(lvlm.generate([(image, question)]))\n```\n"
+            f"```python\n{usage}\n```\n\n"
+            "Limits: it changes what the model says, not what it has seen, and it is no proof against somebody who retrains the weights. "
+            "What it refuses and what it breaks is in the report of the run that made it; do not use it without that.\n"
         )
 
     @classmethod

@@ -26,7 +26,6 @@ from neuralgate.edit.validation import Validation
 from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.forward import target_losses
-from neuralgate.lvlm.memory import Fitting
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.roles import role_of
@@ -35,6 +34,7 @@ from neuralgate.pairs.schema import Pair, PairSet
 from neuralgate.recipe import EditConfig
 
 SENSITIVE, BENIGN, CONTRAST = "sensitive", "benign", "contrast"
+HALF_SCALE = 1024.0  # a loss of a few units over dozens of rows has gradients below the range of float16
 
 
 @dataclass
@@ -117,6 +117,8 @@ class Trainer:
             raise UserError("The pair set holds no training pairs of role edit; there is nothing to train on.")
         self.validation = Validation(lvlm, pairs, config)
         self.parameters = {layer: lvlm.ffn_out(layer).weight for layer in layers}
+        if any(parameter.device.type == "meta" for parameter in self.parameters.values()):
+            raise UserError("An edited layer was put aside for lack of memory; choose a lower layer, or a larger device.")
         if not all(parameter.is_floating_point() for parameter in self.parameters.values()):
             raise UserError("Quantised weights cannot be edited; edit the model in bfloat16 and measure the export in 4 or 8 bit.")
         # steps are far below the resolution of half precision, and Adam's squares below its range
@@ -125,7 +127,7 @@ class Trainer:
             for layer, parameter in self.parameters.items()
         }
         self.inputs = inputs or Inputs(lvlm, min(layers))
-        self.fitting = Fitting(4 * config.batch_size, "training rows")
+        self.fitting = lvlm.fitting(4 * config.batch_size, "training rows")
         self.rng = np.random.default_rng([config.seed, 3])
 
     def row_losses(self, rows: Sequence[Row], is_gated: bool = True) -> Tensor:
@@ -168,12 +170,13 @@ class Trainer:
         means = dict.fromkeys((row.part for row in rows), 0.0)
         counts = Counter(row.part for row in rows)
         totals = [torch.zeros_like(master) for master in self.masters.values()]
+        scale = HALF_SCALE if any(parameter.dtype == torch.float16 for parameter in self.parameters.values()) else 1.0
 
         def work(chosen: Sequence[tuple[Row, float]]) -> float:
             losses_N = self.row_losses([row for row, _ in chosen])
             total = (losses_N * losses_N.new_tensor([weight for _, weight in chosen])).sum()
-            for sum_DF, part_DF in zip(totals, torch.autograd.grad(total, list(self.parameters.values())), strict=True):
-                sum_DF += part_DF
+            for sum_DF, part_DF in zip(totals, torch.autograd.grad(scale * total, list(self.parameters.values())), strict=True):
+                sum_DF += part_DF.to(sum_DF.dtype) / scale
             for (row, _), loss in zip(chosen, losses_N.tolist(), strict=True):
                 means[row.part] += loss / counts[row.part]
             return total.item()
@@ -197,14 +200,17 @@ class Trainer:
 
     def gradient_share(self, rows: Sequence[Row]) -> dict[str, float]:
         """Where the gradient of a batch arrives at the highest edited layer, before any gate."""
-        rows = rows[: self.fitting.size]
-        store: dict[str, Tensor] = {}
-        with flow_recorded(self.lvlm, max(self.layers), store):
-            losses_N = self.row_losses(rows, is_gated=False)
-        (losses_N * losses_N.new_tensor(self.row_weights(rows))).sum().backward()
-        for parameter in self.parameters.values():
-            parameter.grad = None
-        return flow_shares(self.inputs.batch([row.example for row in rows]).classes_BT, store)
+
+        def shares(chosen: Sequence[Row]) -> dict[str, float]:
+            store: dict[str, Tensor] = {}
+            with flow_recorded(self.lvlm, max(self.layers), store):
+                losses_N = self.row_losses(chosen, is_gated=False)
+            (losses_N * losses_N.new_tensor(self.row_weights(chosen))).sum().backward()
+            for parameter in self.parameters.values():
+                parameter.grad = None
+            return flow_shares(self.inputs.batch([row.example for row in chosen]).classes_BT, store)
+
+        return self.fitting.run(shares, rows[: self.fitting.size])[0]  # of as many rows as fit at a time
 
     def run(self, report: Callable[..., None] | None) -> tuple[dict[str, Tensor], dict[str, Tensor], Training]:
         training = Training(self.layers, self.config.gate)

@@ -21,7 +21,6 @@ from neuralgate.files import Chunks
 from neuralgate.judges import judge
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.vectors import Sample, answers_under, fit_vectors
-from neuralgate.lvlm.memory import Fitting
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.targets import with_own_answers
@@ -88,7 +87,7 @@ def fit_layer(
     """Fitted values of all samples at one layer, in chunks that a killed run finds again."""
     size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
     parts = []
-    fitting = Fitting(size, "locating")
+    fitting = lvlm.fitting(size, "locating")
     for start in range(0, len(located), size):
         key = f"layer-{layer}/{start}"
         stored = chunks.done(key) if chunks else None

@@ -77,7 +77,7 @@ def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: Locat
     benign_B = torch.tensor([example is samples[i].benign for i, example in rows], device=device)
     owner_B = torch.tensor([i for i, _ in rows], device=device)
     batch = encode_examples(lvlm, [example for _, example in rows])
-    recorded = record(lvlm, batch)
+    recorded = record(lvlm, batch, layer)
     scaled_BT = scaled_positions(batch, config.tokens)
     # where attention is plainly causal, nothing before the first scaled token depends on m
     first = int(scaled_BT.any(0).nonzero()[0]) if lvlm.is_plain else 0
@@ -88,7 +88,7 @@ def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: Locat
 
     def losses(vectors_ND: Tensor) -> Tensor:
         scale_BTD = 1 + positions_BT1 * (vectors_ND.to(hidden_BTD.dtype)[owner_B][:, None] - 1)
-        return target_losses(lvlm, recorded.resume(layer, hidden_BTD * scale_BTD), labels_BT)
+        return target_losses(lvlm, recorded.resume(layer, hidden_BTD * scale_BTD.to(hidden_BTD.device)), labels_BT).to(device)
 
     def per_sample(values_B: Tensor, benign: bool) -> Tensor:
         chosen = benign_B if benign else ~benign_B
@@ -136,18 +136,20 @@ def answers_under(
     lvlm: LVLM, examples: Sequence[Example], layer: int, vectors_BD: Tensor, tokens: str, max_new_tokens: int = 10
 ) -> list[str]:
     """Greedy answers while the output of ``layer`` at each row's subject tokens is scaled by its vector."""
-    answers: list[str] = []
-    for start in range(0, len(examples), 64):
-        chunk = examples[start : start + 64]
-        questions = [Example(example.image, example.question, example.subject, "") for example in chunk]
+
+    def answer(places: Sequence[int]) -> list[str]:
+        chosen = [examples[place] for place in places]
+        questions = [Example(example.image, example.question, example.subject, "") for example in chosen]
         batch = encode_examples(lvlm, questions, padding_side="left")
         positions_BT1 = scaled_positions(batch, tokens)[..., None]
-        scale_BTD = torch.where(positions_BT1, vectors_BD[start : start + 64][:, None].to(lvlm.device), 1.0)
+        scale_BTD = torch.where(positions_BT1, vectors_BD[list(places)][:, None].to(positions_BT1.device), 1.0)
 
-        def change(hidden_BTD: Tensor, scale_BTD: Tensor = scale_BTD) -> Tensor:
+        def change(hidden_BTD: Tensor) -> Tensor:
             # only the prefill has the subject's tokens; later steps bring one token at a time
-            return hidden_BTD * scale_BTD.to(hidden_BTD.dtype) if hidden_BTD.shape[1] == scale_BTD.shape[1] else hidden_BTD
+            return hidden_BTD * scale_BTD.to(hidden_BTD) if hidden_BTD.shape[1] == scale_BTD.shape[1] else hidden_BTD
 
         with output_changed(lvlm.layers[layer], change):
-            answers += continuations(lvlm, batch.prompt, max_new_tokens)
-    return answers
+            return continuations(lvlm, batch.prompt, max_new_tokens)
+
+    parts = lvlm.fitting(64, "answering under vectors").run(answer, range(len(examples)))
+    return [text for part in parts for text in part]

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -80,6 +81,7 @@ class Checkpoint:
             for key in self.tensors
             if pattern.search(key)
             and ".experts." not in key
+            and not key.startswith("mtp.")  # layers that guess further tokens ahead
             and not any(word in part for part in key.lower().split(".") for word in OTHER_TOWERS)
         ]
         if len(found) != 1:
@@ -145,12 +147,22 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
         try:
             header = json.loads(file.read(length))
             entries = [entry for key, entry in header.items() if key != "__metadata__"]
-            ends = [entry["data_offsets"][1] for entry in entries if entry["dtype"] and entry["shape"] is not None]
+            ends = [checked_end(entry) for entry in entries]
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise UserError(f"The header of {path} is broken; get it again.") from error
     if 8 + length + max(ends, default=0) != size:
         raise UserError(f"{path} has {size:,} bytes where its header promises {8 + length + max(ends, default=0):,}; get it again.")
     return header, 8 + length
+
+
+def checked_end(entry: dict[str, Any]) -> int:
+    """Where a tensor's bytes end. Raises ValueError when its type, shape and place contradict each other."""
+    first, last = entry["data_offsets"]
+    if not (isinstance(first, int) and isinstance(last, int) and 0 <= first <= last):
+        raise ValueError("odd offsets")
+    if entry["dtype"] in CODES and prod(entry["shape"]) * CODES[entry["dtype"]].itemsize != last - first:
+        raise ValueError("shape and bytes contradict each other")
+    return last
 
 
 def copy_or_link(source: Path, target: Path) -> None:

@@ -86,7 +86,7 @@ def from_eva(state: dict[str, Tensor], blocks: int) -> dict[str, Tensor]:
 def read_vision(path: Path, blocks: int, warn: Callable[[str], None]) -> dict[str, Tensor]:
     """The vision tower's tensors from eva_vit_g.pth or from a BLIP-2 model directory, without the norm behind it."""
     if path.is_dir():
-        if "coco" in path.resolve().name.lower():
+        if any("-coco" in part.lower() for part in path.resolve().parts):  # in the hub's cache the last part is a hash
             warn(f"{path} looks like a -coco BLIP-2, whose vision tower was trained further; MiniGPT-4 uses that of the plain ones.")
         checkpoint = Checkpoint(path)
         prefix = "vision_model."
@@ -111,7 +111,7 @@ def convert_minigpt4(llm: Path, vision: Path, projection: Path, out: Path, warn:
     Raises:
         UserError: a part is missing, broken or of another variant, or ``out`` exists.
     """
-    from transformers import AutoTokenizer, Blip2VisionConfig, BlipImageProcessor, LlamaForCausalLM
+    from transformers import AutoTokenizer, Blip2VisionConfig, BlipImageProcessor, GenerationConfig, LlamaForCausalLM
 
     from neuralgate.lvlm.minigpt4 import MiniGPT4Config, MiniGPT4ForConditionalGeneration, MiniGPT4Processor
 
@@ -140,8 +140,12 @@ def convert_minigpt4(llm: Path, vision: Path, projection: Path, out: Path, warn:
         if state[name].shape != shape:
             raise UserError(f"{name} has shape {list(state[name].shape)} where {list(shape)} is needed; the parts do not belong together.")
     model.load_state_dict({name: state[name].to(language.dtype) for name in wanted}, assign=True)
-    model.generation_config = language.generation_config
-    model.generation_config.do_sample = False
+    known = language.generation_config  # its sampling settings would contradict greedy answers
+    model.generation_config = GenerationConfig(
+        bos_token_id=known.bos_token_id, eos_token_id=known.eos_token_id, pad_token_id=known.pad_token_id, do_sample=False
+    )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     patches = (sizes.image_size // sizes.patch_size) ** 2
     images = BlipImageProcessor(size={"height": sizes.image_size, "width": sizes.image_size})  # bicubic, the shape is not kept
     processor = MiniGPT4Processor(images, tokenizer, image_seq_length=patches // config.merge, image_token_id=config.image_token_id)

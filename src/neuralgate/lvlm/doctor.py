@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.load import CLERK, QUANTIZED, clerk_path, load_config, load_processor
+from neuralgate.lvlm.load import CLERK, QUANTIZED, clerk_path, first_line, load_config, load_processor, processor_cure, wrong_settings
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import process
 from neuralgate.lvlm.roles import find_decoder
@@ -92,8 +92,7 @@ def examine(path_or_id: str, revision: str | None = None, prompt_style: str = ""
         raise UserError(refused[0])
     first = next(iter(projections.values())).weight
     names = {id(parameter): name for name, parameter in lvlm.model.named_parameters()}
-    _, inputs = process(lvlm, [(Image.new("RGB", (336, 336), "grey"), "What is the number of the passport?")])
-    tokens = inputs["input_ids"].shape[1]
+    tokens = count_tokens(lvlm)
     return Diagnosis(
         architecture=type(lvlm.model).__name__,
         parameters=sum(parameter.numel() for parameter in lvlm.model.parameters()),
@@ -107,6 +106,19 @@ def examine(path_or_id: str, revision: str | None = None, prompt_style: str = ""
         tokens=tokens,
         memory=[memory(lvlm, dtype, first.shape, tokens) for dtype in BYTES],
     )
+
+
+def count_tokens(lvlm: LVLM) -> int:
+    """Tokens of a picture and a question. Raises UserError when the processor cannot make them or makes too many or few."""
+    try:
+        _, inputs = process(lvlm, [(Image.new("RGB", (336, 336), "grey"), "What is the number of the passport?")])
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        said = f"The processor of {lvlm.name} cannot prepare a picture and a question ({first_line(error)})"
+        raise UserError(f"{said}; {processor_cure(lvlm)}") from error
+    wrong = wrong_settings(lvlm)
+    if wrong:
+        raise UserError(f"The processor of {lvlm.name} does not fit its weights ({', '.join(wrong)}); {processor_cure(lvlm)}")
+    return inputs["input_ids"].shape[1]
 
 
 def memory(lvlm: LVLM, dtype: str, shape: tuple[int, ...], tokens: int) -> Memory:

@@ -180,16 +180,18 @@ class Recorded:
 
 
 @torch.no_grad()
-def record(lvlm: LVLM, batch: Batch) -> Recorded:
-    """Run the model once and keep what :class:`Recorded` needs."""
+def record(lvlm: LVLM, batch: Batch, start: int = 0) -> Recorded:
+    """Run the model once and keep what :class:`Recorded` needs to resume from layer ``start`` or above."""
     calls: dict[int, Call] = {}
 
     def hook_of(index: int) -> Callable[..., None]:
         def hook(_module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
             keywords = {**keywords, "past_key_values": None, "use_cache": False}
             entered = arguments[0] if arguments else keywords.pop("hidden_states")
-            below = calls[max(calls)].output if calls else entered
-            added = None if torch.equal(entered, below) else entered - below
+            left = calls[max(calls)].output if calls else entered
+            added = None if torch.equal(entered, left) else entered - left
+            for below in [other for other in calls if other < min(index, start)]:
+                del calls[below]
             calls[index] = Call(output[0] if isinstance(output, tuple) else output, arguments[1:], keywords, added)
 
         return hook
@@ -201,6 +203,7 @@ def record(lvlm: LVLM, batch: Batch) -> Recorded:
         for handle in handles:
             handle.remove()
     if lvlm.is_plain:
-        for call, part in zip(calls.values(), output.past_key_values.layers, strict=True):
+        for index, call in calls.items():
+            part = output.past_key_values.layers[index]
             call.keys, call.values = part.keys, part.values
     return Recorded(lvlm, calls)

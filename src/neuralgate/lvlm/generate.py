@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from neuralgate.lvlm.memory import Fitting
-
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM, ImageLike
 
@@ -54,7 +52,7 @@ def generate(
         if report:
             report(done=finished, total=len(items), text="generating")
 
-    fitting = Fitting(batch_size, "generating")
+    fitting = lvlm.fitting(batch_size, "generating")
     for group in groups:
         fitting.run(answer, group)
     return answers
@@ -91,7 +89,7 @@ def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[obj
     ).past_key_values
     cache.batch_select_indices(torch.tensor([place[key] for key in keys], device=ids_BT.device))
     longest = max(len(row) for row in rows)
-    full_BT = torch.full((len(rows), longest), lvlm.tokenizer.pad_token_id, device=ids_BT.device)
+    full_BT = torch.full((len(rows), longest), lvlm.tokenizer.pad_token_id or 0, device=ids_BT.device)
     full_mask_BT = torch.zeros_like(full_BT)
     for i, row in enumerate(rows):
         gap = longest - len(row)

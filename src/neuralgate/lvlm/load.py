@@ -23,7 +23,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 QUANTIZED = ("8bit", "4bit")
 SPLIT = "split"  # the device of a model that is spread over all there is
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def clerk_path() -> Path:
@@ -84,12 +84,17 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
         raise UserError(f"The weights of {name} are a pickle that would run code when loaded; convert them to safetensors.") from error
     except ImportError as error:  # accelerate, bitsandbytes
         raise UserError(f"Loading {name} this way needs a library that is not installed: {first_line(error)}") from error
-    except (OSError, ValueError, SafetensorError, KeyError) as error:
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"{name} does not fit into the memory of {device}; see `neuralgate doctor {name}` for what would.") from error
+    except (OSError, ValueError, SafetensorError, KeyError, RuntimeError) as error:  # sizes that contradict the configuration
         raise UserError(f"The weights of {name} cannot be loaded: {first_line(error)}") from error
     if found["missing_keys"]:
         raise UserError(f"The weights of {name} lack {min(found['missing_keys'])}; save the complete model there.")
     if device != SPLIT and dtype not in QUANTIZED:
-        model.to(device)
+        try:
+            model.to(device)
+        except torch.OutOfMemoryError as error:
+            raise UserError(f"{name} does not fit into the memory of {device}; see `neuralgate doctor {name}` for what would.") from error
     model.eval().requires_grad_(False)
     lvlm = LVLM(model, processor, name, prompt_style)
     probe(lvlm)
@@ -102,7 +107,10 @@ def placement(name: str, config: Any, dtype: str, device: str) -> dict[str, Any]
         from transformers import BitsAndBytesConfig
 
         where = "auto" if device == SPLIT else device
-        return {"quantization_config": BitsAndBytesConfig(**{f"load_in_{dtype}": True}), "device_map": where}
+        quantization = BitsAndBytesConfig(  # 4 bit as it is served: NF4, computed in bfloat16
+            load_in_8bit=dtype == "8bit", load_in_4bit=dtype == "4bit", bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+        )
+        return {"quantization_config": quantization, "device_map": where}
     chosen = DTYPES["float32"] if dtype == "auto" and (device == "cpu" or name == CLERK) else DTYPES.get(dtype, "auto")
     return {"dtype": chosen, **({"device_map": "auto"} if device == SPLIT else {})}
 
@@ -184,12 +192,25 @@ def probe(lvlm: LVLM) -> None:
         ) from error
     try:
         logits_V = lvlm.head(final_hidden(lvlm, batch)[:, -1])
-    except ValueError as error:
-        if "tokens" not in str(error):
+    except (ValueError, IndexError) as error:
+        if isinstance(error, ValueError) and "tokens" not in str(error):
             raise
         raise UserError(f"The processor of {lvlm.name} does not fit its weights ({first_line(error)}); {processor_cure(lvlm)}") from error
     if not bool(torch.isfinite(logits_V).all()):
         raise UserError(f"{lvlm.name} gives no finite numbers in {lvlm.model.dtype}; load it with --machine dtype=bfloat16 or float32.")
+
+
+def wrong_settings(lvlm: LVLM) -> list[str]:
+    """What a LLaVA processor says of image tokens that the weights' configuration contradicts."""
+    config, processor = lvlm.model.config, lvlm.processor
+    if not hasattr(processor, "num_additional_image_tokens") or lvlm.model_type not in ("llava", "llava_next"):
+        return []
+    expected = {
+        "patch_size": config.vision_config.patch_size,
+        "num_additional_image_tokens": 1 if config.vision_config.model_type == "clip_vision_model" else 0,
+        "vision_feature_select_strategy": config.vision_feature_select_strategy,
+    }
+    return [f"{name} is {getattr(processor, name)}" for name, value in expected.items() if getattr(processor, name) != value]
 
 
 def processor_cure(lvlm: LVLM) -> str:

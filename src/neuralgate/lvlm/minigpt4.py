@@ -10,6 +10,7 @@ minigpt4/models/minigpt4.py and its llama2 configuration); the code is ours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ from transformers import (
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 NORM_EPS = 1e-5  # of the LayerNorm behind the vision tower; transformers' class uses another
-IMAGE = "<ImageHere>"
+IMAGE, BOS = "<ImageHere>", "<s>"
 
 
 class MiniGPT4Config(PreTrainedConfig):
@@ -203,10 +204,15 @@ class MiniGPT4Processor(ProcessorMixin):
         """(id, characters) of a text's tokens, the placeholder being ``image_seq_length`` image tokens."""
         tokens: list[tuple[int, tuple[int, int]]] = []
         start = 0
-        for number, part in enumerate(text.split(IMAGE)):
-            if number:
+        # a literal <s> parts the text as well: what follows it gets its own opening from the authors' tokenizer
+        for number, part in enumerate(re.split(f"({re.escape(IMAGE)}|{re.escape(BOS)})", text)):
+            if part == IMAGE:
                 tokens += [(self.image_token_id, (start, start + len(IMAGE)))] * self.image_seq_length
-                start += len(IMAGE)
+            elif part == BOS:
+                tokens.append((self.tokenizer.bos_token_id, (0, 0)))
+            if part in (IMAGE, BOS):
+                start += len(part)
+                continue
             encoded = self.tokenizer(part, add_special_tokens=number == 0, return_offsets_mapping=True)
             for token, (left, right) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
                 # added tokens have no characters, wherever they stand

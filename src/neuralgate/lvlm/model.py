@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_folder
+from neuralgate.lvlm.memory import Fitting
 from neuralgate.lvlm.roles import final_norm, find_decoder, output_projection
 from neuralgate.lvlm.styles import choose_style
 
@@ -40,6 +41,7 @@ class LVLM:
     processor: Any
     name: str
     prompt_style: str = ""  # "" chooses one; see styles.py
+    sizes: dict[str, int] = field(default_factory=dict, repr=False)  # work -> items at a time that its device had room for
 
     def __post_init__(self) -> None:
         self.prompt_style = choose_style(self.processor, self.model_type, self.name, self.prompt_style)
@@ -55,7 +57,12 @@ class LVLM:
     @property
     def device(self) -> torch.device:
         """Where token ids go."""
-        return self.model.get_input_embeddings().weight.device
+        embeddings = self.model.get_input_embeddings()
+        if (
+            hasattr(embeddings, "_hf_hook") and embeddings.weight.device.type == "meta"
+        ):  # accelerate keeps the weights elsewhere until they are needed
+            return torch.device(embeddings._hf_hook.execution_device)
+        return embeddings.weight.device
 
     @cached_property
     def decoder(self) -> Any:
@@ -106,6 +113,10 @@ class LVLM:
         """The names of the inputs that the model's forward pass takes."""
         return frozenset(inspect.signature(self.model.forward).parameters)
 
+    def fitting(self, size: int, what: str) -> Fitting:
+        """Batches of at most ``size`` items, or of what fitted before."""
+        return Fitting(size, what, self.sizes)
+
     def ffn_out(self, layer: int) -> Any:
         """The FFN output projection of decoder layer ``layer``: out = W a with W ``(D, F)``.
 
@@ -120,9 +131,10 @@ class LVLM:
     def fingerprint(self) -> str:
         """sha256 over names, shapes and bytes of all parameters: the identity of the base model."""
         digest = hashlib.sha256()
+        modules = dict(self.model.named_modules())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor_bytes(tensor))
+            digest.update(tensor_bytes(tensor if tensor.device.type != "meta" else offloaded(modules, name)))
         return digest.hexdigest()
 
     def save(self, folder: Path | str) -> None:
@@ -152,6 +164,12 @@ class LVLM:
         from neuralgate.lvlm.generate import generate
 
         return generate(self, items, max_new_tokens, batch_size, report)
+
+
+def offloaded(modules: dict[str, nn.Module], name: str) -> Tensor:
+    """A weight that accelerate keeps in memory or on disk."""
+    module, _, last = name.rpartition(".")
+    return modules[module]._hf_hook.weights_map[last]  # type: ignore[union-attr, index]
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:

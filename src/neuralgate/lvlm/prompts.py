@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
 from neuralgate.lvlm.images import open_image
-from neuralgate.lvlm.styles import NEEDS_IMAGE, render
+from neuralgate.lvlm.styles import CHAT, NEEDS_IMAGE, render
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM, ImageLike
@@ -84,6 +84,8 @@ def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any)
     right (a Q-Former counts its tokens from the left), and the offsets if asked for."""
     pictures = pictures_of(lvlm, [image for image, _ in items])
     texts = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(bool(pictures), question) for _, question in items])
+    if begins_itself(lvlm, texts):
+        settings["add_special_tokens"] = False
     encoded = lvlm.processor(
         images=[[picture] for picture in pictures] or None, text=texts, padding=True, padding_side="right", return_tensors="pt", **settings
     )
@@ -93,6 +95,13 @@ def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any)
         if value.is_floating_point():
             kept[name] = value.to(lvlm.model.dtype)
     return texts, {name: value.to(lvlm.device) for name, value in kept.items()}
+
+
+def begins_itself(lvlm: LVLM, texts: Sequence[str]) -> bool:
+    """Whether the prompts bring their own <s>, so that the tokenizer must not put another in front: what transformers'
+    ``apply_chat_template`` looks at when it tokenises. Mllama's processor writes it in any case."""
+    bos = lvlm.tokenizer.bos_token
+    return lvlm.model_type == "mllama" or (lvlm.prompt_style == CHAT and bool(bos) and texts[0].startswith(bos))
 
 
 def encode_prompts(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]]) -> dict[str, Tensor]:

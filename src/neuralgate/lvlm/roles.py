@@ -19,7 +19,7 @@ OTHER_TOWERS = ("vision", "visual", "audio", "qformer", "perceiver", "resampler"
 FFN_NAMES = ("mlp", "feed_forward", "ffn")
 OUT_NAMES = ("down_proj", "fc2", "w2", "dense_4h_to_h", "c_proj", "wo")
 SHARED_EXPERTS = ("shared_expert", "shared_experts", "shared_mlp")
-NORM_NAMES = ("norm", "final_layer_norm", "final_layernorm", "ln_f")
+NORM_NAMES = ("norm", "final_layer_norm", "final_layernorm", "ln_f", "embedding_norm", "layer_norm")
 ROLE = re.compile(r"decoder\.(\d+)\.ffn\.out")
 
 
@@ -86,7 +86,10 @@ def output_projection(layer: nn.Module, index: int) -> nn.Module:
 
 def final_norm(decoder: Any) -> nn.Module:
     """The norm between the last layer and the output embeddings."""
-    return next(getattr(decoder, name) for name in NORM_NAMES if isinstance(getattr(decoder, name, None), nn.Module))
+    for name in NORM_NAMES:
+        if isinstance(norm := getattr(decoder, name, None), nn.Module):
+            return norm
+    raise UserError(f"{type(decoder).__name__} has no last norm of a known name ({', '.join(NORM_NAMES)}); it is not supported.")
 
 
 def role_of(layer: int) -> str:
