@@ -86,6 +86,9 @@ def test_the_folder_is_complete(finished, recipe):
     assert not list((finished / ".work").glob("*")), "nothing is left of the chunks"
     manifest = read_json(finished / "manifest.json")
     assert list(manifest["stages"]) == list(pipeline.STAGES) and not any(stage["resumed"] for stage in manifest["stages"].values())
+    speeds = {name: stage["tokens_per_second"] for name, stage in manifest["stages"].items()}
+    assert speeds.pop("report") is None and all(speed > 1 for speed in speeds.values())
+    assert manifest["prompt_style"] == "chat"
     assert manifest["hashes"]["recipe"] == recipe.digest and manifest["hashes"]["data"] and manifest["device"] == "cpu"
     assert (finished / "report.html").stat().st_size > 10_000
 

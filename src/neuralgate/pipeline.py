@@ -45,7 +45,8 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
         lvlm = load_model()
         if lvlm.fingerprint != model_hash:
             raise UserError(f"{recipe.model} is not the model that {run.folder} was begun with: its weights or their dtype have changed.")
-        run.note(device=str(lvlm.device), machine=machine.model_dump(mode="json"))
+        run.note(device=str(lvlm.device), machine=machine.model_dump(mode="json"), prompt_style=lvlm.prompt_style)
+        run.meter = lambda: lvlm.tokens
         return lvlm
 
     @cache

@@ -54,6 +54,7 @@ class Run:
         self._lock: IO[str] | None = None
         self.recipe = Recipe()
         self.manifest: dict[str, Any] = {}
+        self.meter: Callable[[], int] = lambda: 0  # tokens that went through the model so far
 
     # --- opening ---------------------------------------------------------------------------------------------------
 
@@ -190,13 +191,14 @@ class Run:
             chunks.put("begun", begun)
         self.append_event(name, event="resumed" if resumed else "started")
         self.display.start(name)
-        started = time.monotonic()
+        started, tokens = time.monotonic(), self.meter()
+        reset_device_peak()
         try:
             with disk_errors(self.folder):
                 yield Stage(True, chunks, self._reporter(name))
         finally:
             self.display.stop()
-        self._finish(name, inputs_hash, outputs, round(time.monotonic() - started, 3), resumed)
+        self._finish(name, inputs_hash, outputs, round(time.monotonic() - started, 3), self.meter() - tokens, resumed)
         chunks.clear()
 
     def refresh(self, name: str) -> None:
@@ -227,12 +229,14 @@ class Run:
 
         return report
 
-    def _finish(self, name: str, inputs_hash: str, outputs: Sequence[str], seconds: float, resumed: bool) -> None:
-        memory = peak_memory_mb()
+    def _finish(self, name: str, inputs_hash: str, outputs: Sequence[str], seconds: float, tokens: int, resumed: bool) -> None:
+        memory, on_device = peak_memory_mb(), device_peak_mb()
         self.manifest["stages"][name] = {
             "code": code_hash(),
             "seconds": seconds,  # of the last part alone where `resumed`
             "peak_memory_mb": memory,
+            **({"peak_device_memory_mb": on_device} if on_device is not None else {}),
+            "tokens_per_second": round(tokens / seconds, 1) if tokens else None,
             "input_hash": inputs_hash,
             "resumed": resumed,
             "outputs": {output: hash_path(self.path(output)) for output in outputs},
@@ -246,6 +250,19 @@ def peak_memory_mb() -> float:
     """The process's largest resident memory so far; it never falls, so a stage shows at least what earlier ones needed."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)  # bytes there, kilobytes on Linux
+
+
+def reset_device_peak() -> None:
+    """Begin to measure anew what is needed on a GPU, if torch is in use on one."""
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def device_peak_mb() -> float | None:
+    """The most that torch has held on the GPU since the last reset; None without one."""
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    return None
 
 
 def code_hash() -> str:

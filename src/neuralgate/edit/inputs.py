@@ -50,6 +50,7 @@ class Packed:
 
     def run(self, lvlm: LVLM, start: int, stop: int) -> Tensor:
         """``hidden_BTD`` after the layers from ``start`` up to ``stop``, and after the last norm when that is the top."""
+        lvlm.tokens += int((self.owners_BT != PADDING).sum())
         with only_layers(lvlm, start, stop):
             return lvlm.decoder(
                 inputs_embeds=self.hidden_BTD, attention_mask=self.mask_B1TT(), position_ids=self.position_ids_BT, use_cache=False

@@ -87,6 +87,7 @@ def _run(lvlm: LVLM, batch: Batch, use_cache: bool) -> tuple[Tensor, Any]:
         seen.append(arguments[0])
         return (arguments[0][:, -1:],)  # nobody needs the vocabulary's logits at every token
 
+    lvlm.tokens += int(batch.attention_mask_BT.sum())
     handle = lvlm.head.register_forward_pre_hook(keep)
     try:
         output = lvlm.model(**batch.inputs, use_cache=use_cache)
@@ -154,6 +155,7 @@ class Recorded:
         the keys and values they had.
         """
         tokens = hidden_BTD.shape[1]
+        self.lvlm.tokens += hidden_BTD.shape[0] * tokens
         for index, call in self.calls.items():
             if index <= layer:
                 continue

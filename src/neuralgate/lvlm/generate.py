@@ -65,6 +65,7 @@ def continuations(lvlm: LVLM, inputs: dict[str, Any], max_new_tokens: int) -> li
     length = prompt_BT.shape[1]
     if output_BT.shape[1] >= length and torch.equal(output_BT[:, :length], prompt_BT):
         output_BT = output_BT[:, length:]  # models that generate from embeddings return the new tokens alone
+    lvlm.tokens += int(inputs["attention_mask"].sum()) + output_BT.numel()
     return [text.strip() for text in lvlm.tokenizer.batch_decode(output_BT, skip_special_tokens=True)]
 
 

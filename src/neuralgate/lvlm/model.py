@@ -41,6 +41,7 @@ class LVLM:
     processor: Any
     name: str
     prompt_style: str = ""  # "" chooses one; see styles.py
+    tokens: int = 0  # that went through the decoder, or the upper part of it, so far
     sizes: dict[str, int] = field(default_factory=dict, repr=False)  # work -> items at a time that its device had room for
 
     def __post_init__(self) -> None:
