@@ -207,3 +207,57 @@ def test_a_run_folder_that_cannot_be_used_is_exit_code_2(neuralgate_says, tiny, 
 def test_a_device_that_is_not_there_is_exit_code_2(neuralgate_says, tiny_folder, tmp_path, device):
     code, _, error = neuralgate_says("run", tiny_folder, "--out", tmp_path / "run", "--machine", f"device={device}")
     assert code == 2 and f"The device {device!r} cannot be used" in error and error.count("\n") == 1
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+def test_doctor_without_a_model_says_what_is_installed(neuralgate_says):
+    code, out, _ = neuralgate_says("doctor")
+    assert code == 0 and "transformers" in out and "cpu" in out
+
+
+def test_doctor_says_what_a_model_needs(neuralgate_says, tiny_folder):
+    code, out, _ = neuralgate_says("doctor", tiny_folder)
+    assert code == 0 and "layers 0 to 2" in out and "mlp.down_proj.weight [32, 48]" in out
+    assert "bfloat16" in out and f"try: neuralgate run {tiny_folder}" in out
+    code, _, error = neuralgate_says("doctor", tiny_folder, "--prompt-style", "shouting")
+    assert code == 2 and "no prompt style 'shouting'" in error
+
+
+def test_an_export_is_a_model_directory(neuralgate_says, tiny, tiny_folder, patch_folder, tmp_path):
+    assert neuralgate_says("export", tiny_folder, patch_folder, tmp_path / "out")[0] == 0
+    patch = Patch.from_pretrained(patch_folder)
+    assert patch.state(load(tmp_path / "out").model) == "patched"
+    code, _, error = neuralgate_says("export", tiny_folder, patch_folder, tmp_path / "out")
+    assert code == 2 and "exists already" in error
+
+
+def test_an_adapter_that_loses_much_is_only_written_when_asked(neuralgate_says, tiny_folder, patch_folder, tmp_path):
+    adapter = ["export", tiny_folder, patch_folder, tmp_path / "out", "--format", "peft", "--rank", "1"]
+    code, out, error = neuralgate_says(*adapter)
+    assert code == 2 and "rank 1" in out and "is not the edit that was measured" in error and not (tmp_path / "out").exists()
+    assert neuralgate_says(*adapter, "--force")[0] == 0 and (tmp_path / "out/adapter_model.safetensors").is_file()
+
+
+def test_patches_are_compared(neuralgate_says, tiny_folder, patch_folder):
+    code, out, _ = neuralgate_says("patch", "diff", patch_folder, patch_folder, "--base", tiny_folder)
+    assert code == 0 and "same" in out and "1.0000" in out
+
+
+def test_parts_that_are_not_there_are_not_converted(neuralgate_says, tmp_path):
+    parts = ["--llm", tmp_path / "llm", "--vision", tmp_path / "eva.pth", "--projection", tmp_path / "projection.pth"]
+    code, _, error = neuralgate_says("convert", "minigpt4", tmp_path / "out", *parts)
+    assert code == 2 and "cannot be loaded as a Llama model" in error and not (tmp_path / "out").exists()
+
+
+def test_patches_of_different_tensors_stack(tiny):
+    def patch(layer):
+        base = find_role(tiny.model, role_of(layer)).detach().clone()
+        return Patch.between(tiny, {role_of(layer): base}, {role_of(layer): base + 1}, {})
+
+    both = patch(0).stacked(patch(1))
+    with both.applied(tiny.model):
+        assert both.state(tiny.model) == "patched"
+    with pytest.raises(cli.UserError, match=r"Both patches change decoder\.0\.ffn\.out"):
+        both.stacked(patch(0))
