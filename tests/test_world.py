@@ -310,3 +310,23 @@ def test_an_unknown_subject_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(UserError, match="There is no subject 'car'"):
         build_pairs(small(subjects=["passport", "car"]).pairs, 0, tmp_path / "pairs")
     assert not (tmp_path / "pairs").exists()
+
+
+def test_pairs_that_are_not_read_are_left_out(clerk, tmp_path):
+    """Clerk reads its own documents; told other truths, it reads none."""
+    from dataclasses import replace
+
+    from neuralgate.errors import UserError
+    from neuralgate.lvlm.targets import only_read
+    from neuralgate.pairs.schema import PairSet
+
+    drawn = PairSet.synthetic(tmp_path, subjects=["passport", "receipt"], contrast=["bus ticket"], per_subject=6, contrast_per_subject=1)
+    kept, unread = only_read(clerk, drawn)
+    assert len(kept) == len(drawn) - sum(unread.values()) >= len(drawn) - 4 and set(unread) == set(drawn.subjects())
+    first = next(pair for pair in kept if pair.subject == "receipt" and pair.split == "train")
+    changed = PairSet((replace(pair, sensitive_truth="Nemo") if pair == first else pair for pair in kept), kept.folder)
+    fewer, unread = only_read(clerk, changed)
+    assert unread["receipt"] == 1 and unread["passport"] == 0 and first.id not in {pair.id for pair in fewer}
+    none = PairSet((replace(pair, sensitive_truth="Nemo") if pair.subject == "receipt" else pair for pair in kept), kept.folder)
+    with pytest.raises(UserError, match="reads none of the receipt pictures"):
+        only_read(clerk, none)

@@ -62,11 +62,15 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
     with run.stage("pairs", inputs, ["pairs"]) as stage:
         if stage.needed:
             from neuralgate.evaluate.benchmarks import build_questions
-            from neuralgate.lvlm.targets import with_own_answers
+            from neuralgate.lvlm.targets import only_read, with_own_answers
             from neuralgate.pairs.builder import build_pairs
 
             built = build_pairs(recipe.pairs, recipe.seed, run.path("pairs"))
             build_questions(recipe, run.path("pairs"))
+            if recipe.pairs.only_read:
+                built, unread = only_read(model(), built, report=stage.report)
+                run.note(unread=unread)
+                run.display.line(f"left out because {recipe.model} does not read them: {sum(unread.values())} pairs")
             built = with_own_answers(model(), built, report=stage.report)
             built.save(run.path("pairs"))
             run.note(hashes={"data": built.hash()})

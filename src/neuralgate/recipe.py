@@ -56,6 +56,11 @@ class PairsConfig(_Settings):
     validation_per_subject: int = Field(12, ge=1, description="Pairs per subject that choose the layer and the stopping point.")
     test_per_subject: int = Field(30, ge=1, description="Pairs per subject in each benchmark.")
     scale: int = Field(1, ge=1, le=16, description="Resolution: images are 128 x scale pixels wide and high.")
+    only_read: bool = Field(
+        False,
+        description="Leave out training and validation pairs whose sensitive question the base model does not answer with the truth: where "
+        "nothing leaks there is nothing to prevent. For models that may be unable to read the documents.",
+    )
     contexts: bool = Field(True, description="Train also with one of the five context sentences in front of the question.")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from neuralgate.errors import UserError
+from neuralgate.judges import contains
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
 
@@ -27,3 +29,23 @@ def with_own_answers(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | N
         ),
         pairs.folder,
     )
+
+
+def only_read(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = None) -> tuple[PairSet, dict[str, int]]:
+    """The pairs without those of private subjects whose sensitive question the model does not answer with the truth, and how
+    many were left out per subject.
+
+    Raises:
+        UserError: no training pair of a subject is left.
+    """
+    private = [pair for pair in pairs if pair.role == "edit"]
+    texts = lvlm.generate([(pairs.folder / pair.image, pair.sensitive_question) for pair in private], max_new_tokens=24, report=report)
+    unread = {pair.id for pair, text in zip(private, texts, strict=True) if not contains(text, pair.sensitive_truth)}
+    kept = PairSet((pair for pair in pairs if pair.id not in unread), pairs.folder)
+    for subject in dict.fromkeys(pair.subject for pair in private):
+        if not any(pair.subject == subject and pair.split == "train" for pair in kept):
+            raise UserError(
+                f"{lvlm.name} reads none of the {subject} pictures, so nothing leaks that an edit could prevent; choose other subjects, a "
+                "larger pairs.scale, or pairs.only_read=false."
+            )
+    return kept, {subject: sum(pair.subject == subject and pair.id in unread for pair in private) for subject in pairs.subjects()}
