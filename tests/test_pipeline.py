@@ -16,6 +16,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_jsonl
 from neuralgate.recipe import GATE_MODES, Machine, Recipe
 from neuralgate.run import Run
+from neuralgate.terminal import evidence_of
 
 SETTINGS = {
     "pairs": {
@@ -137,7 +138,9 @@ def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder,
     from neuralgate.edit.export import export_merged
     from neuralgate.lvlm.load import load
 
-    export_merged(tiny_folder, Patch.from_pretrained(copied / "patch"), tmp_path / "merged")
+    export_merged(tiny_folder, Patch.from_pretrained(copied / "patch"), tmp_path / "merged", evidence_of(copied / "patch"))
+    card = (tmp_path / "merged/README.md").read_text()
+    assert "After the edit" in card and "| damage | vqa |" in card and evidence_of(copied / "controls/none/patch") == ""
     with Run.load(copied) as run:
         folder = pipeline.measure_served(run, load(tmp_path / "merged"), Machine())
     rows, scores = read_jsonl(folder / "answers.jsonl"), read_json(folder / "scores.json")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from neuralgate.cli_patch import BaseModel, NewFolder, PatchFolder
-from neuralgate.terminal import print_table
+from neuralgate.terminal import evidence_of, print_table
 
 
 def doctor(
@@ -60,7 +60,7 @@ def export(
 
     loaded, folder = Patch.from_pretrained(patch), base_folder(base, revision)
     if format == "merged":
-        exports.export_merged(folder, loaded, out)
+        exports.export_merged(folder, loaded, out, evidence_of(patch))
         print(out)
         return
     from neuralgate.lvlm.doctor import skeleton

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuralgate.errors import UserError
-from neuralgate.terminal import load_quietly, print_table
+from neuralgate.terminal import evidence_of, load_quietly, print_table
 
 if TYPE_CHECKING:
     from neuralgate.edit import Patch
@@ -68,7 +68,7 @@ def patch_push(
     """Upload a patch to the Hugging Face hub."""
     from neuralgate.edit import Patch
 
-    print(Patch.from_pretrained(patch).push_to_hub(repository, private=not public))
+    print(Patch.from_pretrained(patch).push_to_hub(repository, private=not public, evidence=evidence_of(patch)))
 
 
 @patch_app.command("verify")

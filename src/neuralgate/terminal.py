@@ -40,6 +40,19 @@ def print_result(folder: Path) -> None:
         print(f"For a report of these scores: neuralgate report {folder}")
 
 
+def evidence_of(patch: Path) -> str:
+    """Effect and damage as Markdown, when ``patch`` is the patch of a run that has been evaluated; else nothing."""
+    from neuralgate.files import read_json
+    from neuralgate.report.summary import claim, columns, table
+
+    if patch.name != "patch" or not (patch.parent / "scores.json").is_file():
+        return ""
+    scores = read_json(patch.parent / "scores.json")
+    header, rows = table(columns(scores))
+    lines = ["| " + " | ".join(row) + " |" for row in ([name or "part" for name in header], ["---"] * len(header), *rows)]
+    return f"## Effect and damage\n\n{claim(scores)}\n\n" + "\n".join(lines) + "\n\n"
+
+
 def print_scores(path: Path) -> None:
     """The table of effect and damage of a file of scores."""
     from neuralgate.files import read_json

@@ -49,7 +49,7 @@ def edited_tensors(checkpoint: Checkpoint, patch: Patch) -> dict[str, Tensor]:
     return changed
 
 
-def export_merged(base: Path, patch: Patch, out: Path) -> None:
+def export_merged(base: Path, patch: Patch, out: Path, evidence: str = "") -> None:
     """Write ``base`` with the patch in it as a model directory that plain transformers loads: whole or not at all.
 
     Where the patch was made in another type than the checkpoint's (float32 for a bfloat16 file), the edited tensors keep the
@@ -84,7 +84,7 @@ def export_merged(base: Path, patch: Patch, out: Path) -> None:
         types = {key: CODES[checkpoint.tensors[key].code] for key in changed}
         if any(tensor.dtype != types[key] for key, tensor in changed.items()):
             name_type(folder / "config.json", str(next(iter(changed.values())).dtype).removeprefix("torch."))
-        (folder / "README.md").write_text(patch.card(merged=True), encoding="utf-8")
+        (folder / "README.md").write_text(patch.card(merged=True, evidence=evidence), encoding="utf-8")
 
     write_folder(out, write)
 

@@ -180,9 +180,11 @@ class Patch:
         information = {**other.information, **self.information, "stacked": [self.information, other.information]}
         return Patch({**self.differences, **other.differences}, {**self.tensors, **other.tensors}, information)
 
-    def push_to_hub(self, repo_id: str, private: bool = True, endpoint: str | None = None, token: str | None = None) -> str:
+    def push_to_hub(
+        self, repo_id: str, private: bool = True, evidence: str = "", endpoint: str | None = None, token: str | None = None
+    ) -> str:
         """Upload the patch folder to the Hugging Face hub and return its address. The repository is made if it is not there,
-        for nobody else to see unless ``private`` is False.
+        for nobody else to see unless ``private`` is False. ``evidence``: effect and damage as Markdown, for the card.
 
         Raises:
             UserError: the hub refuses or cannot be reached.
@@ -192,6 +194,7 @@ class Patch:
         api = HfApi(endpoint=endpoint, token=token)
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
+            write_bytes(Path(folder) / "README.md", self.card(evidence=evidence).encode())
             try:
                 address = api.create_repo(repo_id, private=private, exist_ok=True)
                 if private and not api.model_info(repo_id).private:
@@ -217,8 +220,13 @@ class Patch:
         for name, content in contents.items():
             write_bytes(folder / name, content)
 
-    def card(self, merged: bool = False) -> str:
-        """A short model card: what it changes, of which base, how to use it, and its limits. ``merged``: of a whole model."""
+    def card(self, merged: bool = False, evidence: str = "") -> str:
+        """A short model card: what it changes, of which base, how to use it, and its limits.
+
+        Args:
+            merged: of a whole model with the patch in it.
+            evidence: effect and damage as Markdown.
+        """
         rows = "\n".join(
             f"| `{role}` | `{entry['name']}` | {' x '.join(map(str, entry['shape']))} "
             f"| {entry['changed']:,} | {entry['relative_change']:.4f} |"
@@ -244,7 +252,7 @@ class Patch:
             f"{front}{title}\n\nMethod: {method}. Recipe: `{self.information.get('recipe_digest', '')}`. "
             f"Base fingerprint: `{self.information.get('base_fingerprint', '')}`, loaded in {dtype}.\n\n"
             f"| role | tensor | shape | values changed | norm of the change / norm |\n|---|---|---|---|---|\n{rows}\n\n"
-            f"```python\n{usage}\n```\n\n"
+            f"```python\n{usage}\n```\n\n{evidence}"
             "Limits: it changes what the model says, not what it has seen, and it is no proof against somebody who retrains the weights. "
             "What it refuses and what it breaks is in the report of the run that made it; do not use it without that.\n"
         )
