@@ -17,7 +17,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_json, write_jsonl
 from neuralgate.pairs.subjects import subjects_file
 from neuralgate.progress import Display
-from neuralgate.recipe import Machine, Recipe
+from neuralgate.recipe import EvaluateConfig, Machine, Recipe
 from neuralgate.run import Run
 
 if TYPE_CHECKING:
@@ -123,9 +123,9 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 from neuralgate.evaluate import answer
 
                 patches = {variant: Patch.from_pretrained(run.path(folder)) for variant, folder in patch_folders(recipe).items()}
-                settings = recipe.evaluate.model_copy(update={"batch_size": machine.batch_size or recipe.evaluate.batch_size})
+                settings = asking(recipe, machine)
                 answers = answer(model(), run.path("pairs"), patches, settings, report=stage.report, chunks=stage.chunks)
-                write_scores(run, answers)
+                write_scores(run, answers, run.folder, recipe.model)
 
     # One self-contained page, from the folder alone.
     if "report" in wanted:
@@ -170,28 +170,31 @@ def patch_folders(recipe: Recipe) -> dict[str, str]:
     return {EDITED: "patch", **{gate: f"controls/{gate}/patch" for gate in controls}}
 
 
-def write_scores(run: Run, answers: list[dict]) -> None:
-    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json``."""
+def write_scores(run: Run, answers: list[dict], folder: Path, model: str) -> None:
+    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``."""
     from neuralgate.evaluate.metrics import score
     from neuralgate.judges import judge_all
 
     rows = sorted(judge_all(answers), key=lambda row: (row["benchmark"], row["id"]))
-    write_jsonl(run.path("answers.jsonl"), rows)
-    run.write_json("scores.json", score(rows, run.recipe.model, read_json(run.path("patch/patch.json"))["method"]))
+    write_jsonl(folder / "answers.jsonl", rows)
+    write_json(folder / "scores.json", score(rows, model, read_json(run.path("patch/patch.json"))["method"]))
+
+
+def asking(recipe: Recipe, machine: Machine) -> EvaluateConfig:
+    """How questions are asked on this machine."""
+    return recipe.evaluate.model_copy(update={"batch_size": machine.batch_size or recipe.evaluate.batch_size})
 
 
 def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
     """Ask the run's questions of a model that stands in for the edited one, as an export in 4 bit does, and write its
     answers and scores beside the run's own, into ``served/<name>``. Returns that folder."""
     from neuralgate.evaluate.answers import ask
-    from neuralgate.evaluate.metrics import score
-    from neuralgate.judges import judge_all
     from neuralgate.pairs.schema import Question
 
     run.outputs("evaluate")
     rows = read_jsonl(run.path("answers.jsonl"))
     questions = [Question(**{field.name: row[field.name] for field in fields(Question)}) for row in rows]
-    settings = run.recipe.evaluate.model_copy(update={"batch_size": machine.batch_size or run.recipe.evaluate.batch_size})
+    settings = asking(run.recipe, machine)
     display = Display()
     display.start(SERVED)
     texts = ask(lvlm, questions, run.folder, SERVED, settings, lambda done: display.update(done, len(rows), "asking", {}), None)
@@ -200,15 +203,13 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
         {**vars(question), "answers": {"base": row["answers"]["base"], EDITED: row["answers"][EDITED], SERVED: text}}
         for question, row, text in zip(questions, rows, texts, strict=True)
     ]
-    judged = judge_all(kept)
     folder = run.path(SERVED) / Path(lvlm.name).name
-    write_jsonl(folder / "answers.jsonl", judged)
-    write_json(folder / "scores.json", score(judged, lvlm.name, read_json(run.path("patch/patch.json"))["method"]))
+    write_scores(run, kept, folder, lvlm.name)
     return folder
 
 
 def rescore(run: Run) -> None:
     """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed."""
     run.outputs("evaluate")
-    write_scores(run, read_jsonl(run.path("answers.jsonl")))
+    write_scores(run, read_jsonl(run.path("answers.jsonl")), run.folder, run.recipe.model)
     run.refresh("evaluate")

@@ -28,25 +28,24 @@ OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgp
 MAX_ERROR = 0.1  # of a change's norm that an adapter may lose unasked
 
 
-def edited_tensors(checkpoint: Checkpoint, patch: Patch) -> dict[str, Tensor]:
-    """Name in the files -> edited values in the patch's type.
+def edited_tensor(checkpoint: Checkpoint, patch: Patch, role: str) -> tuple[str, Tensor, Tensor]:
+    """A tensor's name in the files, its values there, and the edited ones in the patch's type.
 
     Raises:
-        UserError: a tensor is not the one that the patch was made on.
+        UserError: it is not the one that the patch was made on.
     """
-    changed = {}
-    for role, entry in patch.tensors.items():
-        key = checkpoint.find(role)
-        base = checkpoint.read(key).to(getattr(torch, entry["dtype"]))
-        if sha256(base) != entry["base_sha256"]:
-            raise UserError(
-                f"Wrong base: {key} of {checkpoint.folder} is not the tensor that the patch was made on "
-                f"({patch.information.get('base_model', 'unknown')}, {entry['dtype']})."
-            )
-        changed[key] = patch.other_side(role, base)
-        if sha256(changed[key]) != entry["result_sha256"]:
-            raise UserError(f"The patch does not lead to what its patch.json names for {role}; get the patch again.")
-    return changed
+    entry, key = patch.tensors[role], checkpoint.find(role)
+    stored = checkpoint.read(key)
+    base = stored.to(getattr(torch, entry["dtype"]))
+    if sha256(base) != entry["base_sha256"]:
+        raise UserError(
+            f"Wrong base: {key} of {checkpoint.folder} is not the tensor that the patch was made on "
+            f"({patch.information.get('base_model', 'unknown')}, {entry['dtype']})."
+        )
+    edited = patch.other_side(role, base)
+    if sha256(edited) != entry["result_sha256"]:
+        raise UserError(f"The patch does not lead to what its patch.json names for {role}; get the patch again.")
+    return key, stored, edited
 
 
 def export_merged(base: Path, patch: Patch, out: Path, evidence: str = "") -> None:
@@ -59,7 +58,9 @@ def export_merged(base: Path, patch: Patch, out: Path, evidence: str = "") -> No
         UserError: wrong base, ``out`` exists, or the disk refuses.
     """
     checkpoint = Checkpoint(base)
-    changed = edited_tensors(checkpoint, patch)
+    changed = {}
+    for role in patch.tensors:
+        key, _, changed[key] = edited_tensor(checkpoint, patch, role)
 
     def write(folder: Path) -> None:
         growth = 0
@@ -127,11 +128,10 @@ def decompose(base: Path, patch: Patch, rank: int | None = None, energy: float =
     if (rank is not None and rank < 1) or not 0 < energy <= 1:
         raise UserError("The rank must be 1 or more, the energy above 0 and at most 1.")
     checkpoint = Checkpoint(base)
-    changed = edited_tensors(checkpoint, patch)
     parts = {}
     for role in patch.tensors:
-        key = checkpoint.find(role)
-        parts[role] = low_rank(changed[key].float() - checkpoint.read(key).float(), rank, energy)
+        _, stored, edited = edited_tensor(checkpoint, patch, role)
+        parts[role] = low_rank(edited.float() - stored.float(), rank, energy)
     return parts
 
 

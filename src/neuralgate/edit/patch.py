@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from neuralgate.errors import UserError
+from neuralgate.errors import UserError, first_line
 from neuralgate.files import write_bytes
 from neuralgate.lvlm.load import HUB_ID
 from neuralgate.lvlm.model import LVLM, tensor_bytes
@@ -59,7 +59,7 @@ def fetched(repo_id: str, revision: str | None, endpoint: str | None) -> Path:
         return Path(snapshot_download(repo_id, revision=revision, endpoint=endpoint, allow_patterns=[*FILES, "README.md"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise UserError(
-            f"{repo_id} is no folder here, and it cannot be had from the hub ({str(error).strip().splitlines()[0]}); check the name, or "
+            f"{repo_id} is no folder here, and it cannot be had from the hub ({first_line(error)}); check the name, or "
             "log in with `hf auth login`."
         ) from error
 
@@ -193,8 +193,7 @@ class Patch:
 
         api = HfApi(endpoint=endpoint, token=token)
         with TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            write_bytes(Path(folder) / "README.md", self.card(evidence=evidence).encode())
+            self.save_pretrained(folder, evidence)
             try:
                 address = api.create_repo(repo_id, private=private, exist_ok=True)
                 if private and not api.model_info(repo_id).private:
@@ -203,19 +202,18 @@ class Patch:
             except UserError:
                 raise
             except Exception as error:  # the libraries below the hub's have errors of their own for every kind of failure
-                reason = str(error).strip().splitlines()[0]
-                raise UserError(f"{repo_id} cannot be written on the hub ({reason}); log in with `hf auth login`.") from error
+                raise UserError(f"{repo_id} cannot be written on the hub ({first_line(error)}); log in with `hf auth login`.") from error
         return str(address)
 
-    def save_pretrained(self, folder: Path | str) -> None:
-        """Write patch.safetensors, patch.json and a model card, each in one piece."""
+    def save_pretrained(self, folder: Path | str, evidence: str = "") -> None:
+        """Write patch.safetensors, patch.json and a model card (with ``evidence``, see `card`), each in one piece."""
         folder = Path(folder)
         data = save({role: bits.contiguous() for role, bits in self.differences.items()})
         header = {"format": FORMAT, **self.information, "safetensors_sha256": hashlib.sha256(data).hexdigest(), "tensors": self.tensors}
         contents = {
             "patch.safetensors": data,
             "patch.json": json.dumps(header, indent=1, ensure_ascii=False).encode(),
-            "README.md": self.card().encode(),
+            "README.md": self.card(evidence=evidence).encode(),
         }
         for name, content in contents.items():
             write_bytes(folder / name, content)

@@ -130,12 +130,15 @@ class Trainer:
         self.fitting = lvlm.fitting(4 * config.batch_size, "training rows")
         self.rng = np.random.default_rng([config.seed, 3])
 
-    def row_losses(self, rows: Sequence[Row], is_gated: bool = True) -> Tensor:
-        """The loss of each row, ``(N,)``, with the gated gradient attached (or the whole one)."""
+    def row_losses(self, rows: Sequence[Row]) -> Tensor:
+        """The loss of each row, ``(N,)``, with the gated gradient attached."""
         batch = self.inputs.batch([row.example for row in rows])
-        masks = self.masks(batch, rows) if is_gated else {}
-        with gated(self.lvlm, masks, self.config.gate_at):
-            return target_losses(self.lvlm, batch.final_hidden(self.lvlm), batch.labels_BT, batch.examples_BT, len(rows))
+        with gated(self.lvlm, self.masks(batch, rows), self.config.gate_at):
+            return self.losses_of(batch, len(rows))
+
+    def losses_of(self, batch: Packed | Unpacked, count: int) -> Tensor:
+        """The losses of a batch's ``count`` examples as the model gives them, ``(N,)``."""
+        return target_losses(self.lvlm, batch.final_hidden(self.lvlm), batch.labels_BT, batch.examples_BT, count)
 
     def masks(self, batch: Packed | Unpacked, rows: Sequence[Row]) -> dict[int, Tensor]:
         """Where gradient may pass, ``(B, T, D)`` for each edited layer."""
@@ -203,12 +206,13 @@ class Trainer:
 
         def shares(chosen: Sequence[Row]) -> dict[str, float]:
             store: dict[str, Tensor] = {}
+            batch = self.inputs.batch([row.example for row in chosen])
             with flow_recorded(self.lvlm, max(self.layers), store):
-                losses_N = self.row_losses(chosen, is_gated=False)
+                losses_N = self.losses_of(batch, len(chosen))
             (losses_N * losses_N.new_tensor(self.row_weights(chosen))).sum().backward()
             for parameter in self.parameters.values():
                 parameter.grad = None
-            return flow_shares(self.inputs.batch([row.example for row in chosen]).classes_BT, store)
+            return flow_shares(batch.classes_BT, store)
 
         return self.fitting.run(shares, rows[: self.fitting.size])[0]  # of as many rows as fit at a time
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuralgate.errors import UserError
+from neuralgate.errors import UserError, first_line
 from neuralgate.files import write_folder
 from neuralgate.lvlm.checkpoint import Checkpoint
 
@@ -119,7 +119,7 @@ def convert_minigpt4(llm: Path, vision: Path, projection: Path, out: Path, warn:
         language = LlamaForCausalLM.from_pretrained(llm, dtype="auto", trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(llm, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"{llm} cannot be loaded as a Llama model with its tokenizer: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{llm} cannot be loaded as a Llama model with its tokenizer: {first_line(error)}") from error
     config = MiniGPT4Config(vision_config=vision_config or Blip2VisionConfig(), text_config=language.config)
     config.dtype = language.dtype
     sizes = config.vision_config

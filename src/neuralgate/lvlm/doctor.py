@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.load import CLERK, QUANTIZED, clerk_path, first_line, load_config, load_processor, processor_cure, wrong_settings
+from neuralgate.lvlm.load import QUANTIZED, load_config, load_processor, processor_cure, processor_errors, source_of, wrong_settings
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import process
 from neuralgate.lvlm.roles import find_decoder
@@ -77,7 +76,7 @@ def devices() -> list[tuple[str, float]]:
 
 def examine(path_or_id: str, revision: str | None = None, prompt_style: str = "") -> Diagnosis:
     """Look at a model's configuration and processor. Raises UserError with the cure for what would stop `load`."""
-    source = clerk_path() if path_or_id == CLERK else Path(path_or_id) if Path(path_or_id).exists() else path_or_id
+    source = source_of(path_or_id)
     config = load_config(source, path_or_id, revision)
     processor = load_processor(source, path_or_id, revision)
     lvlm = LVLM(skeleton(config), processor, path_or_id, prompt_style)
@@ -110,11 +109,8 @@ def examine(path_or_id: str, revision: str | None = None, prompt_style: str = ""
 
 def count_tokens(lvlm: LVLM) -> int:
     """Tokens of a picture and a question. Raises UserError when the processor cannot make them or makes too many or few."""
-    try:
+    with processor_errors(lvlm):
         _, inputs = process(lvlm, [(Image.new("RGB", (336, 336), "grey"), "What is the number of the passport?")])
-    except (TypeError, ValueError, AttributeError, KeyError) as error:
-        said = f"The processor of {lvlm.name} cannot prepare a picture and a question ({first_line(error)})"
-        raise UserError(f"{said}; {processor_cure(lvlm)}") from error
     wrong = wrong_settings(lvlm)
     if wrong:
         raise UserError(f"The processor of {lvlm.name} does not fit its weights ({', '.join(wrong)}); {processor_cure(lvlm)}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
-from neuralgate.errors import UserError
+from neuralgate.errors import UserError, first_line
 from neuralgate.lvlm.forward import final_hidden
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example, encode_examples
@@ -29,6 +31,11 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 def clerk_path() -> Path:
     """The folder of the embedded model's weights."""
     return Path(str(resources.files("neuralgate.lvlm.clerk").joinpath("weights")))
+
+
+def source_of(name: str) -> Path | str:
+    """The folder that ``name`` stands for, or ``name`` itself where it can only be a model of the hub."""
+    return clerk_path() if name == CLERK else Path(name) if Path(name).exists() else name
 
 
 def base_folder(path_or_id: str, revision: str | None = None) -> Path:
@@ -68,9 +75,10 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
     from transformers import AutoModelForImageTextToText
 
     name = str(path_or_id)
-    source = clerk_path() if name == CLERK else Path(name) if Path(name).exists() else name
+    source = source_of(name)
     config = load_config(source, name, revision)
     processor = load_processor(source, name, revision)
+    no_room = f"{name} does not fit into the memory of {device}; see `neuralgate doctor {name}` for what would."
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(
             source,
@@ -85,7 +93,7 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
     except ImportError as error:  # accelerate, bitsandbytes
         raise UserError(f"Loading {name} this way needs a library that is not installed: {first_line(error)}") from error
     except torch.OutOfMemoryError as error:
-        raise UserError(f"{name} does not fit into the memory of {device}; see `neuralgate doctor {name}` for what would.") from error
+        raise UserError(no_room) from error
     except (OSError, ValueError, SafetensorError, KeyError, RuntimeError) as error:  # sizes that contradict the configuration
         raise UserError(f"The weights of {name} cannot be loaded: {first_line(error)}") from error
     if found["missing_keys"]:
@@ -94,7 +102,7 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
         try:
             model.to(device)
         except torch.OutOfMemoryError as error:
-            raise UserError(f"{name} does not fit into the memory of {device}; see `neuralgate doctor {name}` for what would.") from error
+            raise UserError(no_room) from error
     model.eval().requires_grad_(False)
     lvlm = LVLM(model, processor, name, prompt_style)
     probe(lvlm)
@@ -184,12 +192,8 @@ def probe(lvlm: LVLM) -> None:
     """
     lvlm.ffn_out(0)  # says so if the decoder cannot be found
     example = Example(Image.new("RGB", (336, 336), "grey"), "What is the colour of the picture?", "picture", "")
-    try:
+    with processor_errors(lvlm):
         batch = encode_examples(lvlm, [example])
-    except (TypeError, ValueError, AttributeError, KeyError) as error:
-        raise UserError(
-            f"The processor of {lvlm.name} cannot prepare a picture and a question ({first_line(error)}); {processor_cure(lvlm)}"
-        ) from error
     try:
         logits_V = lvlm.head(final_hidden(lvlm, batch)[:, -1])
     except (ValueError, IndexError) as error:
@@ -200,31 +204,38 @@ def probe(lvlm: LVLM) -> None:
         raise UserError(f"{lvlm.name} gives no finite numbers in {lvlm.model.dtype}; load it with --machine dtype=bfloat16 or float32.")
 
 
-def wrong_settings(lvlm: LVLM) -> list[str]:
-    """What a LLaVA processor says of image tokens that the weights' configuration contradicts."""
-    config, processor = lvlm.model.config, lvlm.processor
-    if not hasattr(processor, "num_additional_image_tokens") or lvlm.model_type not in ("llava", "llava_next"):
-        return []
-    expected = {
+@contextmanager
+def processor_errors(lvlm: LVLM) -> Iterator[None]:
+    """Turn what a processor raises over a picture and a question into a UserError with the cure."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise UserError(
+            f"The processor of {lvlm.name} cannot prepare a picture and a question ({first_line(error)}); {processor_cure(lvlm)}"
+        ) from error
+
+
+def image_settings(lvlm: LVLM) -> dict[str, Any]:
+    """What a LLaVA processor must say for as many image tokens as the weights' configuration has image features."""
+    config = lvlm.model.config
+    return {
         "patch_size": config.vision_config.patch_size,
         "num_additional_image_tokens": 1 if config.vision_config.model_type == "clip_vision_model" else 0,
-        "vision_feature_select_strategy": config.vision_feature_select_strategy,
+        "vision_feature_select_strategy": getattr(config, "vision_feature_select_strategy", "default"),
     }
-    return [f"{name} is {getattr(processor, name)}" for name, value in expected.items() if getattr(processor, name) != value]
+
+
+def wrong_settings(lvlm: LVLM) -> list[str]:
+    """What a LLaVA processor says of image tokens that the weights' configuration contradicts."""
+    processor = lvlm.processor
+    if not hasattr(processor, "num_additional_image_tokens") or lvlm.model_type not in ("llava", "llava_next"):
+        return []
+    return [f"{name} is {getattr(processor, name)}" for name, value in image_settings(lvlm).items() if getattr(processor, name) != value]
 
 
 def processor_cure(lvlm: LVLM) -> str:
     """What a processor's configuration must say, for the fault that old and re-saved LLaVA processors have."""
     if not hasattr(lvlm.processor, "num_additional_image_tokens"):
         return "get the processor that belongs to these weights."
-    vision = lvlm.model.config.vision_config
-    strategy = getattr(lvlm.model.config, "vision_feature_select_strategy", "default")
-    extra = 1 if vision.model_type == "clip_vision_model" else 0
-    return (
-        f"set patch_size {vision.patch_size}, num_additional_image_tokens {extra} and vision_feature_select_strategy {strategy!r} in its "
-        "processor_config.json."
-    )
-
-
-def first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    *settings, last = (f"{name} {value!r}" for name, value in image_settings(lvlm).items())
+    return f"set {', '.join(settings)} and {last} in its processor_config.json."

@@ -89,11 +89,8 @@ class MiniGPT4Model(MiniGPT4PreTrainedModel):
         self,
         input_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
-        **more: Any,
+        **passed_on: Any,
     ) -> Any:
         if inputs_embeds is None:
             assert input_ids is not None
@@ -104,9 +101,7 @@ class MiniGPT4Model(MiniGPT4PreTrainedModel):
                 if int(image_BT.sum()) != features.shape[0] * features.shape[1]:
                     raise ValueError(f"{int(image_BT.sum())} image tokens for {features.shape[0] * features.shape[1]} image features")
                 inputs_embeds = inputs_embeds.masked_scatter(image_BT[..., None], features)
-        return self.language_model(
-            inputs_embeds=inputs_embeds, attention_mask=attention_mask, position_ids=position_ids, past_key_values=past_key_values, **more
-        )
+        return self.language_model(inputs_embeds=inputs_embeds, **passed_on)
 
 
 class MiniGPT4ForConditionalGeneration(MiniGPT4PreTrainedModel, GenerationMixin):
