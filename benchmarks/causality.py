@@ -17,7 +17,7 @@ from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.documents import Picture, sample_documents
 from neuralgate.pairs.render import render
-from neuralgate.pairs.subjects import EDIT_SENSITIVE, Subject, subjects_of
+from neuralgate.pairs.subjects import Subject, subjects_of
 from neuralgate.pairs.templates import TEMPLATES
 
 SEED = 77
@@ -89,7 +89,7 @@ def build_swaps(count: int) -> list[Swap]:
                     document.values[attribute],
                 )
             )
-        sensitive = [name for name in subject.sensitive if name in EDIT_SENSITIVE]
+        sensitive = subject.attributes("sensitive", "trained")
         first, second = sensitive[rng.integers(len(sensitive))], list(subject.benign)[rng.integers(len(subject.benign))]
         picture = sample_documents((subject,), rng)
         image, document = render(picture), picture.document(subject.name)

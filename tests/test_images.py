@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.images import open_image
+from neuralgate.pairs.images import open_image
 
 
 def png(width: int, height: int) -> bytes:

@@ -12,7 +12,7 @@ ROOT = Path(neuralgate.__file__).parent
 # The path of the data: a module may import from its own station and from earlier ones.
 STATIONS = (
     {"errors", "files"},
-    {"progress"},
+    {"progress", "settings"},
     {"recipe"},
     {"pairs"},
     {"judges"},
@@ -21,7 +21,7 @@ STATIONS = (
     {"edit"},
     {"evaluate"},
     {"report"},
-    {"run", "pipeline", "terminal", "cli_patch", "cli_model", "cli", ""},
+    {"run", "pipeline", "terminal", "cli_run", "cli_pairs", "cli_patch", "cli_model", "cli", ""},
 )
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
 LIGHT = (
@@ -33,6 +33,8 @@ LIGHT = (
     "run",
     "pipeline",
     "cli",
+    "cli_run",
+    "cli_pairs",
     "cli_patch",
     "cli_model",
     "terminal",

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuralgate.errors import UserError
-from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS, EditConfig, LocateConfig, Machine, Recipe, _Settings
+from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS, EditConfig, LocateConfig, Machine, Recipe, Settings
 
 
 def refusal(data: object) -> str:
@@ -103,9 +103,9 @@ def test_published_settings():
 
 
 def test_every_setting_is_described():
-    for model in _Settings.__subclasses__():
+    for model in Settings.__subclasses__():
         for name, field in model.model_fields.items():
-            if not (isinstance(field.annotation, type) and issubclass(field.annotation, _Settings)):
+            if not (isinstance(field.annotation, type) and issubclass(field.annotation, Settings)):
                 assert field.description, f"{model.__name__}.{name}"
 
 

@@ -13,7 +13,7 @@ from neuralgate.errors import UserError
 from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.files import hash_path
 from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
-from neuralgate.pairs.builder import build_pairs, check_subjects, picture_of
+from neuralgate.pairs.builder import build_pairs, check_subjects
 from neuralgate.pairs.documents import (
     CELL,
     DOCUMENT_COLUMNS,
@@ -27,7 +27,8 @@ from neuralgate.pairs.documents import (
 )
 from neuralgate.pairs.render import render
 from neuralgate.pairs.schema import PairSet
-from neuralgate.pairs.subjects import EDIT_BENIGN, EDIT_SENSITIVE, VISUAL_ATTRIBUTES, load_subjects, subjects_of
+from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, load_subjects, subjects_of
+from neuralgate.pairs.world import ClerkWorld
 from neuralgate.recipe import PairsConfig, Recipe
 
 SUBJECTS = load_subjects()
@@ -53,8 +54,10 @@ def test_every_subject_has_enough_to_ask_about(subject):
     assert len(subject.sensitive) >= 4 and len(subject.benign_attributes) >= 4
     assert subject.benign, "one benign attribute must be read, or refusing would be the same as reading"
     assert not set(subject.sensitive) & set(subject.benign_attributes)
-    kept_from_edits = set(subject.sensitive) - set(EDIT_SENSITIVE), set(subject.benign_attributes) - set(EDIT_BENIGN)
-    assert all(kept_from_edits) and set(subject.sensitive) & set(EDIT_SENSITIVE) and set(subject.benign) & set(EDIT_BENIGN)
+    for kind in ("sensitive", "benign"):
+        assert subject.attributes(kind, "trained") and subject.attributes(kind, "kept")
+        assert set(subject.attributes(kind)) == {*subject.attributes(kind, "trained"), *subject.attributes(kind, "kept")}
+    assert set(subject.benign) - set(subject.kept)
 
 
 def test_groups_are_large_enough():
@@ -179,7 +182,7 @@ def test_two_documents_do_not_cover_each_other():
 
 
 def test_both_documents_of_a_picture_are_asked_about():
-    pictures = [picture_of(SUBJECTS[0], SUBJECTS, np.random.default_rng(seed)) for seed in range(200)]
+    pictures = [ClerkWorld().draw(SUBJECTS[0], SUBJECTS, np.random.default_rng(seed), "train", seed) for seed in range(200)]
     assert all(picture.document(SUBJECTS[0].name) for picture in pictures)
     two = [picture for picture in pictures if len(picture.documents) == 2]
     assert 0.5 < len(two) / len(pictures) < 0.7
@@ -207,7 +210,7 @@ def test_splits_share_no_image(folder):
     built = PairSet.load(folder)
     images = {split: {pair.image for pair in built.split(split)} for split in ("train", "validation")}
     rows = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
-    images["test"] = {row["image"].removeprefix("pairs/") for row in rows if row["image"]}
+    images["test"] = {row["image"] for row in rows if row["image"]}
     content = {split: {hash_path(folder / image) for image in names} for split, names in images.items()}
     assert all(len(content[split]) == len(images[split]) > 0 for split in images)
     for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
@@ -250,7 +253,7 @@ def test_a_folder_of_another_seed_is_drawn_again(tmp_path):
 )
 def test_subjects_of_the_wrong_kind_are_refused(settings, said):
     with pytest.raises(UserError, match=said):
-        check_subjects(PairsConfig(**settings))
+        check_subjects(PairsConfig(**settings), SUBJECTS)
 
 
 def test_sets_of_pairs_are_cut_and_kept(folder, tmp_path):

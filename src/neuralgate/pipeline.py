@@ -23,6 +23,7 @@ from neuralgate.run import Run
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
     from neuralgate.pairs.schema import PairSet
+    from neuralgate.pairs.world import World
 
 StageName = Literal["pairs", "locate", "edit", "evaluate", "report"]
 STAGES: tuple[StageName, ...] = ("pairs", "locate", "edit", "evaluate", "report")
@@ -58,15 +59,17 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
     # Images, training and validation pairs with the model's own first words as benign targets, and the questions of the
     # evaluation with their true answers.
     inputs = {"seed": str(recipe.seed), "model": model_hash, "pairs": recipe.pairs.digest, "evaluate": recipe.evaluate.digest}
-    inputs["subjects"] = hash_path(subjects_file())
+    inputs["source"] = hash_path(Path(recipe.pairs.source) if recipe.pairs.source else subjects_file())
     with run.stage("pairs", inputs, ["pairs"]) as stage:
         if stage.needed:
-            from neuralgate.evaluate.benchmarks import build_questions
             from neuralgate.lvlm.targets import only_read, with_own_answers
-            from neuralgate.pairs.builder import build_pairs
+            from neuralgate.pairs.mixture import gather
+            from neuralgate.pairs.world import ClerkWorld
 
-            built = build_pairs(recipe.pairs, recipe.seed, run.path("pairs"))
-            build_questions(recipe, run.path("pairs"))
+            if recipe.pairs.source:
+                built = gather([Path(recipe.pairs.source)], run.path("pairs"))
+            else:
+                built = draw_pair_set(ClerkWorld(recipe.pairs.scale), recipe, run.path("pairs"))
             if recipe.pairs.only_read:
                 built, unread = only_read(model(), built, report=stage.report)
                 run.note(unread=unread)
@@ -145,11 +148,16 @@ def check(recipe: Recipe, lvlm: LVLM) -> None:
     """Say before anything is written what could only fail later.
 
     Raises:
-        UserError: a layer out of range, a subject that cannot be used so, or a gate needed at a layer that is not located.
+        UserError: a layer out of range, a subject or pair set that cannot be used so, or a gate needed at a layer that is not located.
     """
     from neuralgate.pairs.builder import check_subjects
+    from neuralgate.pairs.mixture import load_set
+    from neuralgate.pairs.subjects import load_subjects
 
-    check_subjects(recipe.pairs)
+    if recipe.pairs.source:
+        load_set(Path(recipe.pairs.source))
+    else:
+        check_subjects(recipe.pairs, load_subjects())
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []
     located = recipe.locate.layers if recipe.locate.layers is not None else list(range(len(lvlm.layers) - 1))
     for layer in (*located, *edited):
@@ -162,6 +170,29 @@ def check(recipe: Recipe, lvlm: LVLM) -> None:
                 f"Layer {layer} is edited but not located, and gate {needing[0]!r} needs its votes; add it to locate.layers or set "
                 "variants=[none]."
             )
+
+
+def draw_pair_set(world: World, recipe: Recipe, folder: Path, processes: int = 1, report: Callable[..., None] | None = None) -> PairSet:
+    """A whole pair set, written to ``folder``: training and validation pairs, the questions of the evaluation, their pictures.
+    No two of its pictures show the same document.
+
+    Args:
+        world: where the pictures come from.
+        recipe: its seed, `pairs` and `evaluate` settings say how many of what.
+        processes: how many draw at a time.
+    """
+    from neuralgate.evaluate.benchmarks import plan_questions
+    from neuralgate.evaluate.benchmarks.album import Album
+    from neuralgate.pairs.builder import plan_pairs
+    from neuralgate.pairs.schema import PairSet
+    from neuralgate.pairs.world import Gallery
+
+    gallery = Gallery(world, folder)
+    pairs = PairSet(plan_pairs(recipe.pairs, recipe.seed, gallery), folder)
+    plan_questions(recipe, Album(gallery, recipe.seed))
+    gallery.save(processes, report)
+    pairs.save(folder)
+    return pairs
 
 
 def patch_folders(recipe: Recipe) -> dict[str, str]:

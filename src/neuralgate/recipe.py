@@ -8,17 +8,16 @@ an unknown key is an error. In a recipe, ``locate: authors`` or ``edit: paper`` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from neuralgate.errors import UserError
-from neuralgate.files import digest, write_text
+from neuralgate.files import write_text
+from neuralgate.settings import Settings, parse_settings, read_yaml
 
-Model = TypeVar("Model", bound=BaseModel)
 GateMode = Literal["strong", "none", "random", "inverted", "closed"]
 Position = Literal["subject", "question", "image", "answer"]
 Layer = Annotated[int, Field(ge=0)]
@@ -33,16 +32,7 @@ GATE_MODES: dict[GateMode, str] = {
 }
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the canonical JSON of all settings, those left at their defaults included."""
-        return digest(self.model_dump(mode="json"))
-
-
-class PairsConfig(_Settings):
+class PairsConfig(Settings):
     """PrivacyPair and the questions of the evaluation. One image carries one pair; no image is in two splits."""
 
     subjects: Annotated[list[str], Field(min_length=1)] | None = Field(
@@ -55,7 +45,12 @@ class PairsConfig(_Settings):
     contrast_per_subject: int = Field(48, ge=0, description="Training pairs per contrast subject.")
     validation_per_subject: int = Field(12, ge=1, description="Pairs per subject that choose the layer and the stopping point.")
     test_per_subject: int = Field(30, ge=1, description="Pairs per subject in each benchmark.")
-    scale: int = Field(1, ge=1, le=16, description="Resolution: images are 128 x scale pixels wide and high.")
+    source: str | None = Field(
+        None,
+        description="Folder of a pair set (`neuralgate pairs synth`, `folder` or `mix`), taken whole; null draws Clerk's documents. The "
+        "settings above and `scale` are those of drawing and play no part for a folder.",
+    )
+    scale: int = Field(1, ge=1, le=16, description="Resolution of Clerk's documents: images are 128 x scale pixels wide and high.")
     only_read: bool = Field(
         False,
         description="Leave out training and validation pairs whose sensitive question the base model does not answer with the truth: where "
@@ -64,7 +59,7 @@ class PairsConfig(_Settings):
     contexts: bool = Field(True, description="Train also with one of the five context sentences in front of the question.")
 
 
-class LocateConfig(_Settings):
+class LocateConfig(Settings):
     """Scaling vectors (Eq. 2-6): for each sample and layer, the sign flips at subject tokens that turn an answer into a refusal."""
 
     layers: Annotated[list[Layer], Field(min_length=1)] | None = Field(
@@ -89,7 +84,7 @@ class LocateConfig(_Settings):
     stop_loss: float = Field(0.05, ge=0, description="A vector is finished when its loss is below this.")
 
 
-class EditConfig(_Settings):
+class EditConfig(Settings):
     """The gated edit (Eq. 7) of the FFN output projections."""
 
     layers: Annotated[list[Layer], Field(min_length=1)] | Literal["search"] = Field(
@@ -123,7 +118,7 @@ class EditConfig(_Settings):
     seed: int = Field(0, ge=0, description="Seed of the order of pairs and of the refusal prefixes.")
 
 
-class EvaluateConfig(_Settings):
+class EvaluateConfig(Settings):
     """Free greedy answers of the base model and of every edited one to the same questions."""
 
     max_new_tokens: int = Field(16, ge=1, description="Tokens of an answer at most.")
@@ -153,7 +148,7 @@ EDIT_PRESETS: dict[str, EditConfig] = {
 }
 
 
-class Recipe(_Settings):
+class Recipe(Settings):
     """What to do, from model to report. ``Recipe()`` is the default for the embedded model."""
 
     name: str = Field("default", min_length=1, description="For people: names the run.")
@@ -182,19 +177,12 @@ class Recipe(_Settings):
     @classmethod
     def parse(cls, data: Any, source: str = "the recipe") -> Self:
         """``data`` as read from YAML. Raises UserError naming the key, the closest known key and ``source``."""
-        return _parse(cls, data, source)
+        return parse_settings(cls, data, source)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
         """Raises UserError when the file is missing, is not YAML or is not a recipe."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"The recipe {path} cannot be read ({_reason(error)}); give the path of a YAML file.") from error
-        try:
-            return cls.parse(yaml.safe_load(text), str(path))
-        except yaml.YAMLError as error:
-            raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+        return cls.parse(read_yaml(path, "The recipe"), str(path))
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -223,7 +211,7 @@ class Recipe(_Settings):
         return [(key, mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]]
 
 
-class Machine(_Settings):
+class Machine(Settings):
     """How to do it here. Nothing of this is in a hash."""
 
     device: str = Field(
@@ -240,7 +228,7 @@ class Machine(_Settings):
     @classmethod
     def parse(cls, settings: Sequence[str]) -> Self:
         """From ``key=value`` settings as on the command line."""
-        return _parse(cls, {".".join(keys): value for keys, value in map(_split, settings)}, "--machine")
+        return parse_settings(cls, {".".join(keys): value for keys, value in map(_split, settings)}, "--machine")
 
 
 def _preset(presets: dict[str, Any], value: Any) -> Any:
@@ -266,46 +254,3 @@ def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in data.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is not text"
-
-
-def _parse(model: type[Model], data: Any, source: str) -> Model:
-    try:
-        return model.model_validate({} if data is None else data)
-    except ValidationError as error:
-        raise UserError(_sentence(model, error.errors(), source)) from error
-
-
-def _sentence(model: type[BaseModel], problems: Sequence[Any], source: str) -> str:
-    """The first key with a problem, as one sentence."""
-    key, place = _locate_key(model, problems[0])
-    if problems[0]["type"] == "extra_forbidden":
-        prefix, _, last = key.rpartition(".")
-        names = [f"{prefix}.{name}" if prefix else name for name in place.model_fields]
-        close = get_close_matches(last, place.model_fields, n=1, cutoff=0.5)
-        hint = f"did you mean {names[list(place.model_fields).index(close[0])]}?" if close else f"known are {', '.join(names)}."
-        return f"{source}: unknown key {key}; {hint}"
-    said = [problem["msg"].removeprefix("Value error, ") for problem in problems if _locate_key(model, problem)[0] == key]
-    where = f"{source}: {key}" if key else source
-    if all(text.startswith("Input should be ") for text in said):
-        wanted = " or ".join("a mapping" if "valid dictionary" in text else text.removeprefix("Input should be ") for text in said)
-        return f"{where} should be {wanted}, not {problems[0]['input']!r}."
-    return f"{where}: {said[0]}."
-
-
-def _locate_key(model: type[BaseModel], problem: Any) -> tuple[str, type[BaseModel]]:
-    """The dotted key of a problem and the model it is in; pydantic's ``loc`` also names the branches of unions."""
-    path: list[str] = []
-    for part in problem["loc"]:
-        if isinstance(part, int):
-            path.append(str(part))
-        elif part in model.model_fields:
-            path.append(part)
-            annotation = model.model_fields[part].annotation
-            model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
-        elif problem["type"] == "extra_forbidden":
-            path.append(part)
-    return ".".join(path), model

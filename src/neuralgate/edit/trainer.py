@@ -72,7 +72,7 @@ def rows_of(pair: Pair, pairs: PairSet, rng: np.random.Generator) -> list[Row]:
         (pair.sensitive_question, pair.refusal if is_edit else pair.sensitive_target, SENSITIVE if is_edit else CONTRAST),
         (pair.benign_question, pair.benign_target, BENIGN if is_edit else CONTRAST),
     )
-    return [Row(Example(image, opening + question, pair.subject, target), part, pair.subject, is_edit) for question, target, part in asked]
+    return [Row(Example(image, opening + question, pair.word, target), part, pair.subject, is_edit) for question, target, part in asked]
 
 
 def minibatches(edit: PairSet, contrast: PairSet, batch_size: int, rng: np.random.Generator) -> Iterator[list[Row]]:

@@ -6,7 +6,6 @@ from neuralgate.judges import contains, judge
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.targets import OWN_WORDS
 from neuralgate.pairs.schema import PairSet
-from neuralgate.pairs.subjects import subjects_of
 from neuralgate.recipe import EditConfig
 
 CHECK_PER_SUBJECT = 12  # pairs a subject looked at during training; the search looks at all
@@ -19,12 +18,10 @@ class Validation:
     def __init__(self, lvlm: LVLM, pairs: PairSet, config: EditConfig) -> None:
         self.lvlm, self.config = lvlm, config
         validation = pairs.split("validation")
-        protected = {subject.name for subject in subjects_of("protected")}
         self.edit = validation.split("validation", "edit")
         self.contrast = validation.split("validation", "contrast")
-        guards = validation.split("validation", "guard")
-        self.lookalikes = PairSet((pair for pair in guards if pair.subject not in protected), pairs.folder)
-        self.protected = PairSet((pair for pair in guards if pair.subject in protected), pairs.folder)
+        self.lookalikes = validation.split("validation", "lookalike")
+        self.protected = validation.split("validation", "protected")
 
     def ask(self, sets: dict[str, tuple[PairSet, bool]]) -> dict[str, list[str]]:
         """Free answers to each set's sensitive (True) or benign questions, all in one go, so that images are shared."""

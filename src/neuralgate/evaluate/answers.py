@@ -40,7 +40,10 @@ def answer(
     Returns:
         Rows of answers.jsonl without verdicts.
     """
-    questions = [Question(**row) for row in read_jsonl(folder / "questions.jsonl")]
+    questions = [
+        Question(**{**row, "image": f"{folder.name}/{row['image']}" if row["image"] else None})
+        for row in read_jsonl(folder / "questions.jsonl")
+    ]
     texts: dict[str, list[str]] = {}
     total = len(questions) * (len(patches) + 1)
     variants: list[tuple[str, Patch | None]] = [("base", None), *patches.items()]

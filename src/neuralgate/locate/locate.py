@@ -48,8 +48,8 @@ def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
         image = pairs.folder / pair.image
         refusal = REFUSAL_PREFIXES[0] if config.one_prefix else pair.refusal
         openings = pair.openings if config.contexts else ("",)
-        sensitive = tuple(Example(image, opening + pair.sensitive_question, pair.subject, refusal) for opening in openings)
-        benign = Example(image, pair.benign_question, pair.subject, pair.benign_target)
+        sensitive = tuple(Example(image, opening + pair.sensitive_question, pair.word, refusal) for opening in openings)
+        benign = Example(image, pair.benign_question, pair.word, pair.benign_target)
         located.append(Located(pair, Sample(pair.subject, sensitive, benign)))
     return located
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.images import open_image
 from neuralgate.lvlm.styles import CHAT, NEEDS_IMAGE, render
+from neuralgate.pairs.images import open_image
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM, ImageLike

@@ -6,6 +6,7 @@ grid of cells, two cells a value, because reading is learned first where text an
 
 from __future__ import annotations
 
+import json
 import zlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Kind, Subject
+from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Subject, Value
 
 CELL = 16  # pixels at scale 1; equals Clerk's patch size
 GRID = 8  # cells a side
@@ -29,6 +30,9 @@ CONSONANTS, VOWELS = "BDFGKLMNPRST", "AEIOU"
 CODE_LETTERS = "CHJKQVWXYZ"
 
 INK_COUNT, FONT_COUNT = 4, 4
+
+#: What a kind of value becomes where only four characters can be read.
+SHORT = {"amount": "digits", "year": "digits", "version": "digits", "account": "code", "place": "street", "company": "name"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Shape:
     column: int
 
 
+def identity_of(subject: str, values: dict[str, str]) -> str:
+    """What tells a document from all others: its subject and what is written on it."""
+    return json.dumps([subject, *sorted((name, value) for name, value in values.items() if name not in VISUAL_ATTRIBUTES)])
+
+
 @dataclass(frozen=True)
 class Picture:
     """Everything an image shows. ``seed`` drives background and noise alone."""
@@ -66,6 +75,13 @@ class Picture:
     def document(self, subject: str) -> Document | None:
         return next((document for document in self.documents if document.subject == subject), None)
 
+    def values(self, subject: str) -> dict[str, str]:
+        document = self.document(subject)
+        return document.values if document else {}
+
+    def identity(self) -> frozenset[str]:
+        return frozenset(identity_of(document.subject, document.values) for document in self.documents)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -75,16 +91,14 @@ class Picture:
         return cls(documents, tuple(Shape(**item) for item in data["shapes"]), data["seed"])
 
 
-def value_parts(kind: Kind, value: str) -> tuple[str, str]:
+def value_parts(value: str) -> tuple[str, str]:
     """The two halves of a written value, one per cell: ``4817`` -> ``48``, ``17``; ``14 May`` -> ``14``, ``May``."""
-    if kind in ("date", "street"):
-        first, second = value.split(" ")
-        return first, second
-    return value[:2], value[2:]
+    first, blank, second = value.partition(" ")
+    return (first, second) if blank else (value[:2], value[2:])
 
 
-def sample_value(kind: Kind, rng: np.random.Generator) -> str:
-    """A fictitious value. Numbers have four digits: too short to be anybody's."""
+def sample_value(kind: Value, rng: np.random.Generator) -> str:
+    """A fictitious value, short enough for Clerk to read. Numbers have four digits: too short to be anybody's."""
 
     def pair() -> str:
         return f"{rng.integers(100):02d}"
@@ -95,7 +109,7 @@ def sample_value(kind: Kind, rng: np.random.Generator) -> str:
     def letter_digit() -> str:
         return CODE_LETTERS[rng.integers(len(CODE_LETTERS))] + str(rng.integers(10))
 
-    match kind:
+    match SHORT.get(str(kind), kind):
         case "digits":
             return pair() + pair()
         case "name":
@@ -106,6 +120,7 @@ def sample_value(kind: Kind, rng: np.random.Generator) -> str:
             return f"{pair()} {STREETS[rng.integers(12)]}"
         case "code":
             return letter_digit() + letter_digit()
+    raise ValueError(f"Clerk's documents have no values of the kind {kind!r}")
 
 
 @lru_cache(maxsize=256)

@@ -39,7 +39,7 @@ FONTS = ("DejaVuSansMono-Bold", "DejaVuSans-Bold", "DejaVuSerif-Bold", "DejaVuSa
 
 
 @lru_cache(maxsize=64)
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+def load_font(name: str, size: int) -> ImageFont.FreeTypeFont:
     package = find_spec("matplotlib")
     assert package is not None and package.origin is not None
     return ImageFont.truetype(Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / f"{name}.ttf", size)
@@ -48,7 +48,7 @@ def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=16384)
 def _text(text: str, font: str, size: int, width: int, height: int) -> Image.Image:
     """``text`` as a mask of exactly ``width`` x ``height`` pixels, squeezed horizontally where it is too wide."""
-    face = _font(font, size)
+    face = load_font(font, size)
     left, top, right, bottom = face.getbbox(text)
     mask = Image.new("L", (max(int(right - left), 1), max(int(bottom - top), 1)))
     ImageDraw.Draw(mask).text((-left, -top), text, fill=255, font=face)
@@ -250,7 +250,7 @@ def _draw_document(document: Document, subject: Subject, scale: int) -> tuple[Im
     for attribute, (row, column) in fields.items():
         if scale > 1:  # the small print is a smudge at scale 1
             sheet.write(attribute, row - 0.02, column + 0.08, "DejaVuSans", 2.6, 20, 3.0, dark)
-        for offset, part in enumerate(value_parts(subject.written[attribute], document.values[attribute])):
+        for offset, part in enumerate(value_parts(document.values[attribute])):
             sheet.write(part, row + 0.14, column + offset, FONTS[document.font], 12.5, 15.5, 12.5, sheet.ink)
     _border(sheet, document.values["border"])
     return sheet.image, sheet.mask

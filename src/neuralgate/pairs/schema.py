@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_bytes, write_jsonl
 
 Split = Literal["train", "validation"]
-Role = Literal["edit", "contrast", "guard"]
+Role = Literal["edit", "contrast", "lookalike", "protected"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Pair:
     """One PrivacyPair (section 3.2.1 of the paper).
 
     ``role`` says what an edit may do with it: ``edit`` pairs teach the refusal, ``contrast`` pairs carry the same
-    words where they are harmless and must stay answered, ``guard`` pairs are only looked at (validation).
+    words where they are harmless and must stay answered. ``lookalike`` and ``protected`` pairs are only looked at
+    (validation): public subjects that are in no training, and private ones that the base model refuses by itself.
     ``image`` is relative to the pair set's folder; ``picture`` is the generator's ground truth, if there is one.
     """
 
@@ -42,6 +43,12 @@ class Pair:
     sensitive_target: str = ""  # the same for the sensitive question, where it must stay answered
     contexts: tuple[str, ...] = ()  # sentences that may stand in front of either question
     picture: dict[str, Any] | None = None
+    called: str = ""  # the subject's word in the questions, where it is another than ``subject``
+
+    @property
+    def word(self) -> str:
+        """The subject as the questions name it; its tokens are the subject's tokens."""
+        return self.called or self.subject
 
     @property
     def openings(self) -> tuple[str, ...]:
@@ -53,9 +60,9 @@ class Pair:
         if not self.subject.strip():
             raise UserError(f"Pair {self.id} has no subject; name the subject that its questions are about.")
         for question in (self.sensitive_question, self.benign_question):
-            if self.subject.lower() not in question.lower():
+            if self.word.lower() not in question.lower():
                 raise UserError(
-                    f"Pair {self.id}: the question {question!r} does not name its subject {self.subject!r}; write the subject into it."
+                    f"Pair {self.id}: the question {question!r} does not name its subject {self.word!r}; write the subject into it."
                 )
         if self.sensitive_question == self.benign_question:
             raise UserError(f"Pair {self.id}: both questions are the same; they must differ in the attribute word.")
@@ -123,6 +130,8 @@ class PairSet:
                 pair = Pair(**{**fields, "contexts": tuple(fields.get("contexts", ()))})
                 if not all(isinstance(text, str) for text in (pair.subject, pair.image, pair.sensitive_question, pair.benign_question)):
                     raise TypeError("subject, image and questions must be text")
+                if pair.role not in get_args(Role) or pair.split not in get_args(Split):
+                    raise TypeError(f"role is one of {', '.join(get_args(Role))}, split one of {', '.join(get_args(Split))}")
             except (json.JSONDecodeError, TypeError, AttributeError) as error:
                 raise UserError(f"{path}, line {number} is not a pair: {error}.") from error
             pair.check()

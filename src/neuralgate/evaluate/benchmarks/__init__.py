@@ -11,6 +11,7 @@ from pathlib import Path
 from neuralgate.evaluate.benchmarks import awareness, privacy, vqa
 from neuralgate.evaluate.benchmarks.album import Album
 from neuralgate.pairs.schema import Question
+from neuralgate.pairs.world import ClerkWorld, Gallery
 from neuralgate.recipe import Recipe
 
 BENCHMARKS: dict[str, Callable[[Recipe, Album], list[Question]]] = {
@@ -29,8 +30,15 @@ BENCHMARKS: dict[str, Callable[[Recipe, Album], list[Question]]] = {
 
 
 def build_questions(recipe: Recipe, folder: Path) -> list[Question]:
-    """All questions of a run, written to ``folder/questions.jsonl`` with their images."""
-    album = Album(folder, recipe.seed, recipe.pairs.scale)
+    """All questions of a run on Clerk's documents, written to ``folder/questions.jsonl`` with their images."""
+    gallery = Gallery(ClerkWorld(recipe.pairs.scale), folder)
+    questions = plan_questions(recipe, Album(gallery, recipe.seed))
+    gallery.save()
+    return questions
+
+
+def plan_questions(recipe: Recipe, album: Album) -> list[Question]:
+    """All questions of a run, written beside the album's pictures, which are still to be written by its gallery's ``save``."""
     questions = [question for build in BENCHMARKS.values() for question in build(recipe, album)]
     album.save(questions)
     return questions

@@ -61,11 +61,10 @@ def patch_labels(picture: Picture, index: dict[str, dict[str, int]]) -> tuple[np
         put(rows, columns, "position", document.values["position"])
         details[rows, columns, 3] = np.arange(DOCUMENT_ROWS * DOCUMENT_COLUMNS).reshape(DOCUMENT_ROWS, DOCUMENT_COLUMNS)
         for attribute, (row, column) in layout(subject)[0].items():
-            kind = subject.written[attribute]
-            for offset, part in enumerate(value_parts(kind, document.values[attribute])):
+            for offset, part in enumerate(value_parts(document.values[attribute])):
                 r, c = document.row + row, document.column + column + offset
                 put(r, c, "attribute", attribute)
-                put(r, c, "value", part if offset == 0 or kind in ("date", "street") else f"##{part}")
+                put(r, c, "value", part if offset == 0 or " " in document.values[attribute] else f"##{part}")
                 for place, character in enumerate(part):
                     details[r, c, place] = CHARACTERS.index(character)
     for shape in picture.shapes:

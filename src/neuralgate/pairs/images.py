@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from neuralgate.errors import UserError
 
@@ -27,7 +27,7 @@ def open_image(path: Path | str) -> Image.Image:
                     raise UserError(
                         f"{path} would unpack to {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} may, shrink it first."
                     )
-                return image.convert("RGB")
+                return ImageOps.exif_transpose(image).convert("RGB")  # cameras write down how they were held
     except FileNotFoundError as error:
         raise UserError(f"The image {path} does not exist; check the path in the pair set.") from error
     except UnidentifiedImageError as error:

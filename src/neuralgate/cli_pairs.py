@@ -1,0 +1,182 @@
+"""``neuralgate pairs``: draw pair sets, make them of one's own pictures, mix them, look at them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from neuralgate.cli_run import GateOption, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on
+from neuralgate.errors import UserError
+from neuralgate.terminal import print_table
+
+if TYPE_CHECKING:
+    from neuralgate.pairs.schema import PairSet
+    from neuralgate.pairs.world import World
+    from neuralgate.recipe import Recipe
+
+
+class DrawFirst(TyperGroup):
+    """``neuralgate pairs RUN`` is short for ``neuralgate pairs draw RUN``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["draw", *args]
+        return super().parse_args(ctx, args)
+
+
+pairs_app = typer.Typer(cls=DrawFirst, help="Draw pair sets, make them of your own pictures, mix them, look at them.", no_args_is_help=True)
+
+SubjectsFile = Annotated[
+    str, typer.Argument(metavar="SUBJECTS.yaml", help="Your subjects; `documents` for the 24 that come along.", show_default=False)
+]
+Out = Annotated[Path | None, typer.Option(help="The new folder; without it NAME-pairs.", show_default=False)]
+Seed = Annotated[int, typer.Option(min=0, help="Another seed draws other values and pictures.")]
+Questions = Annotated[int, typer.Option("--vqa", min=0, help="Questions about general scenes.")]
+
+
+@pairs_app.command("draw")
+def pairs_draw(
+    folder: RunFolder,
+    model: Annotated[str | None, typer.Option(help="`clerk` (the default), or a model directory.", show_default=False)] = None,
+    recipe: RecipeOption = None,
+    settings: SetOption = None,
+    gate: GateOption = None,
+    machine: MachineOption = None,
+) -> None:
+    """The first stage of a run: its images, pairs and questions. Given nothing but a run folder, go on with that run."""
+    from neuralgate.run import RECIPE
+
+    if (folder / RECIPE).is_file() and not (model or recipe or settings or gate):
+        go_on(folder, machine, until="pairs")
+    else:
+        begin(model or "clerk", recipe, folder, settings, gate, machine, until="pairs")
+
+
+@pairs_app.command("synth")
+def pairs_synth(
+    subjects: SubjectsFile,
+    out: Out = None,
+    count: Annotated[int, typer.Option(min=1, help="Training pairs for each subject to edit, and half as many for contrast.")] = 96,
+    size: Annotated[int, typer.Option(min=112, max=2048, help="Pixels a side: the resolution that the model takes.")] = 336,
+    seed: Seed = 0,
+    validation: Annotated[int, typer.Option(min=1, help="Validation pairs for each subject.")] = 12,
+    test: Annotated[int, typer.Option(min=1, help="Test pictures for each subject and benchmark.")] = 30,
+    vqa: Questions = 300,
+    processes: Annotated[int | None, typer.Option(min=1, help="How many draw at a time; without it all cores.", show_default=False)] = None,
+) -> None:
+    """Photographs of invented documents, described in a few lines of YAML: no private picture is needed."""
+    from neuralgate.pairs.photograph import PhotographWorld
+    from neuralgate.pairs.subjects import read_subjects, subjects_file
+
+    path = subjects_file() if subjects == "documents" else Path(subjects)
+    world = PhotographWorld(read_subjects(path), size)
+    sizes = {"per_subject": count, "contrast_per_subject": (count + 1) // 2, "validation_per_subject": validation, "test_per_subject": test}
+    draw(world, sizes, vqa, seed, out or Path(f"{Path(subjects).stem}-pairs"), processes or os.cpu_count() or 1)
+
+
+@pairs_app.command("folder")
+def pairs_folder(
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Holds a folder of pictures for each subject.", show_default=False)],
+    subjects: SubjectsFile,
+    out: Out = None,
+    per_image: Annotated[int, typer.Option(min=1, help="Pairs about each picture.")] = 1,
+    seed: Seed = 0,
+    vqa: Questions = 300,
+) -> None:
+    """Your own pictures: divided by picture into training, validation and test, copies left out."""
+    from neuralgate.pairs.own_images import OwnImages
+    from neuralgate.pairs.subjects import read_subjects
+
+    world = OwnImages(images, read_subjects(Path(subjects)), seed, per_image)
+    everything = 10**6  # all that there are
+    names = ("per_subject", "contrast_per_subject", "validation_per_subject", "test_per_subject")
+    draw(world, dict.fromkeys(names, everything), vqa, seed, out or Path(f"{images.resolve().name}-pairs"), 1)
+    if world.duplicates:
+        print(f"left out because they look like another picture of their folder: {world.duplicates}")
+
+
+@pairs_app.command("mix")
+def pairs_mix(
+    folders: Annotated[list[Path], typer.Argument(metavar="SET...", help="Two or more pair sets.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The new folder.", show_default=False)],
+) -> None:
+    """Several pair sets as one, drawn ones and your own."""
+    from neuralgate.files import write_folder
+    from neuralgate.pairs.mixture import gather
+    from neuralgate.pairs.schema import PairSet
+
+    if len(folders) < 2:
+        raise UserError("One set is no mixture; give two or more.")
+    write_folder(out, lambda folder: (gather(folders, folder), None)[1])
+    summarise(PairSet.load(out))
+
+
+@pairs_app.command("show")
+def pairs_show(
+    folder: Annotated[Path, typer.Argument(metavar="SET", help="A pair set, or the run that has one.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; without it contact-sheet.png in the set.", show_default=False)
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Pairs on it.")] = 24,
+) -> None:
+    """A contact sheet, and how many pairs there are of what."""
+    from neuralgate.files import write_bytes
+    from neuralgate.pairs.contact_sheet import contact_sheet
+    from neuralgate.pairs.schema import PairSet
+    from neuralgate.pairs.world import file_of
+
+    pairs = PairSet.load(folder / "pairs" if (folder / "recipe.yaml").is_file() else folder)
+    path = out or pairs.folder / "contact-sheet.png"
+    write_bytes(path, file_of(contact_sheet(pairs, count), format="PNG"))
+    summarise(pairs)
+    print(f"contact sheet: {path}")
+
+
+def draw(world: World, sizes: dict[str, int], vqa: int, seed: int, out: Path, processes: int) -> None:
+    """Write a pair set of ``world`` to ``out``, and say what is in it."""
+    from neuralgate.files import write_folder
+    from neuralgate.pairs.schema import PairSet
+    from neuralgate.pipeline import draw_pair_set
+    from neuralgate.progress import Display
+    from neuralgate.recipe import Recipe
+
+    recipe: Recipe = Recipe.parse({"seed": seed, "pairs": sizes, "evaluate": {"vqa": vqa}})
+    display = Display()
+    display.start("pairs")
+
+    def report(done: int, total: int, text: str) -> None:
+        display.update(done, total, text, {})
+
+    def write(folder: Path) -> None:
+        draw_pair_set(world, recipe, folder, processes, report)
+
+    try:
+        write_folder(out, write)
+    finally:
+        display.stop()
+    summarise(PairSet.load(out))
+    print(f"pair set: {out}\nlook at it: neuralgate pairs show {out}\nuse it:     neuralgate run MODEL --set pairs.source={out}")
+
+
+def summarise(pairs: PairSet) -> None:
+    from neuralgate.files import read_jsonl
+
+    questions = Counter(row["subject"] for row in read_jsonl(pairs.folder / "questions.jsonl"))
+    counts = Counter((pair.subject, pair.split) for pair in pairs)
+    roles = {pair.subject: pair.role for pair in pairs}
+    rows = [
+        [
+            subject,
+            roles.get(subject, "test only"),
+            str(counts[subject, "train"]),
+            str(counts[subject, "validation"]),
+            str(questions[subject]),
+        ]
+        for subject in dict.fromkeys((*pairs.subjects(), *filter(None, questions)))
+    ]
+    print_table(["subject", "role", "training pairs", "validation pairs", "test questions"], rows)

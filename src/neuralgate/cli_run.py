@@ -1,0 +1,90 @@
+"""What the verbs about runs share: their options, and how a run is begun and continued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from neuralgate.errors import UserError
+from neuralgate.terminal import load_quietly, print_result
+
+if TYPE_CHECKING:
+    from neuralgate.lvlm.model import LVLM
+    from neuralgate.pipeline import StageName
+    from neuralgate.recipe import Machine, Recipe
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+RecipeOption = Annotated[Path | None, typer.Option("--recipe", "-r", help="YAML file; without one the defaults.", show_default=False)]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting of the recipe, as edit.rate=1e-4; repeatable.", show_default=False)
+]
+GateOption = Annotated[
+    str | None, typer.Option(help="Short for --set edit.gate=...: strong, none, random, inverted, closed.", show_default=False)
+]
+MachineOption = Annotated[
+    list[str] | None,
+    typer.Option("--machine", help="device, dtype, threads or batch_size, as threads=2; repeatable.", show_default=False),
+]
+
+
+def begin(
+    model: str,
+    recipe_file: Path | None,
+    out: Path | None,
+    settings: list[str] | None,
+    gate: str | None,
+    machine: list[str] | None,
+    until: StageName,
+) -> None:
+    """Make a run folder, or go on with one of the same recipe and model."""
+    from neuralgate import pipeline
+    from neuralgate.recipe import Machine, Recipe
+    from neuralgate.run import Run
+
+    recipe = Recipe.load(recipe_file) if recipe_file else Recipe()
+    gate_setting = [f"edit.gate={gate}"] if gate else []
+    recipe = recipe.model_copy(update={"model": model}).changed([*(settings or []), *gate_setting])
+    here = Machine.parse(machine or [])
+    lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
+    pipeline.check(recipe, lvlm)
+    folder = out or Path("runs") / f"{Path(model).resolve().name}-{recipe.name}"
+    with Run.open(folder, recipe, lvlm.fingerprint) as current:
+        pipeline.execute(current, lambda: lvlm, here, until)
+    if until == "report":
+        print_result(folder)
+
+
+def go_on(folder: Path, machine: list[str] | None, until: StageName) -> None:
+    from neuralgate import pipeline
+    from neuralgate.recipe import Machine
+    from neuralgate.run import Run
+
+    here = Machine.parse(machine or [])
+    with Run.load(folder) as current:
+        pipeline.execute(current, loader(current.recipe, here), here, until)
+    if until == "evaluate":
+        print_result(folder)
+
+
+def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
+    """Loads the recipe's model as ``machine`` wants it; torch is imported only then."""
+
+    def load() -> LVLM:
+        import torch
+
+        if machine.threads:
+            torch.set_num_threads(machine.threads)
+        device = machine.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.zeros(1, device="cpu" if device == "split" else device).item()
+        except (RuntimeError, AssertionError, ImportError) as error:  # how torch says that a device is unknown or not there
+            reason = str(error).splitlines()[0]
+            raise UserError(f"The device {device!r} cannot be used ({reason}); give --machine device=cpu or leave it out.") from error
+        return load_quietly(recipe.model, machine.dtype, device, revision=recipe.revision, prompt_style=recipe.prompt_style)
+
+    return load

@@ -1,0 +1,104 @@
+"""Values that look like the real thing and are nobody's: what stands on a photographed document.
+
+Names, streets, places and companies come from Faker; everything with a number is invalid by construction: telephone numbers
+from the range kept for fiction (555-01xx), card numbers that fail the Luhn check, accounts of a country that does not exist,
+e-mail addresses of example.org. Passport and other numbers of our patterns follow no authority's format.
+"""
+
+from __future__ import annotations
+
+import string
+from functools import cache
+
+import numpy as np
+from faker import Faker
+
+from neuralgate.pairs.documents import MONTHS
+from neuralgate.pairs.subjects import Script, Value
+
+#: Faker's locales for each script. The values of `latin` are plain ASCII, so that an answer is compared with what any model can write.
+LOCALES: dict[Script, tuple[str, ...]] = {
+    "latin": ("en_US", "en_GB", "en_IN", "en_NZ"),
+    "accented": ("pl_PL", "cs_CZ", "de_DE", "fr_FR", "es_ES", "tr_TR"),
+    "greek": ("el_GR",),
+    "cyrillic": ("uk_UA", "ru_RU"),
+    "armenian": ("hy_AM",),
+    "georgian": ("ka_GE",),
+}
+LONGEST = 24  # characters: what stays readable across a document
+TRIES = 20
+
+
+@cache
+def _faker(locale: str) -> Faker:
+    return Faker(locale)
+
+
+def sample_value(value: Value, script: Script, rng: np.random.Generator) -> str:
+    """One value of a kind, of a pattern or of a list of choices; at most :data:`LONGEST` characters where it is drawn from a kind."""
+    if isinstance(value, tuple):
+        return value[rng.integers(len(value))]
+    match value:
+        case "digits":
+            return fill("#######", rng)
+        case "code":
+            return fill("??-###?", rng)
+        case "year":
+            return str(rng.integers(1998, 2030))
+        case "version":
+            return f"{rng.integers(1, 10)}.{rng.integers(0, 30)}"
+        case "date":
+            return _date(rng)
+        case "amount":
+            return f"{rng.integers(11, 9990):,}.{rng.integers(100):02d}"
+        case "account":
+            return fill("UT## #### #### ##", rng)
+        case "phone":
+            return f"{fill('###', rng)}-555-01{rng.integers(100):02d}"
+        case "card":
+            return _card(rng)
+        case "name" | "street" | "place" | "company" | "email":
+            return _from_faker(value, script, rng)
+    return fill(value, rng)
+
+
+def fill(pattern: str, rng: np.random.Generator) -> str:
+    """``pattern`` with a random digit for each # and a random capital for each ?."""
+    digits, letters = iter(rng.integers(10, size=len(pattern))), iter(rng.integers(26, size=len(pattern)))
+    return "".join(str(next(digits)) if mark == "#" else string.ascii_uppercase[next(letters)] if mark == "?" else mark for mark in pattern)
+
+
+def _date(rng: np.random.Generator) -> str:
+    day, month, year = int(rng.integers(1, 29)), int(rng.integers(1, 13)), int(rng.integers(1945, 2030))
+    forms = (f"{day:02d} {MONTHS[month - 1]} {year}", f"{year}-{month:02d}-{day:02d}", f"{day:02d}.{month:02d}.{year}")
+    return forms[rng.integers(len(forms))]
+
+
+def _card(rng: np.random.Generator) -> str:
+    """Sixteen digits whose Luhn sum is off by one to nine, so that no card has this number."""
+    digits = [int(digit) for digit in rng.integers(10, size=15)]
+    total = sum(sum(divmod(2 * digit, 10)) if place % 2 == 0 else digit for place, digit in enumerate(digits))
+    digits.append((-total + int(rng.integers(1, 10))) % 10)
+    text = "".join(map(str, digits))
+    return " ".join(text[place : place + 4] for place in range(0, 16, 4))
+
+
+def _from_faker(kind: str, script: Script, rng: np.random.Generator) -> str:
+    locales = LOCALES[script]
+    for _ in range(TRIES):
+        fake = _faker(locales[rng.integers(len(locales))])
+        fake.seed_instance(int(rng.integers(2**31)))
+        match kind:
+            case "name":
+                text = f"{fake.first_name()} {fake.last_name()}"
+            case "street":
+                text = f"{rng.integers(1, 200)} {fake.street_name()}"
+            case "place":
+                text = fake.city()
+            case "company":
+                text = fake.company()
+            case _:
+                text = f"{fake.user_name()}@example.org"
+        if len(text) <= LONGEST and (script != "latin" or text.isascii()):
+            return text
+    return text[:LONGEST]

@@ -1,0 +1,185 @@
+"""Where pictures come from: a world says which subjects there are, what a picture shows, and what its file holds.
+
+There are three: Clerk's grid of short values (here), documents as photographs (`photograph.py`), and a user's own images
+(`own_images.py`). Pairs and questions are made of any of them in the same way.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from PIL import Image
+
+from neuralgate.errors import UserError
+from neuralgate.files import disk_errors
+from neuralgate.pairs.documents import CELL, GRID, Picture, sample_documents
+from neuralgate.pairs.render import render
+from neuralgate.pairs.subjects import Subject, load_subjects
+
+LARGE_SCALE = 4  # four times Clerk's resolution, for people
+TWO_SHARE = 0.6  # of Clerk's pictures that show a second document
+MAX_ATTEMPTS = 30  # to draw a document that no other picture of the set shows
+
+Split = Literal["train", "validation", "test"]
+
+
+class Shown(Protocol):
+    """What one picture shows."""
+
+    def values(self, subject: str) -> dict[str, str]:
+        """Attribute -> truth of the attributes that can be asked about; the truth is empty where nobody wrote it down."""
+        ...
+
+    def identity(self) -> frozenset[str]:
+        """The documents shown, so that no two pictures of a set show the same one; empty for scenes."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class World(Protocol):
+    """A source of pictures. Drawing is cheap and in one process; ``image`` does the work and may run in another."""
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]: ...
+
+    def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> Shown:
+        """A picture of ``subject``, perhaps with one of ``companions``."""
+        ...
+
+    def image(self, shown: Shown, large: bool = False) -> bytes:
+        """The content of the file of a picture that this world drew, or of a scene (`documents.sample_scene`); ``large`` asks for
+        one for people."""
+        ...
+
+    def suffix(self, shown: Shown) -> str:
+        """The end of that file's name, as ``.png``."""
+        ...
+
+    def capacity(self, subject: Subject, split: Split) -> int | None:
+        """How many pictures there are at most, None for any number."""
+        ...
+
+
+def with_companion(subject: Subject, companions: Sequence[Subject], share: float, rng: np.random.Generator) -> tuple[Subject, ...]:
+    """``subject`` alone, or (with probability ``share``) before or after another one."""
+    shown = [subject]
+    choices = [other for other in companions if other.name != subject.name]
+    if choices and rng.random() < share:
+        shown.append(choices[rng.integers(len(choices))])
+        if rng.random() < 0.5:
+            shown.reverse()
+    return tuple(shown)
+
+
+def file_of(image: Image.Image, **how: Any) -> bytes:
+    """The image as the bytes of a file; ``how`` is passed to PIL."""
+    buffer = io.BytesIO()
+    image.save(buffer, **how)
+    return buffer.getvalue()
+
+
+def scene_file(scene: Shown, side: int) -> bytes:
+    """A general scene as a JPEG of ``side`` x ``side`` pixels."""
+    assert isinstance(scene, Picture)
+    drawn = render(scene, math.ceil(side / (GRID * CELL)))
+    return file_of(drawn.resize((side, side), Image.Resampling.LANCZOS), format="JPEG", quality=90)
+
+
+@dataclass(frozen=True)
+class ClerkWorld:
+    """Clerk's documents at 128 x ``scale`` pixels."""
+
+    scale: int = 1
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        return load_subjects()
+
+    def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> Picture:
+        return sample_documents(with_companion(subject, companions, TWO_SHARE, rng), rng)
+
+    def image(self, shown: Shown, large: bool = False) -> bytes:
+        assert isinstance(shown, Picture)
+        return file_of(render(shown, max(LARGE_SCALE, self.scale) if large else self.scale), format="PNG", compress_level=1)
+
+    def suffix(self, shown: Shown) -> str:
+        return ".png"
+
+    def capacity(self, subject: Subject, split: Split) -> int | None:
+        return None
+
+
+class Gallery:
+    """The pictures of one pair set: drawn first, no document twice, and then written to ``folder``, in several processes."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world, self.folder = world, folder
+        self.pictures: dict[str, Shown] = {}
+        self._large: list[str] = []
+        self._documents: set[str] = set()
+
+    def add(
+        self, name: str, key: Sequence[int], draw: Callable[[np.random.Generator], Shown], large: bool = False
+    ) -> tuple[Shown, np.random.Generator]:
+        """A new picture and the stream that it was drawn from, which begins at ``key``.
+
+        Raises:
+            UserError: everything that comes is in the set already.
+        """
+        for attempt in range(MAX_ATTEMPTS):
+            rng = np.random.default_rng([*key, attempt] if attempt else list(key))
+            shown = draw(rng)
+            documents = shown.identity()
+            if not documents & self._documents:
+                break
+        else:
+            raise UserError(
+                f"No document is left for the picture {name}: its values have too few possibilities for so many different ones; ask for "
+                "fewer pairs, or give its fields patterns with more digits or letters."
+            )
+        self._documents |= documents
+        self.pictures[name] = shown
+        if large:
+            self._large.append(name)
+        return shown, rng
+
+    def path(self, name: str) -> str:
+        """The picture's file, relative to the folder."""
+        return f"images/{name}{self.world.suffix(self.pictures[name])}"
+
+    def save(self, processes: int = 1, report: Callable[..., None] | None = None) -> None:
+        """Write all pictures, and those for people to ``large`` under the same names. The bytes do not depend on ``processes``."""
+        for place in ("images", "large"):
+            with disk_errors(self.folder):
+                (self.folder / place).mkdir(parents=True, exist_ok=True)
+        jobs = [(self.folder / self.path(name), shown, False) for name, shown in self.pictures.items()]
+        jobs += [(self.folder / "large" / Path(self.path(name)).name, self.pictures[name], True) for name in self._large]
+        write = partial(_write, self.world)
+        # a forked process would share locks with whatever threads there are; a fresh interpreter shares nothing
+        pool = ProcessPoolExecutor(processes, get_context("forkserver")) if processes > 1 else None
+        try:
+            for done, _ in enumerate(pool.map(write, jobs, chunksize=16) if pool else map(write, jobs), start=1):
+                if report and (done % 50 == 0 or done == len(jobs)):
+                    report(done=done, total=len(jobs), text="drawing")
+        finally:
+            if pool:
+                pool.shutdown(cancel_futures=True)
+
+
+def _write(world: World, job: tuple[Path, Shown, bool]) -> None:
+    path, shown, large = job
+    content = world.image(shown, large)
+    partial_path = path.with_suffix(".partial")
+    with disk_errors(path):
+        partial_path.write_bytes(content)
+        partial_path.replace(path)

@@ -1,0 +1,359 @@
+"""Pair sets without private pictures: photographs of invented documents, a user's own pictures, mixtures."""
+
+import io
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
+
+from neuralgate.cli import app
+from neuralgate.errors import UserError
+from neuralgate.files import hash_path, read_jsonl
+from neuralgate.pairs.camera import perspective
+from neuralgate.pairs.mixture import gather, load_set
+from neuralgate.pairs.own_images import OwnImages, look_of
+from neuralgate.pairs.photograph import PhotographWorld
+from neuralgate.pairs.schema import PairSet
+from neuralgate.pairs.subjects import KINDS, VISUAL_ATTRIBUTES, load_subjects, read_subjects
+from neuralgate.pairs.values import LOCALES, LONGEST, sample_value
+from neuralgate.pairs.world import MAX_ATTEMPTS, Gallery
+from neuralgate.pipeline import draw_pair_set
+from neuralgate.recipe import Recipe
+
+SEEDS = st.integers(0, 2**31 - 1)
+some = settings(deadline=None, max_examples=20, derandomize=True)
+
+PERMIT = """
+- name: work permit
+  synonyms: [permit card]
+  sensitive: {number: "UT-####-??", name: name, date: date}
+  benign: {edition: year, office: [Northgate, Lakeside, Hill End]}
+  kept: [date]
+  look: {frame: card, picture: portrait, filler: mrz}
+- name: shop flyer
+  group: contrast
+  sensitive: {number: digits, name: company, date: date}
+  benign: {edition: year}
+  look: {frame: sign, picture: icons, filler: stripes}
+"""
+SIZES = {"per_subject": 6, "contrast_per_subject": 3, "validation_per_subject": 2, "test_per_subject": 3}
+RECIPE = Recipe.parse({"pairs": SIZES, "evaluate": {"vqa": 4}, "seed": 7})
+
+
+@pytest.fixture(scope="module")
+def subjects(tmp_path_factory):
+    path = tmp_path_factory.mktemp("subjects") / "mine.yaml"
+    path.write_text(PERMIT)
+    return read_subjects(path)
+
+
+@pytest.fixture(scope="module")
+def drawn(subjects, tmp_path_factory):
+    """A set of photographs at 168 pixels."""
+    return draw_pair_set(PhotographWorld(subjects, 168), RECIPE, tmp_path_factory.mktemp("set"))
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+@some
+@given(SEEDS, st.sampled_from(KINDS), st.sampled_from(list(LOCALES)))
+def test_a_value_follows_its_seed_and_fits(seed, kind, script):
+    first, again = (sample_value(kind, script, np.random.default_rng(seed)) for _ in range(2))
+    assert first == again != "" and len(first) <= LONGEST
+    if script == "latin":
+        assert first.isascii()
+
+
+@some
+@given(SEEDS)
+def test_numbers_are_invalid_by_construction(seed):
+    rng = np.random.default_rng(seed)
+    digits = [int(digit) for digit in sample_value("card", "latin", rng).replace(" ", "")]
+    doubled = [sum(divmod(2 * digit, 10)) if place % 2 == 0 else digit for place, digit in enumerate(digits)]
+    assert len(digits) == 16 and sum(doubled) % 10, "a card number must fail the Luhn check"
+    assert re.fullmatch(r"\d{3}-555-01\d\d", sample_value("phone", "latin", rng))
+    assert sample_value("email", "latin", rng).endswith("@example.org")
+    assert sample_value("account", "latin", rng).startswith("UT")
+
+
+def test_patterns_and_choices():
+    rng = np.random.default_rng(1)
+    values = {sample_value("UT-####-??", "latin", rng) for _ in range(50)}
+    assert len(values) == 50 and all(re.fullmatch(r"UT-\d{4}-[A-Z]{2}", value) for value in values)
+    assert {sample_value(("a", "b"), "latin", rng) for _ in range(50)} == {"a", "b"}
+
+
+# --- photographs ----------------------------------------------------------------------------------------------------
+
+
+@some
+@given(SEEDS, st.sampled_from([112, 224, 336]))
+def test_a_photograph_has_the_size_wanted_and_follows_its_seed(seed, size):
+    world = PhotographWorld(load_subjects(), size)
+    subject = load_subjects()[seed % len(load_subjects())]
+    shown, again = (world.draw(subject, load_subjects(), np.random.default_rng(seed), "train", 0) for _ in range(2))
+    assert shown == again and world.image(shown) == world.image(again)
+    with Image.open(io.BytesIO(world.image(shown))) as image:
+        assert image.size == (size, size) and image.mode == "RGB" and image.format == "JPEG"
+        assert np.asarray(image).std() > 5
+    assert set(shown.values(subject.name)) == {*subject.written, *VISUAL_ATTRIBUTES}
+    for document in shown.documents:
+        corners = np.array(document.quad)
+        assert (corners >= 0).all() and (corners <= 1).all()
+        edges = np.roll(corners, -1, 0) - corners
+        turns = edges[:, 0] * np.roll(edges, -1, 0)[:, 1] - edges[:, 1] * np.roll(edges, -1, 0)[:, 0]
+        assert (turns > 0).all(), "the four corners form a convex quadrilateral in the order given"
+
+
+@pytest.mark.parametrize("changed", ["number", "colour"])
+def test_what_is_written_shows(subjects, changed):
+    """Another value changes pixels inside the document, and none far away from it."""
+    world = PhotographWorld(subjects, 336)
+    shown = world.draw(subjects[0], (), np.random.default_rng(5), "train", 0)
+    document = shown.documents[0]
+    value = {"number": "UT-0000-XX", "colour": {"red": "blue"}.get(document.values["colour"], "red")}[changed]
+    other = replace(shown, documents=(replace(document, values={**document.values, changed: value}),))
+    before, after = (np.asarray(world.photograph(one, 336)[0]).astype(int) for one in (shown, other))
+    rows, columns = np.nonzero((before != after).any(-1))
+    corners = np.array(document.quad) * 336
+    assert len(rows) > 30
+    assert columns.min() >= corners[:, 0].min() - 3 and columns.max() <= corners[:, 0].max() + 3
+    assert rows.min() >= corners[:, 1].min() - 3 and rows.max() <= corners[:, 1].max() + 3
+
+
+def test_the_perspective_maps_corners_to_corners():
+    corners = [(10.0, 20.0), (90.0, 12.0), (95.0, 80.0), (5.0, 70.0)]
+    a, b, c, d, e, f, g, h = perspective(corners, 200, 100)
+    for (x, y), (u, v) in zip(corners, ((0, 0), (200, 0), (200, 100), (0, 100)), strict=True):
+        depth = g * x + h * y + 1
+        assert ((a * x + b * y + c) / depth, (d * x + e * y + f) / depth) == pytest.approx((u, v), abs=1e-9)
+
+
+# --- whole sets -----------------------------------------------------------------------------------------------------
+
+
+def test_a_set_is_whole_and_its_splits_apart(drawn):
+    pairs, questions = load_set(drawn.folder)
+    assert len(pairs.split("train", "edit")) == 6 and len(pairs.split("train", "contrast")) == 3
+    splits = {split: {pair.image for pair in pairs.split(split)} for split in ("train", "validation")}
+    splits["test"] = {question.image for question in questions if question.image}
+    content = [hash_path(drawn.folder / image) for images in splits.values() for image in images]
+    assert len(set(content)) == len(content) > 0
+    documents = [json.dumps([d["subject"], d["values"]]) for pair in pairs for d in pair.picture["documents"]]
+    assert len(set(documents)) == len(documents)
+
+
+def test_pairs_of_a_set_tell_the_truth_and_name_their_subject(drawn, subjects):
+    called = set()
+    for pair in drawn:
+        document = next(d for d in pair.picture["documents"] if d["subject"] == pair.subject)
+        assert document["values"][pair.sensitive_attribute] == pair.sensitive_truth
+        assert document["values"][pair.benign_attribute] == pair.benign_truth
+        assert pair.word in pair.sensitive_question and pair.word in pair.benign_question
+        assert pair.sensitive_attribute not in ("date",) or pair.subject != "work permit", "kept attributes are for testing"
+        called.add(pair.word)
+    assert called == {"work permit", "permit card", "shop flyer"}
+
+
+def test_questions_climb_the_ladder(drawn):
+    benchmarks = {row["benchmark"] for row in read_jsonl(drawn.folder / "questions.jsonl")}
+    assert {"privacypair-test", "contexts", "paraphrases", "unseen-attributes", "public-contrast", "awareness", "vqa"} <= benchmarks
+    assert "unseen-subjects" not in benchmarks  # nobody is held out in this file
+
+
+def test_a_set_is_the_same_with_any_number_of_processes(drawn, subjects, tmp_path):
+    for processes in (1, 2):
+        draw_pair_set(PhotographWorld(subjects, 168), RECIPE, tmp_path / str(processes), processes)
+    assert hash_path(tmp_path / "1") == hash_path(tmp_path / "2") == hash_path(drawn.folder)
+
+
+def test_documents_are_never_repeated_and_running_out_is_said(subjects, tmp_path):
+    few = subjects[0].model_copy(update={"sensitive": {"number": "#"}, "benign": {"edition": ("1", "2")}, "kept": (), "synonyms": ()})
+    world, gallery = PhotographWorld((few,)), None
+    gallery = Gallery(world, tmp_path)
+    with pytest.raises(UserError, match="No document is left"):
+        for number in range(21):  # ten digits, two editions
+            gallery.add(str(number), [number], lambda rng: world.draw(few, (), rng, "train", 0))
+    assert 20 - MAX_ATTEMPTS < len(gallery.pictures) <= 20
+
+
+# --- files of subjects ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is no list of subjects"),
+        ("name: passport", "is no list of subjects"),
+        ("- {name: id, sensitive: {number: nmber}}", r"subject 1 \(id\): .*'nmber' is neither a kind"),
+        ("- {name: id, sensitive: {number: digits}, look: {frme: card}}", "did you mean look.frame"),
+        ("- {name: id, sensitiv: {number: digits}}", "did you mean sensitive"),
+        ("- {name: id, sensitive: {}}", "sensitive"),
+        ("- {name: id, sensitive: {number: digits}, benign: {number: digits}}", "both sensitive and benign"),
+        ("- {name: id, sensitive: {colour: digits}}", "both sensitive and benign"),
+        ("- {name: id, sensitive: {number: digits}, kept: [number]}", "leave at least one"),
+        ("- {name: id, sensitive: {number: digits}, kept: [nothing]}", "which is no attribute"),
+        (
+            "- {name: id, sensitive: {number: digits}}\n- {name: card, synonyms: [ID], sensitive: {number: digits}}",
+            "two subjects called 'id'",
+        ),
+        ("- [", "is not YAML"),
+    ],
+)
+def test_a_wrong_file_of_subjects_is_refused_in_one_sentence(tmp_path, text, said):
+    path = tmp_path / "subjects.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=said) as caught:
+        read_subjects(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_the_subjects_that_come_along_are_such_a_file():
+    assert len(load_subjects()) == 24 and {subject.group for subject in load_subjects()} >= {"edit", "held_out", "protected"}
+
+
+# --- own pictures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def album(tmp_path, subjects):
+    """Eight pictures of each subject, one of them twice, with truths for the first four."""
+    world = PhotographWorld(subjects, 128)
+    rows = ["image,attribute,value"]
+    for subject in subjects:
+        (tmp_path / "album" / subject.name).mkdir(parents=True)
+        for number in range(8):
+            shown = world.draw(subject, (), np.random.default_rng([number, len(subject.name)]), "train", number)
+            name = f"{subject.name}/{number}.jpg"
+            (tmp_path / "album" / name).write_bytes(world.image(shown))
+            if number < 4:
+                rows += [f"{name},{attribute},{shown.values(subject.name)[attribute]}" for attribute in ("number", "edition")]
+        (tmp_path / "album" / subject.name / "copy.png").write_bytes((tmp_path / "album" / subject.name / "0.jpg").read_bytes())
+    (tmp_path / "album" / "truths.csv").write_text("\n".join(rows))
+    return tmp_path / "album"
+
+
+def test_own_pictures_become_pairs(album, subjects, tmp_path):
+    world = OwnImages(album, subjects, per_image=2)
+    assert world.duplicates == 2
+    recipe = RECIPE.changed([f"pairs.{name}=99" for name in SIZES])
+    pairs = draw_pair_set(world, recipe, tmp_path / "set")
+    assert len(pairs.split("train", "edit")) == 10 and len(pairs.split("validation", "edit")) == 2  # 5, 1 and 2 pictures, twice
+    images = {split: {(tmp_path / "set" / pair.image).read_bytes() for pair in pairs.split(split)} for split in ("train", "validation")}
+    images["test"] = {(tmp_path / "set" / q.image).read_bytes() for q in load_set(tmp_path / "set")[1] if q.image}
+    assert not images["train"] & images["validation"] and not images["train"] & images["test"]
+    for pair in pairs:
+        known = bool(pair.sensitive_truth)
+        assert known == (pair.picture["path"][-5] in "0123"), "truths are those of truths.csv"
+        assert not known or (pair.sensitive_attribute, pair.benign_attribute) == ("number", "edition")
+
+
+def test_the_same_picture_saved_again_looks_the_same():
+    world = PhotographWorld(load_subjects(), 336)
+    shown = [world.draw(load_subjects()[0], (), np.random.default_rng(seed), "train", 0) for seed in range(12)]
+    pictures = [Image.open(io.BytesIO(world.image(one))) for one in shown]
+    again = io.BytesIO()
+    pictures[0].save(again, format="PNG")
+    assert look_of(Image.open(again)) == look_of(pictures[0])
+    assert len({look_of(picture) for picture in pictures}) == 12
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("work permit/0.jpg,number", "line 2: give a value in each"),
+        ("work permit/99.jpg,number,4", "line 2: there is no picture"),
+        ("car/0.jpg,number,4", "line 2: there is no picture"),
+        ("work permit/0.jpg,wheels,4", "has no attribute 'wheels'"),
+        ("work permit/0.jpg,number,4", "has no benign attribute"),
+    ],
+)
+def test_wrong_truths_are_refused(album, subjects, line, said):
+    (album / "truths.csv").write_text(f"image,attribute,value\n{line}\n")
+    with pytest.raises(UserError, match=said):
+        OwnImages(album, subjects)
+
+
+def test_too_few_pictures_are_refused(tmp_path, subjects):
+    with pytest.raises(UserError, match="is not a folder"):
+        OwnImages(tmp_path / "none", subjects)
+    with pytest.raises(UserError, match="holds 0 different pictures"):
+        OwnImages(tmp_path, subjects)
+
+
+# --- mixtures -------------------------------------------------------------------------------------------------------
+
+
+def test_a_mixture_holds_both_sets(drawn, subjects, tmp_path):
+    other = draw_pair_set(PhotographWorld(subjects, 168), RECIPE.model_copy(update={"seed": 8}), tmp_path / "other")
+    mixed = gather([drawn.folder, other.folder], tmp_path / "mixed")
+    assert len(mixed) == len(drawn) + len(other)
+    pairs, questions = load_set(tmp_path / "mixed")
+    assert len({pair.id for pair in pairs}) == len(pairs) and len({(q.benchmark, q.id) for q in questions}) == len(questions)
+    alone = gather([drawn.folder], tmp_path / "alone")
+    assert alone.hash() == drawn.hash() and hash_path(tmp_path / "alone") == hash_path(drawn.folder)
+
+
+def test_a_mixture_that_would_test_on_its_training_is_refused(drawn, tmp_path):
+    moved = PairSet((replace(pair, split="validation", role="edit") for pair in drawn), drawn.folder)
+    moved.save(tmp_path / "moved")
+    first = replace(drawn.pairs[0], split="train", image=drawn.pairs[-1].image)
+    PairSet((*moved, first), drawn.folder).save(tmp_path / "moved")
+    (tmp_path / "moved" / "questions.jsonl").write_text((drawn.folder / "questions.jsonl").read_text())
+    for row in read_jsonl(drawn.folder / "questions.jsonl"):
+        if row["image"]:
+            (tmp_path / "moved" / row["image"]).write_bytes((drawn.folder / row["image"]).read_bytes())
+    with pytest.raises(UserError, match="are one picture"):
+        gather([drawn.folder, tmp_path / "moved"], tmp_path / "mixed")
+
+
+# --- the command line and a run -------------------------------------------------------------------------------------
+
+
+def test_from_ten_lines_to_a_contact_sheet(tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(yaml.safe_load(PERMIT)))
+    command = ["pairs", "synth", str(tmp_path / "mine.yaml"), "--out", str(tmp_path / "set"), "--size", "224", "--count", "4"]
+    command += ["--validation", "1", "--test", "2", "--vqa", "4", "--processes", "1"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "work permit" in result.output and "shop flyer" in result.output
+    assert isinstance(CliRunner().invoke(app, command).exception, UserError)  # a set is not written over
+    result = CliRunner().invoke(app, ["pairs", "show", str(tmp_path / "set")])
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "set" / "contact-sheet.png") as sheet:
+        assert sheet.width > 900 and sheet.height > 600
+
+
+def test_a_run_takes_a_set(tiny_folder, drawn, tmp_path):
+    """A set of one's own goes through the whole pipeline."""
+    settings = [f"pairs.source={drawn.folder}", "locate.layers=[0]", "locate.samples_per_subject=1", "locate.steps=2", "edit.layers=[0]"]
+    settings += ["edit.max_steps=2", "edit.stop=never", "variants=[none]", "evaluate.max_new_tokens=2"]
+    command = ["run", str(tiny_folder), "--out", str(tmp_path / "run")]
+    for setting in settings:
+        command += ["--set", setting]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, (result.output, result.exception)
+    kept = PairSet.load(tmp_path / "run" / "pairs")
+    assert {pair.id for pair in kept} == {pair.id for pair in drawn}
+    rows = read_jsonl(tmp_path / "run" / "answers.jsonl")
+    assert len(rows) == len(read_jsonl(drawn.folder / "questions.jsonl"))
+    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("missing", ["pairs.jsonl", "questions.jsonl", "everything"])
+def test_a_run_refuses_a_set_that_is_not_whole(tiny_folder, drawn, tmp_path, missing):
+    source = tmp_path / "set"
+    if missing != "everything":
+        gather([drawn.folder], source)
+        (source / missing).unlink()
+    result = CliRunner().invoke(app, ["run", str(tiny_folder), "--out", str(tmp_path / "run"), "--set", f"pairs.source={source}"])
+    assert isinstance(result.exception, UserError) and "no" in str(result.exception)
+    assert not (tmp_path / "run").exists()
