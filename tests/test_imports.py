@@ -11,7 +11,7 @@ ROOT = Path(neuralgate.__file__).parent
 
 # The path of the data: a module may import from its own station and from earlier ones.
 STATIONS = (
-    {"errors", "files"},
+    {"errors", "files", "chunks"},
     {"progress", "settings"},
     {"recipe"},
     {"pairs"},
@@ -21,13 +21,16 @@ STATIONS = (
     {"edit"},
     {"evaluate"},
     {"report"},
-    {"run", "pipeline", "terminal", "cli_run", "cli_pairs", "cli_patch", "cli_model", "cli", ""},
+    {"run", "follow", "pipeline", "terminal", "cli_run", "cli_pairs", "cli_patch", "cli_model", "cli", ""},
 )
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
 LIGHT = (
     "",
     "errors",
     "files",
+    "chunks",
+    "settings",
+    "follow",
     "progress",
     "recipe",
     "run",

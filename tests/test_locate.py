@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
-from neuralgate.files import Chunks
 from neuralgate.locate import Gate, locate
 from neuralgate.locate import locate as locate_module
 from neuralgate.locate.locate import make_samples

@@ -9,8 +9,9 @@ import textwrap
 import pytest
 
 from neuralgate import files
+from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
-from neuralgate.files import Chunks, digest, hash_path, read_json, read_jsonl, write_bytes, write_json, write_jsonl
+from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_bytes, write_json, write_jsonl
 from neuralgate.pipeline import patch_folders, rescore
 from neuralgate.recipe import Recipe
 from neuralgate.run import MANIFEST, Run

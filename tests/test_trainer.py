@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from neuralgate.chunks import Chunks
 from neuralgate.edit import edit
 from neuralgate.edit.search import layer_score, paper_choice, rounds, search_layer, split_off
 from neuralgate.edit.trainer import Trainer, minibatches, one_after_another, rows_of
 from neuralgate.edit.validation import Validation
 from neuralgate.errors import UserError
-from neuralgate.files import Chunks
 from neuralgate.locate import Gate
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import tensor_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,8 +42,8 @@ def begin(
 ) -> None:
     """Make a run folder, or go on with one of the same recipe and model."""
     from neuralgate import pipeline
+    from neuralgate.follow import run_class
     from neuralgate.recipe import Machine, Recipe
-    from neuralgate.run import Run
 
     recipe = Recipe.load(recipe_file) if recipe_file else Recipe()
     gate_setting = [f"edit.gate={gate}"] if gate else []
@@ -51,21 +52,21 @@ def begin(
     lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
     pipeline.check(recipe, lvlm)
     folder = out or Path("runs") / f"{Path(model).resolve().name}-{recipe.name}"
-    with Run.open(folder, recipe, lvlm.fingerprint) as current:
+    with run_class().open(folder, recipe, lvlm.fingerprint) as current:
         pipeline.execute(current, lambda: lvlm, here, until)
-    if until == "report":
+    if until == "report" and current.share.leads:
         print_result(folder)
 
 
 def go_on(folder: Path, machine: list[str] | None, until: StageName) -> None:
     from neuralgate import pipeline
+    from neuralgate.follow import run_class
     from neuralgate.recipe import Machine
-    from neuralgate.run import Run
 
     here = Machine.parse(machine or [])
-    with Run.load(folder) as current:
+    with run_class().load(folder) as current:
         pipeline.execute(current, loader(current.recipe, here), here, until)
-    if until == "evaluate":
+    if until == "evaluate" and current.share.leads:
         print_result(folder)
 
 
@@ -79,7 +80,8 @@ def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
             torch.set_num_threads(machine.threads)
         device = machine.device
         if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+            # the processes of one launch take a GPU each
+            device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
         try:
             torch.zeros(1, device="cpu" if device == "split" else device).item()
         except (RuntimeError, AssertionError, ImportError) as error:  # how torch says that a device is unknown or not there

@@ -6,13 +6,11 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
 from typing import Any
-from urllib.parse import quote
 
 from neuralgate.errors import UserError
 
@@ -117,30 +115,6 @@ def hash_path(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
     return digest([[name, hash_path(path / name)] for name in names])
-
-
-class Chunks:
-    """The finished pieces of one piece of long work, kept in a folder so that the work can go on after a kill.
-
-    A piece is bytes under a key that says which piece it is ("layer-4/batch-2"). It is there whole or not at all.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def done(self, key: str) -> bytes | None:
-        """The piece, or None when it is not finished."""
-        path = self._path(key)
-        return path.read_bytes() if path.is_file() else None
-
-    def put(self, key: str, data: bytes) -> None:
-        write_bytes(self._path(key), data)
-
-    def clear(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _path(self, key: str) -> Path:
-        return self.folder / (quote(key, safe=" ") + ".chunk")
 
 
 def _umask() -> int:

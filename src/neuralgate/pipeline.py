@@ -81,7 +81,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
     # Scaling vectors, their votes, and the layer to edit.
     if "locate" in wanted:
         inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "locate": recipe.locate.digest, "edit": recipe.edit.digest}
-        with run.stage("locate", inputs, ["gate"]) as stage:
+        with run.stage("locate", inputs, ["gate"], shared=True) as stage:
             if stage.needed:
                 from neuralgate.edit import search_layer
                 from neuralgate.locate import locate
@@ -89,7 +89,8 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 gate = locate(model(), pairs(), recipe.locate, report=stage.report, chunks=stage.chunks)
                 if recipe.edit.layers == "search":
                     gate.summary |= search_layer(model(), pairs(), gate, recipe.edit, report=stage.report, chunks=stage.chunks)
-                gate.save(run.path("gate"))
+                if stage.leads:
+                    gate.save(run.path("gate"))
 
     # The edit itself and its controls: the same trainer, another gate. Each finished variant is a chunk.
     if "edit" in wanted:
@@ -120,7 +121,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
     if "evaluate" in wanted:
         patches_hash = digest([hash_path(run.path(folder)) for folder in patch_folders(recipe).values()])
         inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "patches": patches_hash, "evaluate": recipe.evaluate.digest}
-        with run.stage("evaluate", inputs, ["answers.jsonl", "scores.json"]) as stage:
+        with run.stage("evaluate", inputs, ["answers.jsonl", "scores.json"], shared=True) as stage:
             if stage.needed:
                 from neuralgate.edit import Patch
                 from neuralgate.evaluate import answer
@@ -128,7 +129,8 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 patches = {variant: Patch.from_pretrained(run.path(folder)) for variant, folder in patch_folders(recipe).items()}
                 settings = asking(recipe, machine)
                 answers = answer(model(), run.path("pairs"), patches, settings, report=stage.report, chunks=stage.chunks)
-                write_scores(run, answers, run.folder, recipe.model)
+                if stage.leads:
+                    write_scores(run, answers, run.folder, recipe.model)
 
     # One self-contained page, from the folder alone.
     if "report" in wanted:
@@ -219,7 +221,8 @@ def asking(recipe: Recipe, machine: Machine) -> EvaluateConfig:
 def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
     """Ask the run's questions of a model that stands in for the edited one, as an export in 4 bit does, and write its
     answers and scores beside the run's own, into ``served/<name>``. Returns that folder."""
-    from neuralgate.evaluate.answers import ask
+    from neuralgate.chunks import Chunks
+    from neuralgate.evaluate.answers import answers_of, ask
     from neuralgate.pairs.schema import Question
 
     run.outputs("evaluate")
@@ -228,8 +231,10 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
     settings = asking(run.recipe, machine)
     display = Display()
     display.start(SERVED)
-    texts = ask(lvlm, questions, run.folder, SERVED, settings, lambda done: display.update(done, len(rows), "asking", {}), None)
+    chunks = Chunks()
+    ask(lvlm, questions, run.folder, SERVED, settings, lambda done: display.update(done, len(rows), "asking", {}), chunks)
     display.stop()
+    texts = answers_of(SERVED, questions, chunks)
     kept = [
         {**vars(question), "answers": {"base": row["answers"]["base"], EDITED: row["answers"][EDITED], SERVED: text}}
         for question, row, text in zip(questions, rows, texts, strict=True)

@@ -24,8 +24,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from neuralgate.chunks import Chunks, launched
 from neuralgate.errors import UserError
-from neuralgate.files import Chunks, digest, disk_errors, hash_path, read_json, write_bytes, write_json, write_text
+from neuralgate.files import digest, disk_errors, hash_path, read_json, write_bytes, write_json, write_text
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
 
@@ -43,6 +44,7 @@ class Stage:
     needed: bool  # False: nothing changed, leave the body
     chunks: Chunks
     report: Callable[..., None]
+    leads: bool = True  # False: another process writes the outputs
 
 
 class Run:
@@ -51,6 +53,7 @@ class Run:
     def __init__(self, folder: Path | str, display: Display | None = None) -> None:
         self.folder = Path(folder)
         self.display = display or Display()
+        self.share = launched()
         self._lock: IO[str] | None = None
         self.recipe = Recipe()
         self.manifest: dict[str, Any] = {}
@@ -163,20 +166,18 @@ class Run:
 
     # --- stages ----------------------------------------------------------------------------------------------------
 
-    def chunks(self, stage: str) -> Chunks:
-        return Chunks(self.folder / WORK / stage)
-
     @contextmanager
-    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str]) -> Iterator[Stage]:
+    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Stage]:
         """One step of the run, skipped (``needed`` is False) when neither ``inputs`` nor ``outputs`` have changed.
 
         Args:
             inputs: a hash for each thing that the result depends on.
             outputs: files and folders, relative to the run folder, that the body writes. They are removed before a
                 stage begins anew; a stage that was killed finds what it had written.
+            shared: other processes of the same launch make their share of the chunks.
         """
         inputs_hash = digest(dict(inputs))
-        chunks = self.chunks(name)
+        chunks = Chunks(self.folder / WORK / name, self.share if shared else None)
         if self._unchanged(name, inputs_hash):
             self.append_event(name, event="skipped")
             self.display.line(f"{name:<9} unchanged, skipped")

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from neuralgate.chunks import Chunks
 from neuralgate.edit.inputs import Inputs
 from neuralgate.edit.trainer import Trainer
 from neuralgate.edit.validation import Validation
-from neuralgate.files import Chunks
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.roles import role_of
@@ -116,16 +116,19 @@ def search_layer(
 ) -> dict[str, Any]:
     """Try every located layer. Returns ``search`` (one row a layer), ``paper_layer``, ``chosen_layer`` and ``search_verdict``,
     a sentence on what the choice is worth."""
-    rows = []
-    for done, layer in enumerate(gate.layers, start=1):
-        key = f"search/{layer}"
-        stored = chunks.done(key) if chunks else None
-        row = json.loads(stored) if stored else try_layer(lvlm, pairs, gate, config, layer)
-        if chunks and not stored:
-            chunks.put(key, json.dumps(row).encode())
-        rows.append(row)
+    chunks = chunks or Chunks()
+    places = {f"search/{layer}": layer for layer in gate.layers}
+
+    def attempt(key: str) -> bytes:
+        layer = places[key]
+        row = try_layer(lvlm, pairs, gate, config, layer)
         if report:
-            report(done=done, total=len(gate.layers), text=f"trying layer {layer}", score=row["score"], eta=row["eta"])
+            done = gate.layers.index(layer) + 1
+            report(done=done, total=len(gate.layers), text=f"tried layer {layer}", score=row["score"], eta=row["eta"])
+        return json.dumps(row).encode()
+
+    chunks.make(list(places), attempt)
+    rows = [json.loads(piece) for piece in chunks.collect(list(places))]
     strong = (gate.votes_SLD > gate.threshold).float().mean((0, 2))
     shares = dict(zip(gate.layers, strong.tolist(), strict=True))
     best = rows[int(np.argmax([row["score"] for row in rows]))]

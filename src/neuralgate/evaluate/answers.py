@@ -8,11 +8,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from neuralgate.chunks import Chunks
 from neuralgate.edit.patch import Patch
 from neuralgate.errors import UserError
 from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.evaluate.metrics import score
-from neuralgate.files import Chunks, read_jsonl, write_json, write_jsonl
+from neuralgate.files import read_jsonl, write_json, write_jsonl
 from neuralgate.judges import judge_all
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import Question
@@ -44,7 +45,7 @@ def answer(
         Question(**{**row, "image": f"{folder.name}/{row['image']}" if row["image"] else None})
         for row in read_jsonl(folder / "questions.jsonl")
     ]
-    texts: dict[str, list[str]] = {}
+    chunks = chunks or Chunks()
     total = len(questions) * (len(patches) + 1)
     variants: list[tuple[str, Patch | None]] = [("base", None), *patches.items()]
     for place, (variant, patch) in enumerate(variants):
@@ -53,12 +54,18 @@ def answer(
             if report:
                 report(done=before * len(questions) + done, total=total, text=f"asking {name}")
 
-        if patch is None and base is not None:
-            texts[variant] = list(base)
-            continue
-        with patch.applied(lvlm.model) if patch else nullcontext():
-            texts[variant] = ask(lvlm, questions, folder.parent, variant, config, told, chunks)
+        if patch is not None or base is None:
+            with patch.applied(lvlm.model) if patch else nullcontext():
+                ask(lvlm, questions, folder.parent, variant, config, told, chunks)
+    # only now: what other processes were asked for is waited for once, at the end
+    texts = {variant: answers_of(variant, questions, chunks) for variant, patch in variants if patch is not None or base is None}
+    if base is not None:
+        texts["base"] = list(base)
     return [{**vars(question), "answers": {variant: texts[variant][i] for variant, _ in variants}} for i, question in enumerate(questions)]
+
+
+def piece_keys(variant: str, questions: Sequence[Question]) -> list[str]:
+    return [f"{variant}/{start}" for start in range(0, len(questions), CHUNK)]
 
 
 def ask(
@@ -68,23 +75,23 @@ def ask(
     variant: str,
     config: EvaluateConfig,
     told: Callable[[int], None],
-    chunks: Chunks | None,
-) -> list[str]:
-    """One variant's answers, in chunks that a killed run finds again."""
-    answers: list[str] = []
-    for start in range(0, len(questions), CHUNK):
-        key = f"{variant}/{start}"
-        stored = chunks.done(key) if chunks else None
-        if stored:
-            answers += json.loads(stored)
-        else:
-            part = [(root / question.image if question.image else None, question.question) for question in questions[start : start + CHUNK]]
-            texts = lvlm.generate(part, max_new_tokens=config.max_new_tokens, batch_size=config.batch_size)
-            if chunks:
-                chunks.put(key, json.dumps(texts).encode())
-            answers += texts
-        told(len(answers))
-    return answers
+    chunks: Chunks,
+) -> None:
+    """This process's share of one variant's answers, in chunks that a killed run finds again."""
+
+    def generate(key: str) -> bytes:
+        start = int(key.removeprefix(f"{variant}/"))
+        part = [(root / question.image if question.image else None, question.question) for question in questions[start : start + CHUNK]]
+        texts = lvlm.generate(part, max_new_tokens=config.max_new_tokens, batch_size=config.batch_size)
+        told(start + len(texts))
+        return json.dumps(texts).encode()
+
+    chunks.make(piece_keys(variant, questions), generate)
+
+
+def answers_of(variant: str, questions: Sequence[Question], chunks: Chunks) -> list[str]:
+    """One variant's answers, once every process has made its share."""
+    return [text for piece in chunks.collect(piece_keys(variant, questions)) for text in json.loads(piece)]
 
 
 def evaluate(

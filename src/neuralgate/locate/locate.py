@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
-from neuralgate.files import Chunks
 from neuralgate.judges import judge
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.vectors import Sample, answers_under, fit_vectors
@@ -75,41 +75,37 @@ def asked_under(lvlm: LVLM, located: Sequence[Located], layer: int, vectors_ND: 
     return answer_shares(located, sensitive, benign)
 
 
-def fit_layer(
+def fit_layers(
     lvlm: LVLM,
     located: Sequence[Located],
-    layer: int,
+    layers: Sequence[int],
     config: LocateConfig,
     report: Callable[..., None] | None,
-    chunks: Chunks | None,
-    progress: tuple[int, int],
-) -> dict[str, Tensor]:
-    """Fitted values of all samples at one layer, in chunks that a killed run finds again."""
+    chunks: Chunks,
+) -> list[dict[str, Tensor]]:
+    """Fitted values of all samples at each layer, in chunks that a killed run finds again."""
     size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
-    parts = []
+    starts = range(0, len(located), size)
+    places = {f"layer-{layer}/{start}": (layer, start) for layer in layers for start in starts}
     fitting = lvlm.fitting(size, "locating")
-    for start in range(0, len(located), size):
-        key = f"layer-{layer}/{start}"
-        stored = chunks.done(key) if chunks else None
-        if stored is None:
-            samples = [item.sample for item in located[start : start + size]]
-            fits = fitting.run(lambda chosen: fit_vectors(lvlm, chosen, layer, config), samples)
-            part = {name: torch.cat([vars(fit)[name].detach().float().cpu() for fit in fits]) for name in vars(fits[0])}
-            if chunks:
-                chunks.put(key, save(part))
-        else:
-            part = load(stored)
-        parts.append(part)
+
+    def fit(key: str) -> bytes:
+        layer, start = places[key]
+        samples = [item.sample for item in located[start : start + size]]
+        fits = fitting.run(lambda chosen: fit_vectors(lvlm, chosen, layer, config), samples)
+        part = {name: torch.cat([vars(fit)[name].detach().float().cpu() for fit in fits]) for name in vars(fits[0])}
         if report:
-            done, total = progress
-            loss = part["sensitive_end_N"].mean().item()
-            report(
-                done=done * len(located) + start + len(part["steps_N"]),
-                total=total * len(located),
-                text=f"layer {layer}",
-                loss=round(loss, 3),
-            )
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+            loss = round(part["sensitive_end_N"].mean().item(), 3)
+            done = list(layers).index(layer) * len(located) + start + len(samples)
+            report(done=done, total=len(layers) * len(located), text=f"layer {layer}", loss=loss)
+        return save(part)
+
+    chunks.make(list(places), fit)
+    fitted = []
+    for layer in layers:
+        parts = [load(piece) for piece in chunks.collect([f"layer-{layer}/{start}" for start in starts])]
+        fitted.append({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+    return fitted
 
 
 def locate(
@@ -136,26 +132,24 @@ def locate(
     subjects = train.subjects()
     owner_N = torch.tensor([subjects.index(item.pair.subject) for item in located])
     votes_SLD = torch.zeros(len(subjects), len(layers), lvlm.hidden_size)
-    fits = []
-    for place, layer in enumerate(layers):
-        fitted = fit_layer(lvlm, located, layer, config, report, chunks, (place, len(layers)))
+    chunks = chunks or Chunks()
+    fits = fit_layers(lvlm, located, layers, config, report, chunks)
+    for place, fitted in enumerate(fits):
         flipped_ND = (fitted["vectors_ND"] < 0).float()
         for index in range(len(subjects)):
             votes_SLD[index, place] = flipped_ND[owner_N == index].mean(0)
-        fits.append(fitted)
     gate = Gate(votes_SLD, subjects, tuple(layers), lvlm.fingerprint, config.threshold)
-    profile = [layer_evidence(lvlm, located, gate, layer, fitted, config, chunks) for layer, fitted in zip(layers, fits, strict=True)]
+    evidence = {f"evidence-{layer}": (layer, fitted) for layer, fitted in zip(layers, fits, strict=True)}
+    chunks.make(list(evidence), lambda key: json.dumps(layer_evidence(lvlm, located, gate, *evidence[key], config)).encode())
+    profile = [json.loads(row) for row in chunks.collect(list(evidence))]
     gate.summary = summarise(gate, profile, lvlm.name, config)
     return gate
 
 
 def layer_evidence(
-    lvlm: LVLM, located: Sequence[Located], gate: Gate, layer: int, fitted: dict[str, Tensor], config: LocateConfig, chunks: Chunks | None
+    lvlm: LVLM, located: Sequence[Located], gate: Gate, layer: int, fitted: dict[str, Tensor], config: LocateConfig
 ) -> dict[str, Any]:
     """One row of the profile: shares of dimensions, losses, and answers under three kinds of vector."""
-    stored = chunks.done(f"evidence-{layer}") if chunks else None
-    if stored:
-        return json.loads(stored)
 
     def flip(mode: GateMode) -> Tensor:
         return torch.stack([1.0 - 2.0 * gate.open_dimensions(item.pair.subject, layer, mode).float() for item in located])
@@ -176,10 +170,7 @@ def layer_evidence(
         "strong_flipped": asked_under(lvlm, located, layer, flip("strong"), config.tokens),
         "random_flipped": asked_under(lvlm, located, layer, flip("random"), config.tokens),
     }
-    row = {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
-    if chunks:
-        chunks.put(f"evidence-{layer}", json.dumps(row).encode())
-    return row
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def verdict(profile: list[dict[str, Any]]) -> str:

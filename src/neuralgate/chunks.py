@@ -1,0 +1,98 @@
+"""Long work in pieces: a killed run finds the finished ones again, and several processes make them side by side.
+
+The processes that `accelerate launch` or `torchrun` starts share nothing but the run folder: each makes every n-th piece, and
+whoever needs a piece of another process waits for its file. So every piece is made exactly as one process would make it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from neuralgate.files import write_bytes
+
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which of ``count`` processes this one is."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the results."""
+        return self.rank == 0
+
+
+def launched() -> Share:
+    """This process's share, as a launcher says it in the environment; the whole without one."""
+    return Share(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+
+class StageOver(Exception):
+    """The leading process has finished the stage; the pieces are gone."""
+
+
+class Chunks:
+    """The finished pieces of one piece of long work, kept in a folder so that the work can go on after a kill; without a
+    folder, in memory.
+
+    A piece is bytes under a key that says which piece it is ("layer-4/batch-2"). It is there whole or not at all.
+    """
+
+    def __init__(self, folder: Path | None = None, share: Share | None = None, over: Callable[[], bool] = lambda: False) -> None:
+        self.folder, self.share, self.over = folder, share or Share(), over
+        self._memory: dict[str, bytes] = {}
+
+    def make(self, keys: Sequence[str], work: Callable[[str], bytes]) -> None:
+        """Make this process's share of the pieces that are not there yet."""
+        for key in keys[self.share.rank :: self.share.count]:
+            if self.done(key) is None:
+                self.put(key, work(key))
+
+    def collect(self, keys: Sequence[str]) -> list[bytes]:
+        """All pieces, waiting for those that other processes make.
+
+        Raises:
+            StageOver: the leading process has cleared them away.
+        """
+        pieces = []
+        for key in keys:
+            while (piece := self.done(key)) is None:
+                if self.over():
+                    raise StageOver
+                time.sleep(POLL_SECONDS)
+            pieces.append(piece)
+        return pieces
+
+    def done(self, key: str) -> bytes | None:
+        """The piece, or None when it is not finished."""
+        if self.folder is None:
+            return self._memory.get(key)
+        try:
+            return self._path(self.folder, key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        if self.folder is None:
+            self._memory[key] = data
+        else:
+            write_bytes(self._path(self.folder, key), data)
+
+    def clear(self) -> None:
+        self._memory.clear()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @staticmethod
+    def _path(folder: Path, key: str) -> Path:
+        return folder / (quote(key, safe=" ") + ".chunk")

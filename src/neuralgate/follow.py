@@ -1,0 +1,85 @@
+"""A run in a process that only helps: it makes its share of the pieces of a stage and writes nothing else."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+from neuralgate.chunks import POLL_SECONDS, Chunks, StageOver, launched
+from neuralgate.errors import UserError
+from neuralgate.files import digest
+from neuralgate.progress import Display
+from neuralgate.recipe import Recipe
+from neuralgate.run import LOCK, MANIFEST, RECIPE, WORK, Run, Stage
+
+
+def run_class() -> type[Run]:
+    """`Run` in the process that leads (or is alone), `Follower` in the others."""
+    return Run if launched().leads else Follower
+
+
+class Follower(Run):
+    """Follows the process that holds the run folder, through the files that it writes."""
+
+    @classmethod
+    def open(cls, folder: Path | str, recipe: Recipe, model_hash: str, display: Display | None = None) -> Self:
+        run = cls(folder, display)
+        run._await(lambda: run._begun() and run.recipe == recipe, leader_needed=False)
+        return run
+
+    @classmethod
+    def load(cls, folder: Path | str, display: Display | None = None) -> Self:
+        run = cls(folder, display)
+        run._await(run._begun, leader_needed=False)
+        return run
+
+    def note(self, **entries: Any) -> None:
+        pass
+
+    def append_event(self, stage: str, **values: Any) -> None:
+        pass
+
+    @contextmanager
+    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Stage]:
+        """Take part in a ``shared`` stage, sit out any other; leave when the leader has finished it."""
+        inputs_hash = digest(dict(inputs))
+
+        def finished() -> bool:
+            self._read()
+            return self._unchanged(name, inputs_hash)
+
+        chunks = Chunks(self.folder / WORK / name, self.share, finished)
+        begun = inputs_hash.encode()
+        self._await(lambda: finished() or (shared and chunks.done("begun") == begun))
+        if finished():
+            yield Stage(False, chunks, lambda **_: None, leads=False)
+            return
+        with suppress(StageOver):
+            yield Stage(True, chunks, lambda **_: None, leads=False)
+        self._await(finished)
+
+    def _begun(self) -> bool:
+        if not (self.path(RECIPE).is_file() and self.path(MANIFEST).is_file() and self._is_led()):
+            return False
+        self._read()
+        return True
+
+    def _is_led(self) -> bool:
+        """Whether another process holds the folder."""
+        with self.path(LOCK).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def _await(self, condition: Callable[[], bool], leader_needed: bool = True) -> None:
+        """Raises UserError when the leading process has gone before ``condition`` holds."""
+        while not condition():
+            if leader_needed and not self._is_led() and not condition():
+                raise UserError(f"The process that leads the run in {self.folder} has ended; start the run again.")
+            time.sleep(POLL_SECONDS)
