@@ -4,6 +4,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,6 +215,14 @@ def test_a_wrong_file_of_subjects_is_refused_in_one_sentence(tmp_path, text, sai
     with pytest.raises(UserError, match=said) as caught:
         read_subjects(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_the_example_of_the_documentation_is_such_a_file(tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "pairs.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)[0])
+    permit, flyer = read_subjects(tmp_path / "mine.yaml")
+    assert permit.look.emblem == "★" and flyer.group == "contrast" and len(permit.written) == 5
+    assert all(kind in page for kind in KINDS)
 
 
 def test_the_subjects_that_come_along_are_such_a_file():

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuralgate.cli_patch import BaseModel, NewFolder, PatchFolder
+from neuralgate.cli_patch import BaseModel, NewFolder, PatchFolder, Revision
 from neuralgate.terminal import evidence_of, print_table
 
 
@@ -49,7 +49,7 @@ def export(
     format: Annotated[Literal["merged", "peft"], typer.Option(help="A model directory, or a LoRA adapter for PEFT.")] = "merged",
     rank: Annotated[int | None, typer.Option(help="peft: the rank; without it the lowest that keeps --energy.")] = None,
     energy: Annotated[float, typer.Option(help="peft: share of the change's squared norm to keep.")] = 0.99,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a BASE of the hub.")] = None,
+    revision: Revision = None,
     force: Annotated[bool, typer.Option("--force", help="peft: write it although more than a tenth is lost.")] = False,
 ) -> None:
     """Write BASE with the patch in it, for any tool that loads models."""

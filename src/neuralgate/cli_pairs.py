@@ -132,7 +132,7 @@ def pairs_show(
 
     pairs = PairSet.load(folder / "pairs" if (folder / "recipe.yaml").is_file() else folder)
     path = out or pairs.folder / "contact-sheet.png"
-    write_bytes(path, file_of(contact_sheet(pairs, count), format="PNG"))
+    write_bytes(path, file_of(contact_sheet(pairs, count), format="JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"))
     summarise(pairs)
     print(f"contact sheet: {path}")
 

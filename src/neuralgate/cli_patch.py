@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 patch_app = typer.Typer(help="Look at a patch, check it, put it into a model, take it out again.", no_args_is_help=True)
 
 PatchFolder = Annotated[Path, typer.Argument(metavar="PATCH", help="A patch folder.", show_default=False)]
-BaseModel = Annotated[str, typer.Argument(metavar="BASE", help="`clerk`, or a model directory.", show_default=False)]
+BaseModel = Annotated[str, typer.Argument(metavar="BASE", help="`clerk`, a model directory, or a model of the hub.", show_default=False)]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a BASE of the hub.", show_default=False)]
 NewFolder = Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write; it must not exist.", show_default=False)]
 
 
@@ -49,13 +50,14 @@ def patch_diff(
     first: PatchFolder,
     second: Annotated[Path, typer.Argument(metavar="OTHER", help="Another patch folder.", show_default=False)],
     base: Annotated[str | None, typer.Option(help="Their base model: adds norms and the angle between the changes.")] = None,
+    revision: Revision = None,
 ) -> None:
     """What two patches have in common, tensor by tensor."""
     from neuralgate.edit import Patch
     from neuralgate.edit.compare import DIFFERENCE_HEADER, difference_rows
     from neuralgate.lvlm.load import base_folder
 
-    rows = difference_rows(Patch.from_pretrained(first), Patch.from_pretrained(second), base_folder(base) if base else None)
+    rows = difference_rows(Patch.from_pretrained(first), Patch.from_pretrained(second), base_folder(base, revision) if base else None)
     print_table(DIFFERENCE_HEADER, rows)
 
 
@@ -72,17 +74,17 @@ def patch_push(
 
 
 @patch_app.command("verify")
-def patch_verify(base: BaseModel, patch: PatchFolder) -> None:
+def patch_verify(base: BaseModel, patch: PatchFolder, revision: Revision = None) -> None:
     """Whether a patch is whole and belongs to BASE."""
-    lvlm, loaded = load_both(base, patch)
+    lvlm, loaded = load_both(base, patch, revision=revision)
     state = loaded.state(lvlm.model)
     print(f"{patch} is whole and belongs to {base}, which {'already holds it' if state == 'patched' else 'does not hold it'}.")
 
 
 @patch_app.command("apply")
-def patch_apply(base: BaseModel, patch: PatchFolder, out: NewFolder) -> None:
+def patch_apply(base: BaseModel, patch: PatchFolder, out: NewFolder, revision: Revision = None) -> None:
     """Write a copy of BASE with the patch in it."""
-    lvlm, loaded = load_both(base, patch, out)
+    lvlm, loaded = load_both(base, patch, out, revision)
     loaded.apply_(lvlm.model)
     lvlm.save(out)
     print(out)
@@ -101,7 +103,7 @@ def patch_revert(
     print(out)
 
 
-def load_both(model: str, patch: Path, out: Path | None = None) -> tuple[LVLM, Patch]:
+def load_both(model: str, patch: Path, out: Path | None = None, revision: str | None = None) -> tuple[LVLM, Patch]:
     """The model in its patch's dtype, and the patch. Raises UserError when ``out`` is there already."""
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; choose a new folder.")
@@ -109,4 +111,4 @@ def load_both(model: str, patch: Path, out: Path | None = None) -> tuple[LVLM, P
 
     loaded = Patch.from_pretrained(patch)
     dtypes = {entry["dtype"] for entry in loaded.tensors.values()}
-    return load_quietly(model, dtypes.pop()), loaded
+    return load_quietly(model, dtypes.pop(), revision=revision), loaded
