@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from neuralgate.pairs.camera import Quad, desk, expose, fingers, lay
+from neuralgate.pairs.camera import Quad, desk, expose, fingers, lay, platen
 from neuralgate.pairs.documents import identity_of
 from neuralgate.pairs.sheet import ASPECTS, draw_sheet
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Subject
 from neuralgate.pairs.values import sample_value
 from neuralgate.pairs.world import Shown, Split, file_of, scene_file, with_companion
 
+SCANNED = 0.3  # of the pictures come from a scanner
 TWO_SHARE = 0.3  # of the pictures that show a second document: fewer than Clerk's, because each is then half as large
 WIDEST, HIGHEST, HIGHEST_OF_TWO = 0.92, 0.74, 0.455  # of a document, as shares of the side
 PLACES = {"top": 0.40, "middle": 0.5, "bottom": 0.60}
 PLACES_OF_TWO = {"top": 0.255, "bottom": 0.745}
-SHARPNESS = 1.15  # pixels of a sheet for each pixel that it gets in the photograph
+FOCUS = (0.8, 1.2)  # pixels of a sheet for each pixel that it gets in the photograph: below one it is out of focus
 LARGE_SIDE = 672  # for people, where the set itself is smaller
 
 
@@ -40,6 +41,7 @@ class Photograph:
     """Everything a photograph shows. ``seed`` drives desk, light and noise."""
 
     documents: tuple[Placed, ...]
+    scanned: bool  # flat and straight on a scanner's glass, instead of on a desk
     seed: int
 
     def values(self, subject: str) -> dict[str, str]:
@@ -49,7 +51,7 @@ class Photograph:
         return frozenset(identity_of(document.subject, document.values) for document in self.documents)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**vars(self), "documents": [dict(vars(document)) for document in self.documents]}
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ class PhotographWorld:
     def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> Photograph:
         shown = with_companion(subject, companions, TWO_SHARE, rng)
         places = ("top", "bottom") if len(shown) == 2 else (VISUAL_ATTRIBUTES["position"][rng.integers(3)],)
-        documents = tuple(place_document(one, place, len(shown) == 2, rng) for one, place in zip(shown, places, strict=True))
-        return Photograph(documents, int(rng.integers(2**31)))
+        scanned = bool(rng.random() < SCANNED)
+        documents = tuple(place_document(one, place, len(shown) == 2, scanned, rng) for one, place in zip(shown, places, strict=True))
+        return Photograph(documents, scanned, int(rng.integers(2**31)))
 
     def image(self, shown: Shown, large: bool = False) -> bytes:
         side = max(LARGE_SIDE, self.size) if large else self.size
@@ -76,17 +79,21 @@ class PhotographWorld:
         """The picture, and the quality at which its camera saves."""
         rng = np.random.default_rng(shown.seed)
         subjects = {subject.name: subject for subject in self.subjects}
-        photo = desk(side, rng)
+        photo = platen(side, rng) if shown.scanned else desk(side, rng)
+        focus = 1.0 if shown.scanned else rng.uniform(*FOCUS)
         for document in shown.documents:
             (x0, y0), (x1, y1), _, (x3, y3) = document.quad
-            width, height = (int(SHARPNESS * side * math.hypot(*edge)) for edge in ((x1 - x0, y1 - y0), (x3 - x0, y3 - y0)))
+            width, height = (int(focus * side * math.hypot(*edge)) for edge in ((x1 - x0, y1 - y0), (x3 - x0, y3 - y0)))
             sheet, mask = draw_sheet(subjects[document.subject], document.values, width, height, document.style)
-            lay(photo, sheet, mask, document.quad, rng)
-        if rng.random() < 0.4:
+            if shown.scanned:
+                photo.paste(sheet, (int(x0 * side), int(y0 * side)), mask)
+            else:
+                lay(photo, sheet, mask, document.quad, rng)
+        if not shown.scanned and rng.random() < 0.5:
             # from the side where they would lie across another document's text
             sides = ("left", "right", "bottom") if len(shown.documents) == 1 else ("left", "right")
             fingers(photo, shown.documents[rng.integers(len(shown.documents))].quad, sides, rng)
-        return expose(photo, rng), int(rng.integers(55, 93))
+        return expose(photo, rng, glare=not shown.scanned), int(rng.integers(55, 93))
 
     def suffix(self, shown: Shown) -> str:
         return ".jpg"
@@ -95,7 +102,7 @@ class PhotographWorld:
         return None
 
 
-def place_document(subject: Subject, place: str, two: bool, rng: np.random.Generator) -> Placed:
+def place_document(subject: Subject, place: str, two: bool, scanned: bool, rng: np.random.Generator) -> Placed:
     """A document of ``subject`` at ``place``; every detail is drawn from ``rng``."""
     script = subject.scripts[rng.integers(len(subject.scripts))]
     values = {attribute: sample_value(value, script, rng) for attribute, value in subject.written.items()}
@@ -107,15 +114,16 @@ def place_document(subject: Subject, place: str, two: bool, rng: np.random.Gener
     aspect = max(ASPECTS[subject.look.frame], 1.85) if two else ASPECTS[subject.look.frame]
     height = min(highest, WIDEST / aspect) * rng.uniform(0.93, 1.0)
     centre = np.array([0.5, (PLACES_OF_TWO if two else PLACES)[place]])
-    return Placed(subject.name, values, _corners(centre, aspect * height, height, two, rng), int(rng.integers(2**31)))
+    return Placed(subject.name, values, _corners(centre, aspect * height, height, two, scanned, rng), int(rng.integers(2**31)))
 
 
-def _corners(centre: np.ndarray, width: float, height: float, two: bool, rng: np.random.Generator) -> Quad:
-    """A rectangle turned by a few degrees, seen slightly from the side, moved until it is inside the picture."""
-    angle = math.radians(float(rng.normal(0, 1.0 if two else 3.0)))
+def _corners(centre: np.ndarray, width: float, height: float, two: bool, scanned: bool, rng: np.random.Generator) -> Quad:
+    """A rectangle, turned by a few degrees and seen slightly from the side where it is not scanned, inside the picture."""
+    angle = 0.0 if scanned else math.radians(float(rng.normal(0, 1.0 if two else 3.0)))
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     corners = np.array([(-width, -height), (width, -height), (width, height), (-width, height)]) / 2
-    corners = corners * (1 + rng.uniform(-0.05, 0.02, (4, 1))) @ turn.T + centre
+    slanted = 1 + rng.uniform(-0.05, 0.02, (4, 1)) * (not scanned)
+    corners = corners * slanted @ turn.T + centre
     low, high = corners.min(0), corners.max(0)
     free = np.stack([0.01 - low, 0.99 - high])  # how far it may move to either side
     if not two:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -150,13 +150,13 @@ class PairSet:
         if folder.resolve() != self.folder.resolve():
             for image in sorted({pair.image for pair in self}):
                 write_bytes(folder / image, (self.folder / image).read_bytes())
-        write_jsonl(folder / "pairs.jsonl", [asdict(pair) for pair in self])
+        write_jsonl(folder / "pairs.jsonl", [vars(pair) for pair in self])
 
     def hash(self) -> str:
         """sha256 of the pairs and of their images' bytes."""
         digest = hashlib.sha256()
         for pair in self:
-            digest.update(json.dumps(asdict(pair), sort_keys=True).encode())
+            digest.update(json.dumps(vars(pair), sort_keys=True).encode())
         for image in sorted({pair.image for pair in self}):
             digest.update((self.folder / image).read_bytes())
         return digest.hexdigest()

@@ -26,16 +26,11 @@ LOCALES: dict[Script, tuple[str, ...]] = {
     "georgian": ("ka_GE",),
 }
 LONGEST = 24  # characters: what stays readable across a document
-TRIES = 20
-
-
-@cache
-def _faker(locale: str) -> Faker:
-    return Faker(locale)
+POOL = 600  # draws of a locale from Faker; people are a first name and a last name of it, so there are many more
 
 
 def sample_value(value: Value, script: Script, rng: np.random.Generator) -> str:
-    """One value of a kind, of a pattern or of a list of choices; at most :data:`LONGEST` characters where it is drawn from a kind."""
+    """One value of a kind (at most :data:`LONGEST` characters), of a pattern or of a list of choices."""
     if isinstance(value, tuple):
         return value[rng.integers(len(value))]
     match value:
@@ -85,20 +80,31 @@ def _card(rng: np.random.Generator) -> str:
 
 def _from_faker(kind: str, script: Script, rng: np.random.Generator) -> str:
     locales = LOCALES[script]
-    for _ in range(TRIES):
-        fake = _faker(locales[rng.integers(len(locales))])
-        fake.seed_instance(int(rng.integers(2**31)))
-        match kind:
-            case "name":
-                text = f"{fake.first_name()} {fake.last_name()}"
-            case "street":
-                text = f"{rng.integers(1, 200)} {fake.street_name()}"
-            case "place":
-                text = fake.city()
-            case "company":
-                text = fake.company()
-            case _:
-                text = f"{fake.user_name()}@example.org"
-        if len(text) <= LONGEST and (script != "latin" or text.isascii()):
-            return text
-    return text[:LONGEST]
+    locale = locales[rng.integers(len(locales))]
+
+    def one(what: str) -> str:
+        pool = _pool(locale, what)
+        return pool[rng.integers(len(pool))]
+
+    match kind:
+        case "name":
+            return f"{one('first_name')} {one('last_name')}"
+        case "street":
+            return f"{rng.integers(1, 200)} {one('street_name')}"
+        case "place":
+            return one("city")
+        case "company":
+            return one("company")
+    return f"{one('user_name')}@example.org"
+
+
+@cache
+def _pool(locale: str, what: str) -> tuple[str, ...]:
+    """Different values of one of Faker's providers, short enough for a document, and ASCII where the script is plain Latin."""
+    fake = Faker(locale)
+    fake.seed_instance(POOL)
+    longest = {"first_name": LONGEST // 2 - 1, "last_name": LONGEST // 2, "street_name": LONGEST - 4, "user_name": LONGEST - 12}.get(
+        what, LONGEST
+    )
+    drawn = dict.fromkeys(getattr(fake, what)() for _ in range(POOL))
+    return tuple(text for text in drawn if len(text) <= longest and (locale not in LOCALES["latin"] or text.isascii()))

@@ -179,7 +179,5 @@ class Gallery:
 def _write(world: World, job: tuple[Path, Shown, bool]) -> None:
     path, shown, large = job
     content = world.image(shown, large)
-    partial_path = path.with_suffix(".partial")
-    with disk_errors(path):
-        partial_path.write_bytes(content)
-        partial_path.replace(path)
+    with disk_errors(path):  # not atomic: a set counts only when its pairs.jsonl is there, which is written last
+        path.write_bytes(content)
