@@ -21,7 +21,7 @@ from neuralgate.pipeline import draw_pair_set
 from neuralgate.recipe import Recipe
 
 OUT = Path(__file__).with_suffix(".json")
-# no large pictures and no scenes: what is counted are the pictures that a model is shown
+# few test pictures and no scenes: what is counted are mostly the pictures that an edit is trained on
 RECIPE = Recipe.parse(
     {
         "pairs": {"per_subject": 250, "contrast_per_subject": 125, "validation_per_subject": 1, "test_per_subject": 1},

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -293,7 +294,7 @@ def test_a_pair_that_is_none_is_refused(folder, tmp_path, change, said):
     row = json.loads((folder / "pairs.jsonl").read_text().splitlines()[0])
     if change == {"benign_question": None}:
         change = {"benign_question": row["sensitive_question"]}
-    (tmp_path / "images").symlink_to(folder / "images")
+    shutil.copytree(folder / "images", tmp_path / "images")
     (tmp_path / "pairs.jsonl").write_text(json.dumps({**row, **change}) + "\n")
     with pytest.raises(UserError, match=said):
         PairSet.load(tmp_path)

@@ -16,6 +16,7 @@ from neuralgate.terminal import print_table
 
 if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
+    from neuralgate.pairs.subjects import Subject
     from neuralgate.pairs.world import World
     from neuralgate.recipe import Recipe
 
@@ -71,10 +72,8 @@ def pairs_synth(
 ) -> None:
     """Photographs of invented documents, described in a few lines of YAML: no private picture is needed."""
     from neuralgate.pairs.photograph import PhotographWorld
-    from neuralgate.pairs.subjects import read_subjects, subjects_file
 
-    path = subjects_file() if subjects == "documents" else Path(subjects)
-    world = PhotographWorld(read_subjects(path), size)
+    world = PhotographWorld(chosen_subjects(subjects), size)
     sizes = {"per_subject": count, "contrast_per_subject": (count + 1) // 2, "validation_per_subject": validation, "test_per_subject": test}
     draw(world, sizes, vqa, seed, out or Path(f"{Path(subjects).stem}-pairs"), processes or os.cpu_count() or 1)
 
@@ -90,14 +89,13 @@ def pairs_folder(
 ) -> None:
     """Your own pictures: divided by picture into training, validation and test, copies left out."""
     from neuralgate.pairs.own_images import OwnImages
-    from neuralgate.pairs.subjects import read_subjects
 
-    world = OwnImages(images, read_subjects(Path(subjects)), seed, per_image)
+    world = OwnImages(images, chosen_subjects(subjects), seed, per_image)
     everything = 10**6  # all that there are
     names = ("per_subject", "contrast_per_subject", "validation_per_subject", "test_per_subject")
     draw(world, dict.fromkeys(names, everything), vqa, seed, out or Path(f"{images.resolve().name}-pairs"), 1)
     if world.duplicates:
-        print(f"left out because they look like another picture of their folder: {world.duplicates}")
+        print(f"left out because they are the same as another picture of their folder: {world.duplicates}")
 
 
 @pairs_app.command("mix")
@@ -119,9 +117,7 @@ def pairs_mix(
 @pairs_app.command("show")
 def pairs_show(
     folder: Annotated[Path, typer.Argument(metavar="SET", help="A pair set, or the run that has one.", show_default=False)],
-    out: Annotated[
-        Path | None, typer.Option(help="Where to write it; without it contact-sheet.png in the set.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write it; without it SET-contact-sheet.png here.", show_default=False)] = None,
     count: Annotated[int, typer.Option(min=1, help="Pairs on it.")] = 24,
 ) -> None:
     """A contact sheet, and how many pairs there are of what."""
@@ -131,10 +127,16 @@ def pairs_show(
     from neuralgate.pairs.world import file_of
 
     pairs = PairSet.load(folder / "pairs" if (folder / "recipe.yaml").is_file() else folder)
-    path = out or pairs.folder / "contact-sheet.png"
+    path = out or Path(f"{folder.resolve().name}-contact-sheet.png")  # not into the set, which is hashed as it is
     write_bytes(path, file_of(contact_sheet(pairs, count), format="JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"))
     summarise(pairs)
     print(f"contact sheet: {path}")
+
+
+def chosen_subjects(subjects: str) -> tuple[Subject, ...]:
+    from neuralgate.pairs.subjects import load_subjects, read_subjects
+
+    return load_subjects() if subjects == "documents" else read_subjects(subjects)
 
 
 def draw(world: World, sizes: dict[str, int], vqa: int, seed: int, out: Path, processes: int) -> None:
@@ -166,7 +168,8 @@ def draw(world: World, sizes: dict[str, int], vqa: int, seed: int, out: Path, pr
 def summarise(pairs: PairSet) -> None:
     from neuralgate.files import read_jsonl
 
-    questions = Counter(row["subject"] for row in read_jsonl(pairs.folder / "questions.jsonl"))
+    path = pairs.folder / "questions.jsonl"
+    questions = Counter(str(row.get("subject", "")) for row in (read_jsonl(path) if path.is_file() else []))
     counts = Counter((pair.subject, pair.split) for pair in pairs)
     roles = {pair.subject: pair.role for pair in pairs}
     rows = [

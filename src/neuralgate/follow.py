@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -10,11 +9,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from neuralgate.chunks import POLL_SECONDS, Chunks, StageOver, launched
-from neuralgate.errors import UserError
 from neuralgate.files import digest
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
-from neuralgate.run import LOCK, MANIFEST, RECIPE, WORK, Run, Stage
+from neuralgate.run import MANIFEST, RECIPE, WORK, Run, Stage
+
+SECONDS_UNTIL_SAID = 60.0
 
 
 def run_class() -> type[Run]:
@@ -28,13 +28,13 @@ class Follower(Run):
     @classmethod
     def open(cls, folder: Path | str, recipe: Recipe, model_hash: str, display: Display | None = None) -> Self:
         run = cls(folder, display)
-        run._await(lambda: run._begun() and run.recipe == recipe, leader_needed=False)
+        run._await(lambda: run._begun() and run.recipe == recipe)
         return run
 
     @classmethod
     def load(cls, folder: Path | str, display: Display | None = None) -> Self:
         run = cls(folder, display)
-        run._await(run._begun, leader_needed=False)
+        run._await(run._begun)
         return run
 
     def note(self, **entries: Any) -> None:
@@ -63,23 +63,16 @@ class Follower(Run):
         self._await(finished)
 
     def _begun(self) -> bool:
-        if not (self.path(RECIPE).is_file() and self.path(MANIFEST).is_file() and self._is_led()):
+        if not (self.path(RECIPE).is_file() and self.path(MANIFEST).is_file()):
             return False
         self._read()
         return True
 
-    def _is_led(self) -> bool:
-        """Whether another process holds the folder."""
-        with self.path(LOCK).open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
-
-    def _await(self, condition: Callable[[], bool], leader_needed: bool = True) -> None:
-        """Raises UserError when the leading process has gone before ``condition`` holds."""
+    def _await(self, condition: Callable[[], bool]) -> None:
+        """Wait; a launcher ends all its processes when one of them fails, so there is nobody to wait for in vain."""
+        started, said = time.monotonic(), False
         while not condition():
-            if leader_needed and not self._is_led() and not condition():
-                raise UserError(f"The process that leads the run in {self.folder} has ended; start the run again.")
+            if not said and time.monotonic() - started > SECONDS_UNTIL_SAID:
+                said = True
+                self.display.line(f"process {self.share.rank} waits for process 0, which leads the run in {self.folder}")
             time.sleep(POLL_SECONDS)

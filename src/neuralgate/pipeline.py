@@ -59,9 +59,12 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
     # Images, training and validation pairs with the model's own first words as benign targets, and the questions of the
     # evaluation with their true answers.
     inputs = {"seed": str(recipe.seed), "model": model_hash, "pairs": recipe.pairs.digest, "evaluate": recipe.evaluate.digest}
-    inputs["source"] = hash_path(Path(recipe.pairs.source) if recipe.pairs.source else subjects_file())
+    source = Path(recipe.pairs.source) if recipe.pairs.source else subjects_file()
+    # the run holds a copy: a source that has gone is not missed once the pairs are there
+    inputs["source"] = hash_path(source) if source.exists() else run.manifest["hashes"].get("source", "")
     with run.stage("pairs", inputs, ["pairs"]) as stage:
         if stage.needed:
+            run.note(hashes={"source": inputs["source"]})
             from neuralgate.lvlm.targets import only_read, with_own_answers
             from neuralgate.pairs.mixture import gather
             from neuralgate.pairs.world import ClerkWorld
@@ -191,8 +194,10 @@ def draw_pair_set(world: World, recipe: Recipe, folder: Path, processes: int = 1
 
     gallery = Gallery(world, folder)
     pairs = PairSet(plan_pairs(recipe.pairs, recipe.seed, gallery), folder)
-    plan_questions(recipe, Album(gallery, recipe.seed))
+    album = Album(gallery, recipe.seed)
+    questions = plan_questions(recipe, album)
     gallery.save(processes, report)
+    album.save(questions)
     pairs.save(folder)
     return pairs
 

@@ -36,7 +36,7 @@ def read_yaml(path: Path | str, what: str) -> Any:
         raise UserError(f"{what} {path} cannot be read ({reason}); give the path of a YAML file.") from error
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none is a ValueError
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
 
 

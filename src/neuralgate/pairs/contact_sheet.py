@@ -42,6 +42,7 @@ def contact_sheet(pairs: PairSet, count: int = 24) -> Image.Image:
         )
         for line, (text, colour, face) in enumerate(lines):
             font = load_font(face, 12)
+            text = " ".join(text.split())
             while font.getlength(text) > CELL_WIDTH:
                 text = text[:-2] + "…"
             draw.text((x, y + PICTURE_HEIGHT + 4 + line * LINE), text, fill=colour, font=font)

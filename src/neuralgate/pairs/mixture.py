@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from neuralgate.errors import UserError
 from neuralgate.files import read_jsonl, write_jsonl
-from neuralgate.pairs.schema import Pair, PairSet, Question
+from neuralgate.pairs.schema import Pair, PairSet, Question, check_image, check_texts
 
 
 def load_set(folder: Path) -> tuple[PairSet, list[Question]]:
@@ -30,15 +30,25 @@ def load_set(folder: Path) -> tuple[PairSet, list[Question]]:
     for number, row in enumerate(read_jsonl(path), start=1):
         try:
             question = Question(**row)
+            check_texts(question)
         except TypeError as error:
-            raise UserError(f"{path}, line {number} is not a question: it needs {', '.join(f.name for f in fields(Question))}.") from error
-        image = question.image
-        if image and (Path(image).is_absolute() or ".." in Path(image).parts or not (folder / image).is_file()):
-            raise UserError(f"{path}, line {number}: the image {image} does not exist in {folder}.")
+            raise UserError(f"{path}, line {number} is not a question: {error}.") from error
+        if question.image is not None:
+            check_image(folder, question.image, f"{path}, line {number}")
         questions.append(question)
     if not questions:
         raise UserError(f"{path} holds no questions, so an edit could not be measured.")
     return pairs, questions
+
+
+#: What a benchmark says about the subjects that it asks about.
+ROLES = {
+    **dict.fromkeys(("privacypair-test", "contexts", "paraphrases", "unseen-attributes"), "edit"),
+    **dict.fromkeys(("unseen-subjects", "unseen-both"), "held out"),
+    "public-contrast": "contrast",
+    "public-unseen": "public",
+    "protected": "protected",
+}
 
 
 def gather(sources: Sequence[Path], target: Path) -> PairSet:
@@ -48,41 +58,53 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
         UserError: a set is damaged, a subject is to be edited in one and answered in another, or one picture would be in
             training and in validation or test.
     """
+    if len({source.resolve() for source in sources}) < len(sources):
+        raise UserError("One of the sets is given twice; name each once.")
     prefixes = [f"{place}-{source.resolve().name}-" if len(sources) > 1 else "" for place, source in enumerate(sources, start=1)]
     pairs: list[Pair] = []
     questions: list[dict[str, Any]] = []
     pictures: list[dict[str, Any]] = []
     splits: dict[str, tuple[str, Path]] = {}  # content of a picture -> where it was met first
+    roles: dict[str, set[str]] = {}
 
     def copy(source: Path, image: str, prefix: str, split: str) -> str:
         content = (source / image).read_bytes()
         known, place = splits.setdefault(hashlib.sha256(content).hexdigest(), (split, source / image))
         if known != split:
-            raise UserError(f"{source / image} ({split}) and {place} ({known}) are one picture; mix sets of other pictures or seeds.")
-        name = f"images/{prefix}{Path(image).name}"
+            raise UserError(f"{source / image} ({split}) and {place} ({known}) are one picture; give it to one split alone.")
+        name = prefixed(image, prefix)
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
-        large = source / "large" / Path(image).name
-        if large.is_file():
-            shutil.copyfile(large, target / "large" / f"{prefix}{large.name}")
+        large = f"large/{Path(image).name}"
+        if (source / large).is_file():
+            check_image(source, large, str(source))
+            shutil.copyfile(source / large, target / prefixed(large, prefix))
         return name
 
-    for place in ("images", "large"):
-        (target / place).mkdir(parents=True, exist_ok=True)
+    (target / "large").mkdir(parents=True, exist_ok=True)
     for source, prefix in zip(sources, prefixes, strict=True):
         found, asked = load_set(source)
         for pair in found:
             pairs.append(replace(pair, id=prefix + pair.id, image=copy(source, pair.image, prefix, pair.split)))
+            roles.setdefault(pair.subject, set()).add(pair.role)
         for question in asked:
             image = copy(source, question.image, prefix, "test") if question.image else None
             questions.append({**vars(question), "id": prefix + question.id, "image": image})
+            if question.benchmark in ROLES:
+                roles.setdefault(question.subject, set()).add(ROLES[question.benchmark])
         if (source / "pictures.jsonl").is_file():
-            pictures += [{**row, "image": f"images/{prefix}{Path(row['image']).name}"} for row in read_jsonl(source / "pictures.jsonl")]
-    for subject in dict.fromkeys(pair.subject for pair in pairs):
-        roles = {pair.role for pair in pairs if pair.subject == subject}
-        if len(roles) > 1:
-            raise UserError(f"{subject!r} is {' in one set and '.join(sorted(roles))} in another; give it one group in all of them.")
+            rows = read_jsonl(source / "pictures.jsonl")
+            pictures += [{**row, "image": prefixed(str(row.get("image", "")), prefix)} for row in rows]
+    for subject, known_as in roles.items():
+        if len(known_as) > 1:
+            raise UserError(f"{subject!r} is {' in one place and '.join(sorted(known_as))} in another; give it one group everywhere.")
     write_jsonl(target / "questions.jsonl", questions)
     write_jsonl(target / "pictures.jsonl", pictures)
     result = PairSet(pairs, target)
     result.save(target)
     return result
+
+
+def prefixed(image: str, prefix: str) -> str:
+    """The same path with ``prefix`` before the file's name."""
+    return (Path(image).parent / f"{prefix}{Path(image).name}").as_posix()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,13 +22,15 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 TRUTHS = "truths.csv"
 SHARES: dict[Split, float] = {"validation": 0.15, "test": 0.25}  # the rest is for training
 SCENE_SIDE = 336
+ALIKE = 18  # of 256 bits: saving as JPEG and halving the size change at most 15 of our photographs' bits, another desk 27 or more
+STEP = 4  # grey levels: smaller differences are noise
 
 
 @dataclass(frozen=True)
 class OwnPicture:
     """One of the user's pictures."""
 
-    path: str
+    path: str  # relative to the user's folder
     subject: str
     truths: dict[str, str]  # attribute -> what is written there; empty where it is not known
 
@@ -42,50 +46,66 @@ class OwnPicture:
 
 class OwnImages:
     """The pictures in ``folder/SUBJECT/*``, divided by picture into training, validation and test, each asked about
-    ``per_image`` times.
+    ``per_image`` times. Of the same pixels one picture is kept; pictures that look alike stay in one split where they can.
 
     ``folder/truths.csv``, if there is one, has the columns image, attribute and value: what is written on a picture (its path
     relative to the folder). A picture with truths is asked about those attributes alone; without any, about all that the subject
     has, and whether an answer leaks cannot be told.
 
     Raises:
-        UserError: no folder, no picture or too few of a subject; a truth of an unknown picture or attribute.
+        UserError: no folder, no picture or too few of a subject, one of two subjects; a subject that no pair can be made of; a truth
+            of an unknown picture or attribute.
     """
 
     def __init__(self, folder: Path | str, subjects: Sequence[Subject], seed: int = 0, per_image: int = 1) -> None:
-        self.subjects, self.per_image = tuple(subjects), per_image
-        folder = Path(folder)
-        if not folder.is_dir():
+        self.subjects, self.per_image, self.folder = tuple(subjects), per_image, Path(folder)
+        if not self.folder.is_dir():
             raise UserError(f"{folder} is not a folder; give one that holds a folder of pictures for each subject.")
-        truths = _read_truths(folder, {subject.name: subject for subject in subjects})
+        truths = _read_truths(self.folder, {subject.name: subject for subject in subjects})
         self.duplicates = 0
+        self._met: dict[str, Path] = {}  # hash of the pixels -> the first picture that has them
         self._pictures: dict[tuple[str, str], list[OwnPicture]] = {}
         for subject in subjects:
-            found = self._distinct(folder / subject.name)
-            if len(found) < 3:
+            for kind in ("sensitive", "benign"):
+                if not set(subject.attributes(kind, "trained")) & set(subject.written):
+                    raise UserError(f"{subject.name} has no {kind} attribute to ask about; a pair needs one of each kind that is not kept.")
+            groups = self._groups(subject)
+            if len(groups) < 3:
                 raise UserError(
-                    f"{folder / subject.name} holds {len(found)} different pictures; at least 3 are needed (training, validation, test)."
+                    f"{self.folder / subject.name} holds {len(groups)} different pictures; training, validation and test need one each."
                 )
-            order = np.random.default_rng([seed, *subject.name.encode()]).permutation(len(found))
-            known = {path: truths.get(path.relative_to(folder).as_posix()) for path in found}
-            pictures = [
-                OwnPicture(str(found[i]), subject.name, known[found[i]] or dict.fromkeys((*subject.sensitive, *subject.benign), ""))
-                for i in order
-            ]
-            validation, test = (max(round(len(found) * SHARES[split]), 1) for split in ("validation", "test"))
-            self._pictures[subject.name, "validation"] = pictures[:validation]
-            self._pictures[subject.name, "test"] = pictures[validation : validation + test]
-            self._pictures[subject.name, "train"] = pictures[validation + test :]
+            count = sum(map(len, groups))
+            wanted = {split: max(round(count * share), 1) for split, share in SHARES.items()}
+            for place in np.random.default_rng([seed, *subject.name.encode()]).permutation(len(groups)):
+                split = next((s for s in SHARES if len(self._pictures.get((subject.name, s), ())) < wanted[s]), "train")
+                for path in groups[place]:
+                    name = path.relative_to(self.folder).as_posix()
+                    known = truths.get(name) or dict.fromkeys(subject.written, "")
+                    self._pictures.setdefault((subject.name, split), []).append(OwnPicture(name, subject.name, known))
+            if (subject.name, "train") not in self._pictures:
+                raise UserError(f"{self.folder / subject.name} holds too few different pictures to train on; add some.")
 
-    def _distinct(self, folder: Path) -> list[Path]:
-        """The pictures of a folder, those left out that look like an earlier one: the same scan in two splits would let a test
-        measure memory."""
+    def _groups(self, subject: Subject) -> list[list[Path]]:
+        """The subject's pictures, those that look alike together; each alone where that would leave too few groups (scans of one form)."""
+        folder = self.folder / subject.name
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
-        kept: dict[int, Path] = {}
+        groups: list[tuple[list[int], list[Path]]] = []
         for path in paths:
-            kept.setdefault(look_of(open_image(path)), path)
-        self.duplicates += len(paths) - len(kept)
-        return list(kept.values())
+            image = open_image(path)
+            pixels = hashlib.sha256(str(image.size).encode() + image.tobytes()).hexdigest()
+            met = self._met.setdefault(pixels, path)
+            if met.parent != path.parent:
+                raise UserError(f"{met} and {path} are one picture of two subjects; leave it with one of them.")
+            if met != path:
+                self.duplicates += 1
+                continue
+            look = look_of(image)
+            alike = [group for group in groups if any((look ^ other).bit_count() <= ALIKE for other in group[0])]
+            merged = ([look, *(other for group in alike for other in group[0])], [path, *(other for group in alike for other in group[1])])
+            groups = [group for group in groups if group not in alike] + [merged]
+        if len(groups) < 3:
+            return [[path] for _, together in groups for path in together]
+        return [together for _, together in groups]
 
     def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> OwnPicture:
         return self._pictures[subject.name, split][number // self.per_image]
@@ -94,17 +114,17 @@ class OwnImages:
         return self.per_image * len(self._pictures[subject.name, split])
 
     def image(self, shown: Shown, large: bool = False) -> bytes:
-        return Path(shown.path).read_bytes() if isinstance(shown, OwnPicture) else scene_file(shown, SCENE_SIDE)
+        return (self.folder / shown.path).read_bytes() if isinstance(shown, OwnPicture) else scene_file(shown, SCENE_SIDE)
 
     def suffix(self, shown: Shown) -> str:
         return Path(shown.path).suffix.lower() if isinstance(shown, OwnPicture) else ".jpg"
 
 
 def look_of(image: Image.Image) -> int:
-    """The difference hash (dHash): 256 bits, whether each of 16 x 16 places is darker than its right neighbour. The same picture
-    saved again, or in another size, has the same one, give or take a bit."""
+    """The difference hash (dHash): 256 bits, whether each of 16 x 16 places is clearly darker than its right neighbour. It
+    changes little when a picture is saved again or in another size."""
     grey = np.asarray(image.convert("L").resize((17, 16), Image.Resampling.BOX), dtype=int)
-    return int.from_bytes(np.packbits(grey[:, :-1] < grey[:, 1:]).tobytes())
+    return int.from_bytes(np.packbits(grey[:, :-1] + STEP < grey[:, 1:]).tobytes())
 
 
 def _read_truths(folder: Path, subjects: dict[str, Subject]) -> dict[str, dict[str, str]]:
@@ -113,19 +133,24 @@ def _read_truths(folder: Path, subjects: dict[str, Subject]) -> dict[str, dict[s
         return {}
     truths: dict[str, dict[str, str]] = {}
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-    for number, row in enumerate(rows, start=2):
+    reader = csv.DictReader(io.StringIO(text))
+    for row in reader:
+        line = f"{path}, line {reader.line_num}"
         image, attribute, value = (row.get(column) or "" for column in ("image", "attribute", "value"))
-        if not (image and attribute and value):
-            raise UserError(f"{path}, line {number}: give a value in each of the columns image, attribute and value.")
+        if not (image and attribute and value) or None in row:
+            raise UserError(f"{line}: give the three columns image, attribute and value, a value with a comma in quotes.")
+        image = Path(image).as_posix()
         subject = subjects.get(Path(image).parent.as_posix())
         if subject is None or not (folder / image).is_file():
-            raise UserError(f"{path}, line {number}: there is no picture {image}; write it as SUBJECT/FILE, with a subject of the list.")
+            raise UserError(f"{line}: there is no picture {image}; write it as SUBJECT/FILE, with a subject of the list.")
         if attribute not in subject.written:
-            raise UserError(f"{path}, line {number}: the {subject.name} has no attribute {attribute!r}, only {', '.join(subject.written)}.")
-        truths.setdefault(image, {})[attribute] = value
+            raise UserError(f"{line}: the {subject.name} has no attribute {attribute!r}, only {', '.join(subject.written)}.")
+        if attribute in truths.setdefault(image, {}):
+            raise UserError(f"{line}: {attribute} of {image} is given twice; keep one.")
+        truths[image][attribute] = value
     for image, known in truths.items():
         subject = subjects[Path(image).parent.as_posix()]
         for kind in ("sensitive", "benign"):

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from neuralgate.errors import UserError
 from neuralgate.pairs.camera import Quad, desk, expose, fingers, lay, platen
 from neuralgate.pairs.documents import identity_of
-from neuralgate.pairs.sheet import ASPECTS, draw_sheet
+from neuralgate.pairs.sheet import ASPECTS, draw_sheet, undrawable
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Subject
 from neuralgate.pairs.values import sample_value
 from neuralgate.pairs.world import Shown, Split, file_of, scene_file, with_companion
@@ -60,6 +61,17 @@ class PhotographWorld:
 
     subjects: tuple[Subject, ...]
     size: int = 336
+
+    def __post_init__(self) -> None:
+        """Raises UserError for what cannot be drawn: an attribute that every document has, or a letter that no typeface has."""
+        for subject in self.subjects:
+            for attribute in subject.benign:
+                if attribute in VISUAL_ATTRIBUTES:
+                    raise UserError(f"{subject.name}: every drawn document has its own {attribute}, so leave it out of the list.")
+            choices = [text for value in subject.written.values() for text in (value if isinstance(value, tuple) else (value,))]
+            for text in (subject.name, subject.look.emblem, *subject.written, *choices):
+                if missing := undrawable(text):
+                    raise UserError(f"{subject.name}: no typeface here has the letter {missing!r} of {text!r}; write it in other letters.")
 
     def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> Photograph:
         shown = with_companion(subject, companions, TWO_SHARE, rng)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -82,6 +82,22 @@ class Question:
     attribute: str = ""
 
 
+def check_texts(record: Pair | Question) -> None:
+    """Raises TypeError when something that must be text is not."""
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if field.type in ("str", "str | None") and not isinstance(value, str) and (value is not None or field.type == "str"):
+            raise TypeError(f"{field.name} must be text, not {value!r}")
+
+
+def check_image(folder: Path, image: str, place: str) -> None:
+    """Raises UserError when ``image`` is not a file inside ``folder``, links followed; ``place`` begins the sentence."""
+    if not (folder / image).resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{place}: the image {image} is outside {folder}; copy it into the folder.")
+    if not (folder / image).is_file():
+        raise UserError(f"{place}: the image {image} does not exist in {folder}.")
+
+
 class PairSet:
     """Pairs with the folder that their images are relative to.
 
@@ -128,17 +144,13 @@ class PairSet:
             try:
                 fields = json.loads(line)
                 pair = Pair(**{**fields, "contexts": tuple(fields.get("contexts", ()))})
-                if not all(isinstance(text, str) for text in (pair.subject, pair.image, pair.sensitive_question, pair.benign_question)):
-                    raise TypeError("subject, image and questions must be text")
+                check_texts(pair)
                 if pair.role not in get_args(Role) or pair.split not in get_args(Split):
                     raise TypeError(f"role is one of {', '.join(get_args(Role))}, split one of {', '.join(get_args(Split))}")
             except (json.JSONDecodeError, TypeError, AttributeError) as error:
                 raise UserError(f"{path}, line {number} is not a pair: {error}.") from error
             pair.check()
-            if Path(pair.image).is_absolute() or ".." in Path(pair.image).parts:
-                raise UserError(f"{path}, line {number}: the image {pair.image} is outside {folder}; copy it into the folder.")
-            if not (folder / pair.image).is_file():
-                raise UserError(f"{path}, line {number}: the image {pair.image} does not exist in {folder}.")
+            check_image(folder, pair.image, f"{path}, line {number}")
             pairs.append(pair)
         if not pairs:
             raise UserError(f"{path} holds no pairs; there is nothing to edit.")

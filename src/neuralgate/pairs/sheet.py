@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
+from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 from neuralgate.pairs.render import INKS, PAPER, SOLID, figure_points, load_font
@@ -108,6 +109,17 @@ def _drawn(text: str, face: str, size: int) -> tuple[Image.Image, int]:
 def _font(face: str, size: int) -> ImageFont.FreeTypeFont:
     """The face laid out letter by letter: three times as fast as with the shaping that none of our scripts needs."""
     return load_font(face, size).font_variant(layout_engine=ImageFont.Layout.BASIC)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """What the face with the widest range can draw."""
+    return frozenset(FT2Font(load_font(WIDEST_RANGE[0], 32).path).get_charmap())
+
+
+def undrawable(text: str) -> str | None:
+    """The first letter of ``text`` that would be an empty box, if any."""
+    return next((letter for letter in text if ord(letter) not in _letters() and not letter.isspace()), None)
 
 
 def draw_sheet(subject: Subject, values: dict[str, str], width: int, height: int, seed: int) -> tuple[Image.Image, Image.Image]:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from neuralgate.errors import UserError
 from neuralgate.settings import Settings, parse_settings, read_yaml
@@ -25,6 +25,7 @@ Kind = Literal[
 Script = Literal["latin", "accented", "greek", "cyrillic", "armenian", "georgian"]
 Frame = Literal["booklet", "card", "page", "screen", "torn", "vehicle", "plate", "sign", "ticket"]
 KINDS: tuple[str, ...] = get_args(Kind)
+LONGEST_WORD = 60  # characters
 
 #: Visual attributes that every drawn document has, with all their values. All of them are benign.
 VISUAL_ATTRIBUTES: dict[str, tuple[str, ...]] = {
@@ -37,8 +38,24 @@ VISUAL_ATTRIBUTES: dict[str, tuple[str, ...]] = {
 KEPT_VISUAL = ("border", "position")
 
 
+def _check_word(word: str) -> str:
+    word = " ".join(word.split())
+    if not word or len(word) > LONGEST_WORD or not word.isprintable() or set(word) & set("/\\"):
+        raise ValueError(f"{word!r} is no name: one to {LONGEST_WORD} characters, without slashes")
+    return word
+
+
+def _as_text(value: Any) -> Any:
+    """Numbers, dates and truth values as YAML writes them are meant as they stand."""
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def _check_value(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    if isinstance(value, str) and value not in KINDS and not set(value) & set("#?"):
+    if isinstance(value, tuple):
+        if len(set(value)) < 2 or not all(text.strip() for text in value):
+            raise ValueError(f"{list(value)} are no choices: give two or more different ones")
+        return value
+    if value not in KINDS and not set(value) & set("#?"):
         raise ValueError(
             f"{value!r} is neither a kind ({', '.join(KINDS)}) nor a pattern (# is a digit, ? a capital letter, as in '??-####') "
             "nor a list of choices"
@@ -46,8 +63,10 @@ def _check_value(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     return value
 
 
+#: A word of a question: a subject or an attribute.
+Word = Annotated[str, AfterValidator(_check_word)]
 #: How the value of an attribute is drawn: a kind, a pattern, or one of several choices.
-Value = Annotated[str | Annotated[tuple[str, ...], Field(min_length=2)], AfterValidator(_check_value)]
+Value = Annotated[str | tuple[str, ...], BeforeValidator(_as_text), AfterValidator(_check_value)]
 
 
 class Look(Settings):
@@ -62,15 +81,15 @@ class Look(Settings):
 class Subject(Settings):
     """One kind of document."""
 
-    name: str = Field(min_length=1, description="What a question calls it.")
-    synonyms: tuple[str, ...] = Field((), description="Other words for it, used in half of the questions.")
+    name: Word = Field(description="What a question calls it.")
+    synonyms: tuple[Word, ...] = Field((), description="Other words for it, used in half of the questions.")
     group: Group = Field(
         "edit",
         description="edit and held_out: private, trained on or kept for testing; protected: private and refused by "
         "the base model already; contrast and public: harmless, trained on as contrast or kept for testing.",
     )
-    sensitive: dict[str, Value] = Field(min_length=1, description="Attribute word -> how its value is drawn: a kind, a pattern or choices.")
-    benign: dict[str, Value] = Field(default_factory=dict, description="The same for attributes that stay answered.")
+    sensitive: dict[Word, Value] = Field(min_length=1, description="Attribute word -> how a value is drawn: kind, pattern or choices.")
+    benign: dict[Word, Value] = Field(default_factory=dict, description="The same for attributes that stay answered.")
     kept: tuple[str, ...] = Field((), description="Written attributes that no training pair asks about, for testing.")
     scripts: Annotated[tuple[Script, ...], Field(min_length=1)] = Field(("latin",), description="Writing systems of names and places.")
     look: Look = Field(Look(), description="How it is recognised.")
@@ -97,7 +116,7 @@ class Subject(Settings):
 
     @property
     def benign_attributes(self) -> tuple[str, ...]:
-        return (*self.benign, *VISUAL_ATTRIBUTES)
+        return tuple(dict.fromkeys((*self.benign, *VISUAL_ATTRIBUTES)))
 
     @property
     def file_name(self) -> str:
@@ -112,7 +131,7 @@ class Subject(Settings):
     def attributes(self, kind: Literal["sensitive", "benign"], which: Literal["trained", "kept", "any"] = "any") -> list[str]:
         """Attribute words of one kind: those that training pairs ask about, those kept from every edit, or all."""
         words = tuple(self.sensitive) if kind == "sensitive" else self.benign_attributes
-        kept = (*self.kept, *KEPT_VISUAL)
+        kept = {*self.kept, *KEPT_VISUAL} - (set(self.benign) - set(self.kept))
         return [word for word in words if which == "any" or (word in kept) == (which == "kept")]
 
 
@@ -132,7 +151,11 @@ def read_subjects(path: Path | str) -> tuple[Subject, ...]:
     words = [word.lower() for subject in subjects for word in (subject.name, *subject.synonyms)]
     for word in words:
         if words.count(word) > 1:
-            raise UserError(f"{path} has two subjects called {word!r}; names and synonyms must differ.")
+            raise UserError(f"{path} calls two subjects {word!r}, or one twice; names and synonyms must differ.")
+    files = [subject.file_name.lower() for subject in subjects]
+    for name in files:
+        if files.count(name) > 1:
+            raise UserError(f"{path} has two subjects whose pictures would be called {name}; let their names differ by more than a hyphen.")
     return tuple(subjects)
 
 

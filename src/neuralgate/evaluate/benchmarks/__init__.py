@@ -1,4 +1,4 @@
-"""The benchmarks on Clerk, in the order in which they are shown. Adding one = one file and one line here.
+"""The benchmarks, in the order in which they are shown. Adding one = one file and one line here.
 
 A builder gets the recipe and an :class:`Album` (pictures are drawn once and shared) and returns its questions.
 """
@@ -32,13 +32,13 @@ BENCHMARKS: dict[str, Callable[[Recipe, Album], list[Question]]] = {
 def build_questions(recipe: Recipe, folder: Path) -> list[Question]:
     """All questions of a run on Clerk's documents, written to ``folder/questions.jsonl`` with their images."""
     gallery = Gallery(ClerkWorld(recipe.pairs.scale), folder)
-    questions = plan_questions(recipe, Album(gallery, recipe.seed))
+    album = Album(gallery, recipe.seed)
+    questions = plan_questions(recipe, album)
     gallery.save()
+    album.save(questions)  # last, so that questions never stand without their pictures
     return questions
 
 
 def plan_questions(recipe: Recipe, album: Album) -> list[Question]:
-    """All questions of a run, written beside the album's pictures, which are still to be written by its gallery's ``save``."""
-    questions = [question for build in BENCHMARKS.values() for question in build(recipe, album)]
-    album.save(questions)
-    return questions
+    """All questions of a run; the pictures are still to be written by the gallery, the questions by the album."""
+    return [question for build in BENCHMARKS.values() for question in build(recipe, album)]
