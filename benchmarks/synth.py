@@ -24,7 +24,7 @@ OUT = Path(__file__).with_suffix(".json")
 # few test pictures and no scenes: what is counted are mostly the pictures that an edit is trained on
 RECIPE = Recipe.parse(
     {
-        "pairs": {"per_subject": 250, "contrast_per_subject": 125, "validation_per_subject": 1, "test_per_subject": 1},
+        "pairs": {"per_subject": 800, "contrast_per_subject": 400, "validation_per_subject": 1, "test_per_subject": 1},
         "evaluate": {"vqa": 0},
     }
 )
