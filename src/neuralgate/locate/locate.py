@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.judges import judge
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.vectors import Sample, answers_under, fit_vectors
+from neuralgate.locate.vectors import Prepared, Sample, answers_under, fit_vectors
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.targets import with_own_answers
@@ -86,17 +87,25 @@ def fit_layers(
     """Fitted values of all samples at each layer, in chunks that a killed run finds again."""
     size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
     starts = range(0, len(located), size)
-    places = {f"layer-{layer}/{start}": (layer, start) for layer in layers for start in starts}
+    # the layers of a batch after each other: what they share is computed once
+    places = {f"layer-{layer}/{start}": (layer, start) for start in starts for layer in layers}
     fitting = lvlm.fitting(size, "locating")
+
+    @lru_cache(maxsize=1)
+    def prepared(first: int, count: int) -> Prepared:
+        return Prepared(lvlm, [item.sample for item in located[first : first + count]], min(layers), config)
 
     def fit(key: str) -> bytes:
         layer, start = places[key]
-        samples = [item.sample for item in located[start : start + size]]
-        fits = fitting.run(lambda chosen: fit_vectors(lvlm, chosen, layer, config), samples)
+        numbers = range(start, min(start + size, len(located)))
+        fits = fitting.run(
+            lambda part: fit_vectors(lvlm, [located[number].sample for number in part], layer, config, prepared(part[0], len(part))),
+            numbers,
+        )
         part = {name: torch.cat([vars(fit)[name].detach().float().cpu() for fit in fits]) for name in vars(fits[0])}
         if report:
             loss = round(part["sensitive_end_N"].mean().item(), 3)
-            done = list(layers).index(layer) * len(located) + start + len(samples)
+            done = start * len(layers) + (list(layers).index(layer) + 1) * len(numbers)
             report(done=done, total=len(layers) * len(located), text=f"layer {layer}", loss=loss)
         return save(part)
 

@@ -49,7 +49,7 @@ def swapped_answers(
     """
     prompts_a = [Example(e.image, e.question, e.subject, "") for e in receivers]
     prompts_b = [Example(e.image, e.question, e.subject, "") for e in donors]
-    batch_a, batch_b = encode_examples(lvlm, prompts_a, padding_side="left"), encode_examples(lvlm, prompts_b)
+    batch_a, batch_b = encode_examples(lvlm, prompts_a, padding="left"), encode_examples(lvlm, prompts_b)
     places_a, places_b = token_places(batch_a, tokens), token_places(batch_b, tokens)
     if any(len(a) != len(b) for a, b in zip(places_a, places_b, strict=True)):
         raise ValueError("receiver and donor must have equally many tokens in the swapped span")

@@ -12,6 +12,7 @@ the first scaled one) is computed once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,8 @@ from neuralgate.lvlm.generate import continuations
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import SUBJECT, Batch, Example, encode_examples
 from neuralgate.recipe import LocateConfig
+
+SHRINK = 0.8  # share of a batch's samples still running below which the finished ones are dropped
 
 
 @dataclass(frozen=True)
@@ -70,63 +73,99 @@ def sparsity(values: Tensor, config: LocateConfig) -> Tensor:
     return (values - (config.start if config.parametrisation == "tanh" else 1.0)).abs().mean(-1)
 
 
-def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: LocateConfig) -> Fitted:
-    """Optimise one vector per sample at one layer, all samples in one batch."""
-    rows = [(i, example) for i, sample in enumerate(samples) for example in (*sample.sensitive, sample.benign)]
+class Prepared:
+    """A batch of samples with all that no vector changes, made once for every layer from ``lowest`` up.
+
+    Where attention is plainly causal nothing before the first scaled token depends on m: the rows are padded so that it stands in
+    one column, and a step runs from that column to the last one that predicts a target.
+    """
+
+    def __init__(self, lvlm: LVLM, samples: Sequence[Sample], lowest: int, config: LocateConfig) -> None:
+        self.lvlm, self.count = lvlm, len(samples)
+        rows = [(i, example) for i, sample in enumerate(samples) for example in (*sample.sensitive, sample.benign)]
+        device = lvlm.device
+        self.benign_B = torch.tensor([example is samples[i].benign for i, example in rows], device=device)
+        self.owner_B = torch.tensor([i for i, _ in rows], device=device)
+        self.weight_B = torch.where(self.benign_B, config.lambda_benign, 1.0 / len(samples[0].sensitive))
+        batch = encode_examples(lvlm, [example for _, example in rows], padding="subject" if lvlm.is_plain else "right")
+        self.recorded = record(lvlm, batch, lowest)
+        scaled_BT = scaled_positions(batch, config.tokens)
+        self.first, end = 0, scaled_BT.shape[1]
+        if lvlm.is_plain:
+            self.first = int(scaled_BT.any(0).nonzero()[0])
+            end = int((batch.labels_BT >= 0).any(0).nonzero()[-1]) + 1
+        self.columns = slice(self.first, end)
+        self.scaled_BT, self.labels_BT = scaled_BT[:, self.columns], batch.labels_BT[:, self.columns]
+
+    def select(self, samples_N: Tensor) -> Prepared:
+        """The same for some of the samples (boolean, of all there are here), for plainly causal models."""
+        rows_R = samples_N[self.owner_B].nonzero()[:, 0]
+        chosen = copy(self)
+        chosen.count = int(samples_N.sum())
+        chosen.recorded = self.recorded.select(rows_R)
+        chosen.owner_B = (samples_N.cumsum(0) - 1)[self.owner_B[rows_R]]
+        chosen.benign_B, chosen.weight_B = self.benign_B[rows_R], self.weight_B[rows_R]
+        chosen.scaled_BT, chosen.labels_BT = self.scaled_BT[rows_R], self.labels_BT[rows_R]
+        return chosen
+
+    def losses(self, layer: int, vectors_ND: Tensor) -> Tensor:
+        """Mean negative log-likelihood of each row's target, ``(B,)``, under its sample's vector at ``layer``."""
+        hidden_BTD = self.recorded.outputs[layer][:, self.columns]
+        positions_BT1 = self.scaled_BT[..., None].to(hidden_BTD.dtype)
+        scale_BTD = 1 + positions_BT1 * (vectors_ND.to(hidden_BTD.dtype)[self.owner_B][:, None] - 1)
+        scaled_BTD = hidden_BTD * scale_BTD.to(hidden_BTD.device)
+        last_BTD = self.recorded.resume(layer, scaled_BTD, self.first)
+        return target_losses(self.lvlm, last_BTD, self.labels_BT).to(self.owner_B.device)
+
+    def weighted(self, losses_B: Tensor) -> Tensor:
+        """Each sample's data term, ``(N,)``: the mean over contexts plus lambda times the benign loss."""
+        return torch.zeros(self.count, device=losses_B.device).index_add(0, self.owner_B, self.weight_B * losses_B)
+
+    def per_sample(self, losses_B: Tensor, benign: bool) -> Tensor:
+        chosen = self.benign_B if benign else ~self.benign_B
+        total = torch.zeros(self.count, device=losses_B.device).index_add(0, self.owner_B[chosen], losses_B[chosen])
+        return total / torch.bincount(self.owner_B[chosen], minlength=self.count)
+
+
+def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: LocateConfig, prepared: Prepared | None = None) -> Fitted:
+    """Optimise one vector per sample at one layer, all samples in one batch, which shrinks as they finish."""
+    whole = prepared or Prepared(lvlm, samples, layer, config)
     device = lvlm.device
-    benign_B = torch.tensor([example is samples[i].benign for i, example in rows], device=device)
-    owner_B = torch.tensor([i for i, _ in rows], device=device)
-    batch = encode_examples(lvlm, [example for _, example in rows])
-    recorded = record(lvlm, batch, layer)
-    scaled_BT = scaled_positions(batch, config.tokens)
-    # where attention is plainly causal, nothing before the first scaled token depends on m
-    first = int(scaled_BT.any(0).nonzero()[0]) if lvlm.is_plain else 0
-    hidden_BTD = recorded.outputs[layer][:, first:]
-    labels_BT = batch.labels_BT[:, first:]
-    positions_BT1 = scaled_BT[:, first:, None].to(hidden_BTD.dtype)
-    weight_B = torch.where(benign_B, config.lambda_benign, 1.0 / len(samples[0].sensitive))
-
-    def losses(vectors_ND: Tensor) -> Tensor:
-        scale_BTD = 1 + positions_BT1 * (vectors_ND.to(hidden_BTD.dtype)[owner_B][:, None] - 1)
-        return target_losses(lvlm, recorded.resume(layer, hidden_BTD * scale_BTD.to(hidden_BTD.device)), labels_BT).to(device)
-
-    def per_sample(values_B: Tensor, benign: bool) -> Tensor:
-        chosen = benign_B if benign else ~benign_B
-        total = torch.zeros(len(samples), device=device).index_add(0, owner_B[chosen], values_B[chosen])
-        return total / torch.bincount(owner_B[chosen], minlength=len(samples))
-
     values_ND = start_values(len(samples), lvlm.hidden_size, config, device).requires_grad_()
     optimizer = torch.optim.Adam([values_ND], lr=config.rate, eps=config.eps)
     with torch.no_grad():
-        start_B = losses(torch.ones_like(values_ND))
+        start_B = whole.losses(layer, torch.ones_like(values_ND))
+    part, members_M = whole, torch.arange(len(samples), device=device)
     running_N = torch.ones(len(samples), dtype=torch.bool, device=device)
     steps_N = torch.zeros(len(samples), dtype=torch.long, device=device)
     for _ in range(config.steps):
-        losses_B = losses(vector_of(values_ND, config))
-        data_N = torch.zeros(len(samples), device=device).index_add(0, owner_B, weight_B * losses_B)
-        running_N &= data_N.detach() >= config.stop_loss
-        if not running_N.any():
+        values_MD = values_ND[members_M]
+        data_M = part.weighted(part.losses(layer, vector_of(values_MD, config)))
+        running_M = running_N[members_M] & (data_M.detach() >= config.stop_loss)
+        running_N[members_M] = running_M
+        if not running_M.any():
             break
         optimizer.zero_grad()
-        (data_N + config.gamma * sparsity(values_ND, config))[running_N].sum().backward()
-        kept = values_ND.detach().clone()
+        (data_M + config.gamma * sparsity(values_MD, config))[running_M].sum().backward()
+        kept_ND = values_ND.detach().clone()
         optimizer.step()
         with torch.no_grad():
             if config.parametrisation == "clamp":
                 values_ND.clamp_(-1, 1)
-            values_ND[~running_N] = kept[~running_N]  # Adam's momentum would move a finished sample on
+            values_ND[~running_N] = kept_ND[~running_N]  # Adam's momentum would move a finished sample on
         steps_N += running_N
+        if lvlm.is_plain and running_M.float().mean() < SHRINK:
+            part, members_M = part.select(running_M), members_M[running_M]
     with torch.no_grad():
         vectors_ND = vector_of(values_ND, config)
-        end_B = losses(vectors_ND)
-        data_N = torch.zeros(len(samples), device=device).index_add(0, owner_B, weight_B * end_B)
+        end_B = whole.losses(layer, vectors_ND)
     return Fitted(
         vectors_ND=vectors_ND,
-        sensitive_start_N=per_sample(start_B, False),
-        sensitive_end_N=per_sample(end_B, False),
-        benign_start_N=per_sample(start_B, True),
-        benign_end_N=per_sample(end_B, True),
-        converged_N=data_N < config.stop_loss,
+        sensitive_start_N=whole.per_sample(start_B, False),
+        sensitive_end_N=whole.per_sample(end_B, False),
+        benign_start_N=whole.per_sample(start_B, True),
+        benign_end_N=whole.per_sample(end_B, True),
+        converged_N=whole.weighted(end_B) < config.stop_loss,
         steps_N=steps_N,
     )
 
@@ -140,7 +179,7 @@ def answers_under(
     def answer(places: Sequence[int]) -> list[str]:
         chosen = [examples[place] for place in places]
         questions = [Example(example.image, example.question, example.subject, "") for example in chosen]
-        batch = encode_examples(lvlm, questions, padding_side="left")
+        batch = encode_examples(lvlm, questions, padding="left")
         positions_BT1 = scaled_positions(batch, tokens)[..., None]
         scale_BTD = torch.where(positions_BT1, vectors_BD[list(places)][:, None].to(positions_BT1.device), 1.0)
 

@@ -148,37 +148,63 @@ class Recorded:
         """Layer -> its output ``(B, T, D)``."""
         return {index: call.output for index, call in self.calls.items()}
 
-    def resume(self, layer: int, hidden_BTD: Tensor) -> Tensor:
+    def resume(self, layer: int, hidden_BTD: Tensor, first: int | None = None) -> Tensor:
         """What the output embeddings are given when ``hidden_BTD`` stands in for the output of ``layer``.
 
-        It may hold only the last tokens where the model is plainly causal (``LVLM.is_plain``): those before them keep
-        the keys and values they had.
+        Where the model is plainly causal (``LVLM.is_plain``) it may hold only some tokens, those from the column ``first`` on (the
+        last ones, if that is not given): those before them keep the keys and values they had, and those after them are not asked for.
         """
         tokens = hidden_BTD.shape[1]
         self.lvlm.tokens += hidden_BTD.shape[0] * tokens
         for index, call in self.calls.items():
             if index <= layer:
                 continue
-            keywords = call.keywords if tokens == call.output.shape[1] else self.suffix_arguments(call, tokens)
+            length = call.output.shape[1]
+            start = length - tokens if first is None else first
+            keywords = call.keywords if tokens == length else part_arguments(call, start, start + tokens)
             if call.added is not None:
-                hidden_BTD = hidden_BTD + call.added[:, -tokens:]
+                hidden_BTD = hidden_BTD + call.added[:, start : start + tokens]
             output = self.lvlm.layers[index](hidden_BTD, *call.positional, **keywords)
             hidden_BTD = output[0] if isinstance(output, tuple) else output
         return self.lvlm.norm(hidden_BTD)
 
-    def suffix_arguments(self, call: Call, tokens: int) -> dict[str, Any]:
-        """What a layer is called with for the last ``tokens`` tokens alone."""
-        assert call.keys is not None and call.values is not None
-        keywords = dict(call.keywords)
-        keywords["position_embeddings"] = tuple(part[:, -tokens:] for part in keywords["position_embeddings"])
-        keywords["position_ids"] = keywords["position_ids"][:, -tokens:]
-        mask = keywords["attention_mask"]
-        if mask is None:  # plain causal attention without padding; a shorter query needs it spelled out
-            length = call.output.shape[1]
-            mask = torch.ones(1, 1, length, length, dtype=torch.bool, device=call.output.device).tril()
-        keywords["attention_mask"] = mask[:, :, -tokens:]
-        keywords["past_key_values"] = KnownPrefix(call.keys[:, :, :-tokens], call.values[:, :, :-tokens])
-        return keywords
+    def select(self, rows_R: Tensor) -> Recorded:
+        """The same pass with these rows of the batch alone, for plainly causal models."""
+
+        def of(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value if value.shape[0] == 1 else value[rows_R.to(value.device)]
+            return tuple(map(of, value)) if isinstance(value, tuple) else value
+
+        return Recorded(
+            self.lvlm,
+            {
+                index: Call(
+                    of(call.output),
+                    of(call.positional),
+                    {name: of(value) for name, value in call.keywords.items()},
+                    of(call.added),
+                    of(call.keys),
+                    of(call.values),
+                )
+                for index, call in self.calls.items()
+            },
+        )
+
+
+def part_arguments(call: Call, first: int, end: int) -> dict[str, Any]:
+    """What a layer is called with for the tokens from column ``first`` up to ``end`` alone."""
+    assert call.keys is not None and call.values is not None
+    keywords = dict(call.keywords)
+    keywords["position_embeddings"] = tuple(part[:, first:end] for part in keywords["position_embeddings"])
+    keywords["position_ids"] = keywords["position_ids"][:, first:end]
+    mask = keywords["attention_mask"]
+    if mask is None:  # plain causal attention without padding; a shorter query needs it spelled out
+        length = call.output.shape[1]
+        mask = torch.ones(1, 1, length, length, dtype=torch.bool, device=call.output.device).tril()
+    keywords["attention_mask"] = mask[:, :, first:end, :end]
+    keywords["past_key_values"] = KnownPrefix(call.keys[:, :, :first], call.values[:, :, :first])
+    return keywords
 
 
 @torch.no_grad()

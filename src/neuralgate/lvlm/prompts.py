@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
@@ -126,8 +127,9 @@ def subject_characters(question: str, subject: str) -> tuple[int, int]:
     return start, start + len(subject)
 
 
-def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding_side: str = "right") -> Batch:
-    """Tokenise examples that all have an image or all have none.
+def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["right", "left", "subject"] = "right") -> Batch:
+    """Tokenise examples that all have an image or all have none. ``padding`` stands on the right, on the left, or on both sides
+    so that the first subject tokens of all rows stand in one column.
 
     The subject's span is found by character offsets in the final text, after the image placeholder was expanded:
     expansion happens in front of the question, so offsets are counted from the end of the text.
@@ -157,7 +159,13 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding_side: str =
         rows.append(row)
     fills = {"ids": lvlm.tokenizer.pad_token_id or 0, "classes": OTHER, "labels": -100}
     device = lvlm.device
-    padded = {name: pad_sequence([row[name] for row in rows], True, fills.get(name, 0), padding_side).to(device) for name in rows[0]}
+    if padding == "subject":
+        starts = [int((row["classes"] == SUBJECT).nonzero()[0]) for row in rows]
+        for row, start in zip(rows, starts, strict=True):
+            for name, values in row.items():
+                row[name] = F.pad(values, (max(starts) - start, 0), value=fills.get(name, 0))
+    side = "left" if padding == "left" else "right"
+    padded = {name: pad_sequence([row[name] for row in rows], True, fills.get(name, 0), side).to(device) for name in rows[0]}
     return Batch(
         input_ids_BT=padded["ids"],
         attention_mask_BT=padded["mask"],
