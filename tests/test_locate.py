@@ -1,5 +1,6 @@
 """Locate against a plain loop of one sample at a time, and the gate that its votes make."""
 
+import random
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,10 @@ from neuralgate.errors import UserError
 from neuralgate.locate import Gate, locate
 from neuralgate.locate import locate as locate_module
 from neuralgate.locate.locate import make_samples
-from neuralgate.locate.vectors import Sample, answers_under, fit_vectors
-from neuralgate.lvlm.prompts import SUBJECT, encode_examples
+from neuralgate.locate.vectors import Prepared, Sample, answers_under, fit_vectors
+from neuralgate.lvlm.prompts import SUBJECT, Example, encode_examples
 from neuralgate.pairs.schema import PairSet
+from neuralgate.pairs.templates import PARAPHRASES, TEMPLATES
 from neuralgate.recipe import LocateConfig
 
 # --- the oracle -----------------------------------------------------------------------------------------------------
@@ -24,7 +26,7 @@ def scaled(lvlm, layer, places, vector):
     def hook(_module, _inputs, output):
         hidden = output[0] if isinstance(output, tuple) else output
         factor = torch.ones_like(hidden)
-        factor[0, places] = vector
+        factor[0, places] = vector.to(factor)
         hidden = hidden * factor
         return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
@@ -111,6 +113,59 @@ def test_vectors_are_those_of_the_plain_loop(tiny, pairs, settings, layer):
     assert (fitted.vectors_ND.abs() <= 1).all()
     if config.gamma < 1:  # otherwise sparsity may win within six steps
         assert (fitted.vectors_ND < 0).any() and fitted.sensitive_end_N.mean() < fitted.sensitive_start_N.mean()
+
+
+CASES = 8
+
+
+@pytest.mark.parametrize("seed", range(CASES))
+def test_in_double_precision_every_sign_is_that_of_the_plain_loop(tiny_double, pairs, seed):
+    """Cases drawn at random: ragged lengths, the subject early or late in the question, one or six contexts, one or all of its
+    tokens, any layer, samples that finish and leave the batch."""
+    draw = random.Random(seed)
+    config = BASE.model_copy(
+        update={
+            "tokens": draw.choice(["all", "last"]),
+            "parametrisation": draw.choice(["tanh", "clamp"]),
+            "gamma": draw.choice([0.001, 0.1]),
+            "steps": draw.choice([3, 5]),
+            "stop_loss": draw.choice([0.0, 11.0, 12.0]),  # a random model's losses are about 12 here
+        }
+    )
+    chosen = draw.sample(list(pairs.split("train", "edit")), 3)
+    samples = []
+    for pair in chosen:
+        asked = [draw.choice([*TEMPLATES, *PARAPHRASES]).format(attribute="{}", subject=pair.subject) for _ in range(draw.choice([1, 3]))]
+        asked = (asked * 3)[:2]  # as many contexts for every sample of a batch
+        sensitive = tuple(Example(pairs.folder / pair.image, text.format("number"), pair.subject, pair.refusal) for text in asked)
+        benign = Example(
+            pairs.folder / pair.image, asked[0].format("colour"), pair.subject, draw.choice(["The colour", "It is the colour red"])
+        )
+        samples.append(Sample(pair.subject, sensitive, benign))
+    layer = draw.randrange(2)
+    fitted = fit_vectors(tiny_double, samples, layer, config)
+    for index, sample in enumerate(samples):
+        expected = plain_fit(tiny_double, sample, layer, config)
+        assert fitted.steps_N[index] == expected.steps
+        assert torch.equal(fitted.vectors_ND[index] < 0, expected.vector < 0)
+        torch.testing.assert_close(fitted.vectors_ND[index].detach(), expected.vector, rtol=0, atol=5e-5)
+        for value, wanted in zip((fitted.sensitive_end_N, fitted.benign_end_N), expected.end, strict=True):
+            assert value[index].item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_one_recording_serves_all_layers_and_a_smaller_batch_is_the_same_batch(tiny, pairs):
+    samples = [item.sample for item in make_samples(pairs, BASE)]
+    prepared = Prepared(tiny, samples, 0, BASE)
+    assert prepared.columns.start > 60, "the image and all that stands before the subject are left out of the steps"
+    vectors = torch.rand(len(samples), tiny.hidden_size, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    members = torch.tensor([True, False, True, True])
+    for layer in (0, 1):
+        with torch.no_grad():
+            losses = prepared.losses(layer, vectors)
+            alone = Prepared(tiny, samples, layer, BASE).losses(layer, vectors)
+            fewer = prepared.select(members).losses(layer, vectors[members])
+        torch.testing.assert_close(losses, alone, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(losses[members[prepared.owner_B]], fewer, rtol=1e-5, atol=1e-5)
 
 
 def test_a_sample_stops_when_its_own_loss_is_low_and_the_others_go_on(tiny, pairs):

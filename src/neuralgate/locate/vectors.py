@@ -119,11 +119,11 @@ class Prepared:
 
     def weighted(self, losses_B: Tensor) -> Tensor:
         """Each sample's data term, ``(N,)``: the mean over contexts plus lambda times the benign loss."""
-        return torch.zeros(self.count, device=losses_B.device).index_add(0, self.owner_B, self.weight_B * losses_B)
+        return losses_B.new_zeros(self.count).index_add(0, self.owner_B, self.weight_B * losses_B)
 
     def per_sample(self, losses_B: Tensor, benign: bool) -> Tensor:
         chosen = self.benign_B if benign else ~self.benign_B
-        total = torch.zeros(self.count, device=losses_B.device).index_add(0, self.owner_B[chosen], losses_B[chosen])
+        total = losses_B.new_zeros(self.count).index_add(0, self.owner_B[chosen], losses_B[chosen])
         return total / torch.bincount(self.owner_B[chosen], minlength=self.count)
 
 
@@ -154,7 +154,7 @@ def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: Locat
                 values_ND.clamp_(-1, 1)
             values_ND[~running_N] = kept_ND[~running_N]  # Adam's momentum would move a finished sample on
         steps_N += running_N
-        if lvlm.is_plain and running_M.float().mean() < SHRINK:
+        if lvlm.is_plain and int(running_M.sum()) < SHRINK * len(running_M):
             part, members_M = part.select(running_M), members_M[running_M]
     with torch.no_grad():
         vectors_ND = vector_of(values_ND, config)
