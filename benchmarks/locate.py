@@ -94,7 +94,7 @@ def measure(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config
     found = []
     for layer in layers:
         plain = seconds(lambda at=layer: [plain_fit(lvlm, sample, at, config) for sample in samples[:plain_samples]]) / plain_samples
-        few = chosen[: max(2, size // 4)]
+        few = chosen[:4]
         batched = seconds(lambda at=layer, some=few: batched_fit(lvlm, some, at, config)) / len(few)
         fit_vectors(lvlm, chosen, layer, config.model_copy(update={"steps": 1}), prepared)
         fitting = seconds(lambda at=layer: fit_vectors(lvlm, chosen, at, config, prepared))
@@ -136,14 +136,14 @@ def main() -> None:
         for name, contexts in (("clerk", False), ("clerk, six contexts", True)):
             config = LocateConfig(steps=steps, contexts=contexts, samples_per_subject=8, stop_loss=0.0)
             samples = [item.sample for item in make_samples(pairs, config)]
-            layers = range(len(lvlm.layers) - 1) if not contexts else (0, 3, 6)
+            layers = range(len(lvlm.layers) - 1) if not contexts else (0, 6)
             print(name, flush=True)
             result[name] = measure(lvlm, samples, layers, config, PLAIN_SAMPLES if not contexts else 1)
         large = llava_proportions()
         config = LocateConfig(steps=steps, samples_per_subject=8, stop_loss=0.0)
         samples = [item.sample for item in make_samples(pairs, config)]
         print("llava proportions", flush=True)
-        result["llava proportions"] = measure(large, samples, (0, 3, 6), config, 1)
+        result["llava proportions"] = measure(large, samples, (0, 6), config, 1)
     write_json(OUT, result)
     print(json.dumps({name: value for name, value in result.items()}, indent=1))
 

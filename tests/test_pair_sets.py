@@ -405,6 +405,13 @@ def test_from_ten_lines_to_a_contact_sheet(tmp_path):
         assert sheet.width > 900 and sheet.height > 600
 
 
+def test_a_misspelt_verb_begins_no_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["pairs", "shwo"])
+    assert isinstance(result.exception, UserError) and "did you mean `pairs show`" in str(result.exception)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_takes_a_set(tiny_folder, drawn, tmp_path):
     """A set of one's own goes through the whole pipeline."""
     settings = [f"pairs.source={drawn.folder}", "locate.layers=[0]", "locate.samples_per_subject=1", "locate.steps=2", "edit.layers=[0]"]

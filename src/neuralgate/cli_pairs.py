@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,9 @@ class DrawFirst(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] != "--help":
+            close = get_close_matches(args[0], self.commands, n=1)
+            if close and not Path(args[0]).exists():
+                raise UserError(f"There is no `pairs {args[0]}`; did you mean `pairs {close[0]}`? (A run folder: ./{args[0]}.)")
             args = ["draw", *args]
         return super().parse_args(ctx, args)
 

@@ -132,7 +132,7 @@ class PairSet:
         folder = Path(folder)
         path = folder / "pairs.jsonl"
         if not path.is_file():
-            raise UserError(f"{folder} has no pairs.jsonl; build one with `neuralgate pairs` or PairSet.synthetic.")
+            raise UserError(f"{folder} has no pairs.jsonl; draw one with `neuralgate pairs synth`.")
         pairs = []
         try:
             lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a value may hold other line separators
