@@ -3,7 +3,7 @@
     python -m benchmarks.locate [--steps 25]
 
 writes benchmarks/locate.json. `plain` is the loop of the tests' oracle, one sample and one question at a time and the whole sequence
-in each step; `batched` is what one would write first: the same with many samples in a batch; `engine` is `fit_vectors`. The share of
+in each step; `batched` is what one would write first: the same with four samples in a batch; `engine` is `fit_vectors`. The share of
 the attainable is the time that the engine's matrix products would need at the speed of one large product, measured in the same run.
 """
 
@@ -76,8 +76,8 @@ def seconds(work: Any) -> float:
 def matmul_speed(tokens: int, wide: int, high: int) -> float:
     """FLOP a second of one product of the engine's shape."""
     left, right = torch.randn(tokens, wide), torch.randn(wide, high)
-    left @ right
-    return 40 * 2 * tokens * wide * high / seconds(lambda: [left @ right for _ in range(40)])
+    out = left @ right
+    return 40 * 2 * tokens * wide * high / seconds(lambda: [torch.mm(left, right, out=out) for _ in range(40)])
 
 
 def engine_flops(lvlm: LVLM, prepared: Prepared, layer: int, steps: int) -> float:

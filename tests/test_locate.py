@@ -1,6 +1,7 @@
 """Locate against a plain loop of one sample at a time, and the gate that its votes make."""
 
 import random
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,6 @@ import torch
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.locate import Gate, locate
-from neuralgate.locate import locate as locate_module
 from neuralgate.locate.locate import make_samples
 from neuralgate.locate.vectors import Prepared, Sample, answers_under, fit_vectors
 from neuralgate.lvlm.prompts import SUBJECT, Example, encode_examples
@@ -163,9 +163,44 @@ def test_one_recording_serves_all_layers_and_a_smaller_batch_is_the_same_batch(t
         with torch.no_grad():
             losses = prepared.losses(layer, vectors)
             alone = Prepared(tiny, samples, layer, BASE).losses(layer, vectors)
-            fewer = prepared.select(members).losses(layer, vectors[members])
+            fewer = prepared.select(members, layer).losses(layer, vectors[members])
         torch.testing.assert_close(losses, alone, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(losses[members[prepared.owner_B]], fewer, rtol=1e-5, atol=1e-5)
+
+
+def test_more_rows_than_tokens_are_selected_by_row(tiny, pairs):
+    """Some versions of transformers also pass a vector of one entry a token, which is no row's."""
+    few = [item.sample for item in make_samples(pairs, BASE)]
+    samples = (few * 20)[:60]
+    prepared = Prepared(tiny, samples, 0, BASE)
+    call = prepared.recorded.calls[1]
+    call.keywords["cache_position"] = torch.arange(call.output.shape[1])
+    assert len(call.output) > call.output.shape[1]
+    members = torch.zeros(60, dtype=torch.bool)
+    members[-1] = True
+    with torch.no_grad():
+        last = prepared.select(members, 1).losses(1, torch.ones(1, tiny.hidden_size))
+        whole = prepared.losses(1, torch.ones(60, tiny.hidden_size))
+    torch.testing.assert_close(last, whole[-2:], rtol=1e-5, atol=1e-5)
+
+
+def test_a_batch_that_does_not_fit_leaves_no_recording_behind(tiny, pairs, config, gate, monkeypatch):
+    """Memory for one recording of at most two samples: it is found by halving, and no second one is ever held."""
+    held = weakref.WeakSet()
+
+    class Small(Prepared):
+        def __init__(self, lvlm, samples, lowest, config):
+            if len(held) or len(samples) > 2:
+                raise torch.OutOfMemoryError("no memory")
+            super().__init__(lvlm, samples, lowest, config)
+            held.add(self)
+
+    monkeypatch.setattr(_module(), "Prepared", Small)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(tiny, "sizes", {})
+    found = locate(tiny, pairs, config)
+    torch.testing.assert_close(found.votes_SLD, gate.votes_SLD, rtol=0, atol=0.34)  # a value may stand within rounding of zero
+    assert tiny.sizes["locating"] <= 2
 
 
 def test_a_sample_stops_when_its_own_loss_is_low_and_the_others_go_on(tiny, pairs):
@@ -293,10 +328,6 @@ def test_nothing_to_locate_is_refused(tiny, pairs, config):
         locate(tiny, pairs.split("validation"), config)
     with pytest.raises(UserError, match="no training pairs"):
         locate(tiny, PairSet([], pairs.folder), config)
-
-
-def test_locate_is_a_function():
-    assert callable(locate_module) and Sample
 
 
 # --- gates ----------------------------------------------------------------------------------------------------------

@@ -297,6 +297,19 @@ def test_the_same_picture_saved_again_looks_the_same():
     assert min((one ^ other).bit_count() for place, one in enumerate(looks) for other in looks[:place]) > ALIKE
 
 
+def test_many_scans_of_one_form_are_for_training(tmp_path, subjects, monkeypatch):
+    """They look alike and stay together; the few others are for validation and test."""
+    world = PhotographWorld(subjects, 128)
+    (tmp_path / subjects[0].name).mkdir()
+    for number in range(24):
+        shown = world.draw(subjects[0], (), np.random.default_rng(number), "train", number)
+        (tmp_path / subjects[0].name / f"{number:02d}.jpg").write_bytes(world.image(shown))
+    looks = iter([0] * 20 + [(1 << 64) - 1 << 64 * place for place in range(4)])
+    monkeypatch.setattr("neuralgate.pairs.own_images.look_of", lambda image: next(looks))
+    for_seed = OwnImages(tmp_path, subjects[:1], seed=1)
+    assert [for_seed.capacity(subjects[0], split) for split in ("train", "validation", "test")] == [20, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

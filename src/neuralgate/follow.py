@@ -50,7 +50,10 @@ class Follower(Run):
 
         def finished() -> bool:
             self._read()
-            return self._unchanged(name, inputs_hash)
+            try:
+                return self._unchanged(name, inputs_hash)
+            except FileNotFoundError:  # the leader is just removing what it makes anew
+                return False
 
         chunks = Chunks(self.folder / WORK / name, self.share, finished)
         begun = inputs_hash.encode()

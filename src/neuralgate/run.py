@@ -240,6 +240,7 @@ class Run:
             "tokens_per_second": round(tokens / seconds, 1) if tokens else None,
             "input_hash": inputs_hash,
             "resumed": resumed,
+            "processes": self.share.count,  # memory and tokens are those of the first
             "outputs": {output: hash_path(self.path(output)) for output in outputs},
         }
         self._save_manifest()

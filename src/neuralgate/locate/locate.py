@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -87,13 +86,17 @@ def fit_layers(
     """Fitted values of all samples at each layer, in chunks that a killed run finds again."""
     size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
     starts = range(0, len(located), size)
-    # the layers of a batch after each other: what they share is computed once
+    # the layers of a batch after each other: what they share is computed once, where the batch fits whole
     places = {f"layer-{layer}/{start}": (layer, start) for start in starts for layer in layers}
     fitting = lvlm.fitting(size, "locating")
 
-    @lru_cache(maxsize=1)
+    held: dict[tuple[int, int], Prepared] = {}  # one at most: a recording is the largest thing in memory
+
     def prepared(first: int, count: int) -> Prepared:
-        return Prepared(lvlm, [item.sample for item in located[first : first + count]], min(layers), config)
+        if (first, count) not in held:
+            held.clear()
+            held[first, count] = Prepared(lvlm, [item.sample for item in located[first : first + count]], min(layers), config)
+        return held[first, count]
 
     def fit(key: str) -> bytes:
         layer, start = places[key]

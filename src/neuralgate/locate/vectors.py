@@ -76,8 +76,8 @@ def sparsity(values: Tensor, config: LocateConfig) -> Tensor:
 class Prepared:
     """A batch of samples with all that no vector changes, made once for every layer from ``lowest`` up.
 
-    Where attention is plainly causal nothing before the first scaled token depends on m: the rows are padded so that it stands in
-    one column, and a step runs from that column to the last one that predicts a target.
+    Where attention is plainly causal nothing before the first scaled token depends on m: the rows are padded so that their subjects
+    begin in one column, and a step runs from the first scaled column to the last one that predicts a target.
     """
 
     def __init__(self, lvlm: LVLM, samples: Sequence[Sample], lowest: int, config: LocateConfig) -> None:
@@ -97,12 +97,12 @@ class Prepared:
         self.columns = slice(self.first, end)
         self.scaled_BT, self.labels_BT = scaled_BT[:, self.columns], batch.labels_BT[:, self.columns]
 
-    def select(self, samples_N: Tensor) -> Prepared:
-        """The same for some of the samples (boolean, of all there are here), for plainly causal models."""
+    def select(self, samples_N: Tensor, layer: int) -> Prepared:
+        """The same for some of the samples (boolean, of all there are here) at one layer, for plainly causal models."""
         rows_R = samples_N[self.owner_B].nonzero()[:, 0]
         chosen = copy(self)
         chosen.count = int(samples_N.sum())
-        chosen.recorded = self.recorded.select(rows_R)
+        chosen.recorded = self.recorded.select(rows_R, layer)
         chosen.owner_B = (samples_N.cumsum(0) - 1)[self.owner_B[rows_R]]
         chosen.benign_B, chosen.weight_B = self.benign_B[rows_R], self.weight_B[rows_R]
         chosen.scaled_BT, chosen.labels_BT = self.scaled_BT[rows_R], self.labels_BT[rows_R]
@@ -155,7 +155,7 @@ def fit_vectors(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: Locat
             values_ND[~running_N] = kept_ND[~running_N]  # Adam's momentum would move a finished sample on
         steps_N += running_N
         if lvlm.is_plain and int(running_M.sum()) < SHRINK * len(running_M):
-            part, members_M = part.select(running_M), members_M[running_M]
+            part, members_M = part.select(running_M, layer), members_M[running_M]
     with torch.no_grad():
         vectors_ND = vector_of(values_ND, config)
         end_B = whole.losses(layer, vectors_ND)

@@ -168,28 +168,26 @@ class Recorded:
             hidden_BTD = output[0] if isinstance(output, tuple) else output
         return self.lvlm.norm(hidden_BTD)
 
-    def select(self, rows_R: Tensor) -> Recorded:
-        """The same pass with these rows of the batch alone, for plainly causal models."""
+    def select(self, rows_R: Tensor, layer: int) -> Recorded:
+        """The same pass with these rows of the batch alone, to resume from ``layer``; for plainly causal models."""
+        count = len(self.calls[layer].output)
+        known: dict[int, Any] = {}  # layers share masks and position embeddings
 
         def of(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                return value if value.shape[0] == 1 else value[rows_R.to(value.device)]
-            return tuple(map(of, value)) if isinstance(value, tuple) else value
+            if isinstance(value, tuple):
+                return tuple(map(of, value))
+            if not isinstance(value, Tensor) or value.shape[0] != count or value.dim() < 2:
+                return value
+            if id(value) not in known:
+                known[id(value)] = value[rows_R.to(value.device)]
+            return known[id(value)]
 
-        return Recorded(
-            self.lvlm,
-            {
-                index: Call(
-                    of(call.output),
-                    of(call.positional),
-                    {name: of(value) for name, value in call.keywords.items()},
-                    of(call.added),
-                    of(call.keys),
-                    of(call.values),
-                )
-                for index, call in self.calls.items()
-            },
-        )
+        calls = {}
+        for index, call in self.calls.items():
+            if index >= layer:
+                keywords = {name: of(value) for name, value in call.keywords.items()}
+                calls[index] = Call(of(call.output), of(call.positional), keywords, of(call.added), of(call.keys), of(call.values))
+        return Recorded(self.lvlm, calls)
 
 
 def part_arguments(call: Call, first: int, end: int) -> dict[str, Any]:

@@ -160,6 +160,9 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
     fills = {"ids": lvlm.tokenizer.pad_token_id or 0, "classes": OTHER, "labels": -100}
     device = lvlm.device
     if padding == "subject":
+        for row, example in zip(rows, examples, strict=True):
+            if not (row["classes"] == SUBJECT).any():  # its only token is the one that must give the answer
+                raise UserError(f"The subject {example.subject!r} is the prompt's last token; let something follow it in the question.")
         starts = [int((row["classes"] == SUBJECT).nonzero()[0]) for row in rows]
         for row, start in zip(rows, starts, strict=True):
             for name, values in row.items():

@@ -45,7 +45,7 @@ def only_read(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = N
     for subject in dict.fromkeys(pair.subject for pair in private):
         if not any(pair.subject == subject and pair.split == "train" for pair in kept):
             raise UserError(
-                f"{lvlm.name} reads none of the {subject} pictures, so nothing leaks that an edit could prevent; choose other subjects, larger "
-                "pictures, or pairs.only_read=false."
+                f"{lvlm.name} reads none of the {subject} pictures, so nothing leaks that an edit could prevent; choose other subjects, "
+                "larger pictures, or pairs.only_read=false."
             )
     return kept, {subject: sum(pair.subject == subject and pair.id in unread for pair in private) for subject in pairs.subjects()}

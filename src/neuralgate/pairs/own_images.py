@@ -77,13 +77,20 @@ class OwnImages:
             count = sum(map(len, groups))
             wanted = {split: max(round(count * share), 1) for split, share in SHARES.items()}
             for place in np.random.default_rng([seed, *subject.name.encode()]).permutation(len(groups)):
-                split = next((s for s in SHARES if len(self._pictures.get((subject.name, s), ())) < wanted[s]), "train")
-                for path in groups[place]:
+                group = groups[place]
+                room = {split: wanted[split] - len(self._pictures.get((subject.name, split), ())) for split in SHARES}
+                # a group that is larger than what a split still needs is for training, unless the split would stay empty
+                fitting = [
+                    split for split in SHARES if room[split] >= len(group) or (room[split] == wanted[split] and 3 * len(group) <= count)
+                ]
+                split = max(fitting, key=lambda split: room[split] / wanted[split], default="train")
+                for path in group:
                     name = path.relative_to(self.folder).as_posix()
                     known = truths.get(name) or dict.fromkeys(subject.written, "")
                     self._pictures.setdefault((subject.name, split), []).append(OwnPicture(name, subject.name, known))
-            if (subject.name, "train") not in self._pictures:
-                raise UserError(f"{self.folder / subject.name} holds too few different pictures to train on; add some.")
+            for split in ("train", *SHARES):
+                if (subject.name, split) not in self._pictures:
+                    raise UserError(f"{self.folder / subject.name} holds too few different pictures for {split}; add some.")
 
     def _groups(self, subject: Subject) -> list[list[Path]]:
         """The subject's pictures, those that look alike together; each alone where that would leave too few groups (scans of one form)."""
