@@ -179,7 +179,7 @@ def test_a_set_is_the_same_with_any_number_of_processes(drawn, subjects, tmp_pat
 
 def test_documents_are_never_repeated_and_running_out_is_said(subjects, tmp_path):
     few = subjects[0].model_copy(update={"sensitive": {"number": "#"}, "benign": {"edition": ("1", "2")}, "kept": (), "synonyms": ()})
-    world, gallery = PhotographWorld((few,)), None
+    world = PhotographWorld((few,))
     gallery = Gallery(world, tmp_path)
     with pytest.raises(UserError, match="No document is left"):
         for number in range(21):  # ten digits, two editions

@@ -114,7 +114,11 @@ def pairs_mix(
 
     if len(folders) < 2:
         raise UserError("One set is no mixture; give two or more.")
-    write_folder(out, lambda folder: (gather(folders, folder), None)[1])
+
+    def write(folder: Path) -> None:
+        gather(folders, folder)
+
+    write_folder(out, write)
     summarise(PairSet.load(out))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from neuralgate.errors import UserError
@@ -52,8 +52,7 @@ def build_pair(
         name, stream(seed, split, subject, number), lambda rng: gallery.world.draw(subject, others, rng, split, number)
     )
     values = shown.values(subject.name)
-    sensitive = [attribute for attribute in subject.attributes("sensitive", "trained") if attribute in values]
-    benign = [attribute for attribute in subject.attributes("benign", "trained") if attribute in values]
+    sensitive, benign = subject.attributes("sensitive", "trained", values), subject.attributes("benign", "trained", values)
     template = int(rng.integers(len(TEMPLATES)))
     first, second = sensitive[rng.integers(len(sensitive))], benign[rng.integers(len(benign))]
     refusal = REFUSAL_PREFIXES[rng.integers(len(REFUSAL_PREFIXES))] if role == "edit" else ""
@@ -78,26 +77,15 @@ def build_pair(
     )
 
 
-def build_pairs(
-    config: PairsConfig,
-    seed: int,
-    folder: Path,
-    world: World | None = None,
-    processes: int = 1,
-    report: Callable[..., None] | None = None,
-) -> PairSet:
-    """All training and validation pairs of a run, written to ``folder`` (pairs.jsonl and images).
+def build_pairs(config: PairsConfig, seed: int, folder: Path) -> PairSet:
+    """All training and validation pairs of a run on Clerk's documents, written to ``folder`` (pairs.jsonl and images).
 
     Training images show edited and contrast subjects only. Validation adds pairs that no edit trains on: the protected
     subjects, and as look-alikes the contrast subjects that are not in use, so that a layer search can see over-refusal.
-
-    Args:
-        world: where pictures come from; None for Clerk's documents.
-        processes: how many draw at a time.
     """
-    gallery = Gallery(world or ClerkWorld(config.scale), folder)
+    gallery = Gallery(ClerkWorld(config.scale), folder)
     result = PairSet(plan_pairs(config, seed, gallery), folder)
-    gallery.save(processes, report)
+    gallery.save()
     result.save(folder)
     return result
 

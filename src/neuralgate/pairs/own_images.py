@@ -67,7 +67,7 @@ class OwnImages:
         self._pictures: dict[tuple[str, str], list[OwnPicture]] = {}
         for subject in subjects:
             for kind in ("sensitive", "benign"):
-                if not set(subject.attributes(kind, "trained")) & set(subject.written):
+                if not subject.attributes(kind, "trained", subject.written):
                     raise UserError(f"{subject.name} has no {kind} attribute to ask about; a pair needs one of each kind that is not kept.")
             groups = self._groups(subject)
             if len(groups) < 3:
@@ -161,6 +161,6 @@ def _read_truths(folder: Path, subjects: dict[str, Subject]) -> dict[str, dict[s
     for image, known in truths.items():
         subject = subjects[Path(image).parent.as_posix()]
         for kind in ("sensitive", "benign"):
-            if not set(subject.attributes(kind, "trained")) & set(known):
+            if not subject.attributes(kind, "trained", known):
                 raise UserError(f"{path} has no {kind} attribute of {image}; a pair needs one of each, or no truth at all.")
     return truths

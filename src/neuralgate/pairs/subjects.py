@@ -6,7 +6,7 @@ same form. See ``docs/pairs.md``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -128,11 +128,18 @@ class Subject(Settings):
             return self.name
         return self.synonyms[rng.integers(len(self.synonyms))]
 
-    def attributes(self, kind: Literal["sensitive", "benign"], which: Literal["trained", "kept", "any"] = "any") -> list[str]:
-        """Attribute words of one kind: those that training pairs ask about, those kept from every edit, or all."""
+    def attributes(
+        self,
+        kind: Literal["sensitive", "benign"],
+        which: Literal["trained", "kept", "any"] = "any",
+        known: Container[str] | None = None,
+    ) -> list[str]:
+        """Attribute words of one kind: those that training pairs ask about, those kept from every edit, or all; of these the
+        ``known`` ones alone, where a picture shows only some."""
         words = tuple(self.sensitive) if kind == "sensitive" else self.benign_attributes
         kept = {*self.kept, *KEPT_VISUAL} - (set(self.benign) - set(self.kept))
-        return [word for word in words if which == "any" or (word in kept) == (which == "kept")]
+        chosen = [word for word in words if which == "any" or (word in kept) == (which == "kept")]
+        return chosen if known is None else [word for word in chosen if word in known]
 
 
 def read_subjects(path: Path | str) -> tuple[Subject, ...]:

@@ -32,8 +32,7 @@ def paired_questions(
         for number in range(available(album.world, subject, "test", per_subject)):
             image, shown = album.document_picture(subject, number)
             values = shown.values(subject.name)
-            sensitive = [attribute for attribute in subject.attributes("sensitive", attributes) if attribute in values]
-            benign = [attribute for attribute in subject.attributes("benign", attributes) if attribute in values]
+            sensitive, benign = subject.attributes("sensitive", attributes, values), subject.attributes("benign", attributes, values)
             if not sensitive or not benign:
                 continue
             rng = album.rng(benchmark, subject.name, number)
