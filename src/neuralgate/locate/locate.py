@@ -120,6 +120,12 @@ def fit_layers(
     return fitted
 
 
+def votes_of(fitted: dict[str, Tensor], owner_N: Tensor, count: int) -> Tensor:
+    """``(S, D)``: for each of ``count`` subjects the share of its samples (``owner_N`` numbers the subject) whose value is negative."""
+    flipped_ND = (fitted["vectors_ND"] < 0).float()
+    return torch.stack([flipped_ND[owner_N == index].mean(0) for index in range(count)])
+
+
 def locate(
     lvlm: LVLM,
     pairs: PairSet,
@@ -147,9 +153,7 @@ def locate(
     chunks = chunks or Chunks()
     fits = fit_layers(lvlm, located, layers, config, report, chunks)
     for place, fitted in enumerate(fits):
-        flipped_ND = (fitted["vectors_ND"] < 0).float()
-        for index in range(len(subjects)):
-            votes_SLD[index, place] = flipped_ND[owner_N == index].mean(0)
+        votes_SLD[:, place] = votes_of(fitted, owner_N, len(subjects))
     gate = Gate(votes_SLD, subjects, tuple(layers), lvlm.fingerprint, config.threshold)
     evidence = {f"evidence-{layer}": (layer, fitted) for layer, fitted in zip(layers, fits, strict=True)}
     chunks.make(list(evidence), lambda key: json.dumps(layer_evidence(lvlm, located, gate, *evidence[key], config)).encode())
