@@ -30,7 +30,7 @@ from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import LocateConfig
-from tests.test_locate import plain_fit
+from tests.plain_locate import plain_fit
 
 OUT = Path(__file__).with_suffix(".json")
 ROWS = 96
@@ -93,7 +93,7 @@ def measure(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config
     preparing = seconds(lambda: Prepared(lvlm, chosen, min(layers), config)) / len(layers)
     found = []
     for layer in layers:
-        plain = seconds(lambda at=layer: [plain_fit(lvlm, sample, at, config) for sample in samples[:plain_samples]]) / plain_samples
+        plain = seconds(lambda at=layer: [plain_fit(lvlm, sample, [at], config) for sample in samples[:plain_samples]]) / plain_samples
         few = chosen[:4]
         batched = seconds(lambda at=layer, some=few: batched_fit(lvlm, some, at, config)) / len(few)
         fit_vectors(lvlm, chosen, [layer], config.model_copy(update={"steps": 1}), prepared)

@@ -2,7 +2,6 @@
 
 import random
 import weakref
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,74 +11,11 @@ from neuralgate.errors import UserError
 from neuralgate.locate import Gate, locate
 from neuralgate.locate.locate import make_samples
 from neuralgate.locate.vectors import Prepared, Sample, answers_under, fit_vectors
-from neuralgate.lvlm.prompts import SUBJECT, Example, encode_examples
+from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import PARAPHRASES, TEMPLATES
 from neuralgate.recipe import LocateConfig
-
-# --- the oracle -----------------------------------------------------------------------------------------------------
-
-
-def scaled(lvlm, layer, places, vector):
-    """A hook that multiplies the layer's output by ``vector`` at ``places`` of the one row."""
-
-    def hook(_module, _inputs, output):
-        hidden = output[0] if isinstance(output, tuple) else output
-        factor = torch.ones_like(hidden)
-        factor[0, places] = vector.to(factor)
-        hidden = hidden * factor
-        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
-
-    return lvlm.layers[layer].register_forward_hook(hook)
-
-
-def subject_places(batch, tokens):
-    places = (batch.classes_BT[0] == SUBJECT).nonzero().flatten().tolist()
-    return places if tokens == "all" else places[-1:]
-
-
-def plain_loss(lvlm, example, layer, vector, tokens):
-    """Mean NLL of one example's answer by a whole forward pass of the whole model."""
-    batch = encode_examples(lvlm, [example])
-    handle = scaled(lvlm, layer, subject_places(batch, tokens), vector)
-    logits = lvlm.model(**batch.prompt, use_cache=False).logits[0]
-    handle.remove()
-    target = lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]
-    places = range(logits.shape[0] - len(target) - 1, logits.shape[0] - 1)
-    return -torch.stack([logits[place].log_softmax(-1)[token] for place, token in zip(places, target, strict=True)]).mean()
-
-
-def plain_fit(lvlm, sample, layer, config):
-    """One sample's vector, optimised by the book."""
-
-    def vector():
-        return torch.tanh(free) if config.parametrisation == "tanh" else free
-
-    def data_losses(values):
-        sensitive = torch.stack([plain_loss(lvlm, example, layer, values, config.tokens) for example in sample.sensitive]).mean()
-        return sensitive, plain_loss(lvlm, sample.benign, layer, values, config.tokens)
-
-    free = torch.full((lvlm.hidden_size,), config.start, requires_grad=True)
-    optimizer = torch.optim.Adam([free], lr=config.rate, eps=config.eps)
-    origin = config.start if config.parametrisation == "tanh" else 1.0
-    with torch.no_grad():
-        start = data_losses(torch.ones(lvlm.hidden_size))
-    steps = 0
-    while steps < config.steps:
-        sensitive, benign = data_losses(vector())
-        data = sensitive + config.lambda_benign * benign
-        if data.item() < config.stop_loss:
-            break
-        optimizer.zero_grad()
-        (data + config.gamma * (free - origin).abs().mean()).backward()
-        optimizer.step()
-        if config.parametrisation == "clamp":
-            free.data.clamp_(-1, 1)
-        steps += 1
-    with torch.no_grad():
-        end = data_losses(vector())
-    return SimpleNamespace(vector=vector().detach(), start=start, end=end, steps=steps)
-
+from tests.plain_locate import plain_fit, scaled, subject_places
 
 BASE = LocateConfig(steps=6, samples_per_subject=2, stop_loss=0.0)
 
@@ -102,7 +38,7 @@ def test_vectors_are_those_of_the_plain_loop(tiny, pairs, settings, layer):
     assert len(samples) == 4 and len(samples[0].sensitive) == (6 if config.contexts else 1)
     fitted = fit_vectors(tiny, samples, [layer], config)
     for index, sample in enumerate(samples):
-        expected = plain_fit(tiny, sample, layer, config)
+        expected = plain_fit(tiny, sample, [layer], config)
         torch.testing.assert_close(fitted.vectors_NLD[index, 0], expected.vector, rtol=0, atol=2e-3)
         clear = expected.vector.abs() > 2e-3
         assert torch.equal((fitted.vectors_NLD[index, 0] < 0)[clear], (expected.vector < 0)[clear]) and clear.float().mean() > 0.9
@@ -115,13 +51,13 @@ def test_vectors_are_those_of_the_plain_loop(tiny, pairs, settings, layer):
         assert (fitted.vectors_NLD[:, 0] < 0).any() and fitted.sensitive_end_N.mean() < fitted.sensitive_start_N.mean()
 
 
-CASES = 8
+CASES = 12
 
 
 @pytest.mark.parametrize("seed", range(CASES))
 def test_in_double_precision_every_sign_is_that_of_the_plain_loop(tiny_double, pairs, seed):
     """Cases drawn at random: ragged lengths, the subject early or late in the question, one or six contexts, one or all of its
-    tokens, any layer, samples that finish and leave the batch."""
+    tokens, one layer or two jointly, samples that finish and leave the batch."""
     draw = random.Random(seed)
     config = BASE.model_copy(
         update={
@@ -142,13 +78,14 @@ def test_in_double_precision_every_sign_is_that_of_the_plain_loop(tiny_double, p
             pairs.folder / pair.image, asked[0].format("colour"), pair.subject, draw.choice(["The colour", "It is the colour red"])
         )
         samples.append(Sample(pair.subject, sensitive, benign))
-    layer = draw.randrange(2)
-    fitted = fit_vectors(tiny_double, samples, [layer], config)
+    layers = draw.choice([[0], [1], [0, 1], [1, 2]])
+    fitted = fit_vectors(tiny_double, samples, layers, config)
     for index, sample in enumerate(samples):
-        expected = plain_fit(tiny_double, sample, layer, config)
+        expected = plain_fit(tiny_double, sample, layers, config)
         assert fitted.steps_N[index] == expected.steps
-        assert torch.equal(fitted.vectors_NLD[index, 0] < 0, expected.vector < 0)
-        torch.testing.assert_close(fitted.vectors_NLD[index, 0], expected.vector, rtol=0, atol=5e-5)
+        assert fitted.curve_NT[index, : expected.steps].tolist() == pytest.approx(expected.curve, rel=1e-6)
+        assert torch.equal(fitted.vectors_NLD[index] < 0, expected.vectors < 0)
+        torch.testing.assert_close(fitted.vectors_NLD[index], expected.vectors, rtol=0, atol=5e-5)
         for value, wanted in zip((fitted.sensitive_end_N, fitted.benign_end_N), expected.end, strict=True):
             assert value[index].item() == pytest.approx(wanted.item(), rel=1e-5)
 
@@ -194,7 +131,7 @@ def test_a_sample_stops_when_its_own_loss_is_low_and_the_others_go_on(tiny, pair
     losses = free.sensitive_end_N + config.lambda_benign * free.benign_end_N
     config = config.model_copy(update={"stop_loss": losses.sort().values[1:3].mean().item()})  # two samples get there
     fitted = fit_vectors(tiny, samples, [0], config)
-    plain = [plain_fit(tiny, sample, 0, config) for sample in samples]
+    plain = [plain_fit(tiny, sample, [0], config) for sample in samples]
     assert fitted.steps_N.tolist() == [expected.steps for expected in plain]
     assert len(set(fitted.steps_N.tolist())) > 1 and (fitted.steps_N < 25).any(), "nothing stopped early: the test tests nothing"
     torch.testing.assert_close(fitted.vectors_NLD[:, 0], torch.stack([expected.vector for expected in plain]), rtol=0, atol=5e-3)
@@ -252,7 +189,7 @@ def test_votes_are_shares_of_negative_values(tiny, pairs, config, gate):
     assert gate.subjects == ("passport", "student id") and gate.layers == (0, 1) and gate.model == tiny.fingerprint
     for layer in gate.layers:
         for subject in gate.subjects:
-            vectors = [plain_fit(tiny, item.sample, layer, config).vector for item in samples if item.sample.subject == subject]
+            vectors = [plain_fit(tiny, item.sample, [layer], config).vector for item in samples if item.sample.subject == subject]
             share = sum((vector < 0).float() for vector in vectors) / 3
             differing = (gate.votes(subject, layer) - share).abs() > 1e-6
             assert differing.sum() <= 1, "one value may stand within rounding of zero"

@@ -171,9 +171,9 @@ class Suffix:
                 layer = cache.layers[index]
                 if index > lowest:
                     both = (layer.keys, layer.values)
-                    shared = (part[:, :, : padding_NP.shape[1]].contiguous() for part in both)
-                    alone = (picked(part.transpose(1, 2), group_B1, own_BM).transpose(1, 2).contiguous() for part in both)
-                    self.before[index] = Before(*shared, *alone, padding_N11P)
+                    keys, values = (part[:, :, : padding_NP.shape[1]].contiguous() for part in both)
+                    own_keys, own_values = (picked(part.transpose(1, 2), group_B1, own_BM).transpose(1, 2).contiguous() for part in both)
+                    self.before[index] = Before(keys, values, own_keys, own_values, padding_N11P)
                 layer.keys = layer.values = None  # of the packed rows: what is needed of them is in ``before``
 
             return hook
