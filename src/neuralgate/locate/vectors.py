@@ -33,11 +33,15 @@ SHRINK = 0.8  # share of a batch's samples still running below which the finishe
 
 @dataclass(frozen=True)
 class Sample:
-    """One pair as locate needs it: the sensitive question once per context, and the benign question once."""
+    """One pair as locate needs it: the sensitive question once per context, and the benign question once, all about one image."""
 
     subject: str
     sensitive: tuple[Example, ...]
     benign: Example
+
+    def __post_init__(self) -> None:
+        if any(example.image != self.benign.image for example in self.sensitive):
+            raise ValueError("the questions of a sample must be about one image")
 
 
 @dataclass

@@ -38,8 +38,10 @@ class Before:
     own_values_BKME: Tensor
     padding_N11P: Tensor | None  # True where a column of the shared part holds another token; None if no column does
 
-    def select(self, groups_N: Tensor, rows_B: Tensor) -> Before:
-        groups_N, rows_B = groups_N.to(self.keys_NKPE.device), rows_B.to(self.keys_NKPE.device)
+    def select(self, rows_B: Tensor) -> Before:
+        """The same for these questions (booleans), whole groups of them."""
+        rows_B = rows_B.to(self.keys_NKPE.device)
+        groups_N = rows_B.view(len(self.keys_NKPE), -1)[:, 0]
         padding = None if self.padding_N11P is None else self.padding_N11P[groups_N.to(self.padding_N11P.device)]
         return Before(
             self.keys_NKPE[groups_N], self.values_NKPE[groups_N], self.own_keys_BKME[rows_B], self.own_values_BKME[rows_B], padding
@@ -206,13 +208,13 @@ class Suffix:
         return self.lvlm.norm(hidden_BTD)
 
     def select(self, groups_N: Tensor, layer: int) -> Suffix:
-        """The same with some of the groups alone (booleans), to resume from ``layer`` or above."""
+        """The same with some of the groups given alone (booleans), to resume from ``layer`` or above."""
         chosen = copy(self)
         rows_B = groups_N.repeat_interleave(len(self.labels_BT) // len(groups_N))
         chosen.labels_BT, chosen.changing_BT, chosen.mask_B1TX = self.labels_BT[rows_B], self.changing_BT[rows_B], self.mask_B1TX[rows_B]
         chosen.position_embeddings = tuple(part[rows_B.to(part.device)] for part in self.position_embeddings)
         chosen.outputs = {index: output[rows_B.to(output.device)] for index, output in self.outputs.items() if index >= layer}
-        chosen.before = {index: before.select(groups_N, rows_B) for index, before in self.before.items() if index > layer}
+        chosen.before = {index: before.select(rows_B) for index, before in self.before.items() if index > layer}
         return chosen
 
 
