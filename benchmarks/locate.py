@@ -21,8 +21,8 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from neuralgate.files import write_json
-from neuralgate.locate.locate import make_samples
-from neuralgate.locate.vectors import Prepared, Sample, fit_vectors, scaled_positions, start_values, vector_of
+from neuralgate.locate.samples import Sample, make_samples
+from neuralgate.locate.vectors import Prepared, fit_vectors, scaled_positions, start_values, vector_of
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM

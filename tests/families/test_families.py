@@ -5,7 +5,8 @@ import torch
 
 from neuralgate.edit.gradient import gated, gradient_mask
 from neuralgate.edit.patch import Patch
-from neuralgate.locate.vectors import Sample, fit_vectors
+from neuralgate.locate.samples import Sample
+from neuralgate.locate.vectors import fit_vectors
 from neuralgate.lvlm.forward import final_hidden, output_changed, record, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, SUBJECT, Example, encode_examples

@@ -21,27 +21,17 @@ import torch
 from torch import Tensor
 
 from neuralgate.errors import UserError
+from neuralgate.locate.samples import Sample
 from neuralgate.lvlm.forward import Recorded, output_changed, record, target_losses
 from neuralgate.lvlm.generate import continuations
+from neuralgate.lvlm.memory import SavedBytes, free_bytes
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import SUBJECT, Example, encode_examples
 from neuralgate.lvlm.suffix import Suffix
 from neuralgate.recipe import LocateConfig
 
+MEMORY_SHARE = 0.8  # of an accelerator's free memory that a batch may take by its first sample's measure
 SHRINK = 0.8  # share of a batch's samples still running below which the finished ones are dropped
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One pair as locate needs it: the sensitive question once per context, and the benign question once, all about one image."""
-
-    subject: str
-    sensitive: tuple[Example, ...]
-    benign: Example
-
-    def __post_init__(self) -> None:
-        if any(example.image != self.benign.image for example in self.sensitive):
-            raise ValueError("the questions of a sample must be about one image")
 
 
 @dataclass
@@ -148,6 +138,23 @@ def check_answers(lvlm: LVLM, examples: Sequence[Example]) -> None:
             raise UserError(
                 f"The wanted answer {example.answer!r} to {example.question!r} has no token; leave the pair out or give it a target."
             )
+
+
+def sample_bytes(prepared: Prepared, layers: Sequence[int]) -> int:
+    """What one sample takes at most, measured on a batch of few: what is known of it, twice while a batch shrinks, and what the graph
+    of a step keeps."""
+    known = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in prepared.passed.tensors()}
+    vectors_NLD = torch.ones(prepared.count, len(layers), prepared.lvlm.hidden_size, device=prepared.lvlm.device, requires_grad=True)
+    saved = SavedBytes([*prepared.lvlm.model.parameters(), *prepared.passed.tensors()])
+    with saved:
+        prepared.losses(layers, vectors_NLD)
+    return (2 * sum(known.values()) + saved.count) // prepared.count
+
+
+def samples_that_fit(lvlm: LVLM, sample: Sample, lowest: int, config: LocateConfig) -> int | None:
+    """How many samples have room on the model's accelerator, by what the first one takes; None on a CPU."""
+    free = free_bytes(lvlm.device)
+    return None if free is None else max(1, int(free * MEMORY_SHARE) // sample_bytes(Prepared(lvlm, [sample], lowest, config), [lowest]))
 
 
 def fit_vectors(

@@ -137,6 +137,12 @@ class Recorded:
         """Layer -> its output ``(B, T, D)``."""
         return {index: call.output for index, call in self.calls.items()}
 
+    def tensors(self) -> list[Tensor]:
+        """All that is kept of the pass."""
+        kept = [(call.output, call.added, *call.positional, *call.keywords.values()) for call in self.calls.values()]
+        flat = [part for values in kept for value in values for part in (value if isinstance(value, tuple) else (value,))]
+        return [value for value in flat if isinstance(value, Tensor)]
+
     def resume(self, layer: int, hidden_BTD: Tensor, change: Callable[[int, Tensor], Tensor] | None = None) -> Tensor:
         """What the output embeddings are given when ``hidden_BTD`` stands in for the output of ``layer``, and
         ``change(index, output)`` for that of every layer above it."""

@@ -207,6 +207,11 @@ class Suffix:
                     hidden_BTD = change(index, hidden_BTD)
         return self.lvlm.norm(hidden_BTD)
 
+    def tensors(self) -> list[Tensor]:
+        """All that is kept of the pass."""
+        before = [value for known in self.before.values() for value in vars(known).values() if value is not None]
+        return [*self.outputs.values(), *before, *self.position_embeddings, self.mask_B1TX, self.labels_BT, self.changing_BT]
+
     def select(self, groups_N: Tensor, layer: int) -> Suffix:
         """The same with some of the groups given alone (booleans), to resume from ``layer`` or above."""
         chosen = copy(self)
