@@ -58,8 +58,10 @@ class _SharedAttention(torch.autograd.Function):
         if before.padding_N11P is not None:
             scores_NKQP.masked_fill_(before.padding_N11P, float("-inf"))
         precise_NKQP = at_least_float32(scores_NKQP)
-        sums_NKQ1 = precise_NKQP.logsumexp(-1, keepdim=True)
-        shares_NKQP = precise_NKQP.sub_(sums_NKQ1).exp_().to(queries_NKQE.dtype)
+        shares_NKQP = precise_NKQP.softmax(-1)
+        # the largest share is at least 1 / P: its logarithm is exact enough, and cheaper than another pass over all
+        sums_NKQ1 = precise_NKQP.amax(-1, keepdim=True) - shares_NKQP.amax(-1, keepdim=True).log()
+        shares_NKQP = shares_NKQP.to(queries_NKQE.dtype)
         output_NKQE = shares_NKQP @ before.values_NKPE
         ctx.before = before
         ctx.save_for_backward(shares_NKQP, output_NKQE)
@@ -87,7 +89,7 @@ def attend(
     """An attention function of transformers' interface, with two kinds of keys: the shared ones and the question's own. Query
     heads that use one key head are taken together. ``attention_mask`` is additive, ``(B, 1, T, M + T)``; returns ``(B, T, H, E)``."""
     rows, heads, tokens, size = query_BHTE.shape
-    groups, key_heads = before.keys_NKPE.shape[:2]
+    groups, key_heads, shared_tokens = before.keys_NKPE.shape[:3]
     sharing = heads // key_heads
     queries_BKQE = (query_BHTE * scaling).reshape(rows, key_heads, sharing * tokens, size)
     all_keys = torch.cat([before.own_keys_BKME, key_BKTE], -2)
@@ -96,13 +98,14 @@ def attend(
     scores_BKQX = at_least_float32(queries_BKQE @ all_keys.mT) + mask_B1QX
     sums_BKQ1 = scores_BKQX.logsumexp(-1, keepdim=True)
     own_BKQE = (scores_BKQX - sums_BKQ1).exp().to(query_BHTE.dtype) @ all_values
-    # the queries of all questions about one image ask its keys together
-    folded = queries_BKQE.view(groups, rows // groups, *queries_BKQE.shape[1:]).transpose(1, 2).flatten(2, 3)
-    shared, shared_sums = (
-        found.unflatten(2, (rows // groups, -1)).transpose(1, 2).flatten(0, 1) for found in _SharedAttention.apply(folded, before)
-    )
-    share_BKQ1 = torch.sigmoid(shared_sums - sums_BKQ1).to(query_BHTE.dtype)
-    output_BKQE = own_BKQE + share_BKQ1 * (shared - own_BKQE)
+    if shared_tokens:  # the queries of all questions about one image ask its keys together
+        folded = queries_BKQE.view(groups, rows // groups, *queries_BKQE.shape[1:]).transpose(1, 2).flatten(2, 3)
+        shared_BKQE, shared_BKQ1 = (
+            found.unflatten(2, (rows // groups, -1)).transpose(1, 2).flatten(0, 1) for found in _SharedAttention.apply(folded, before)
+        )
+        output_BKQE = own_BKQE + torch.sigmoid(shared_BKQ1 - sums_BKQ1).to(own_BKQE.dtype) * (shared_BKQE - own_BKQE)
+    else:
+        output_BKQE = own_BKQE
     return output_BKQE.reshape(rows, heads, tokens, size).transpose(1, 2), None
 
 
