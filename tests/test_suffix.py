@@ -48,7 +48,7 @@ def test_losses_are_those_of_the_hooked_model(tiny_double, pairs, image, layer):
         with output_changed(tiny_double.layers[layer], lambda hidden, scale=scale: hidden * scale):
             expected.append(target_losses(tiny_double, final_hidden(tiny_double, batch), batch.labels_BT))
     torch.testing.assert_close(losses(suffix, 9), torch.cat(expected), **exact)
-    kept = torch.tensor([False, True, True])
+    kept = torch.tensor([False, True, True]).repeat_interleave(3)
     torch.testing.assert_close(losses(suffix.select(kept, layer), 6), torch.cat(expected[3:]), **exact)
     # the image, and whatever stands before the questions, is held once a group
     assert suffix.before[1].keys_NKPE.shape[0] == (3 if image else 9)

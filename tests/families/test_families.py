@@ -6,10 +6,11 @@ import torch
 from neuralgate.edit.gradient import gated, gradient_mask
 from neuralgate.edit.patch import Patch
 from neuralgate.locate.samples import Sample
-from neuralgate.locate.vectors import fit_vectors
-from neuralgate.lvlm.forward import final_hidden, output_changed, record, target_losses
+from neuralgate.locate.vectors import Prepared, fit_vectors
+from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, SUBJECT, Example, encode_examples
+from neuralgate.lvlm.recorded import record
 from neuralgate.lvlm.roles import find_decoder, find_role, role_of
 from neuralgate.recipe import LocateConfig
 from tests.families.models import SIZE, WIDTH
@@ -168,3 +169,26 @@ def test_locating_is_the_plain_loop(lvlm, examples, layers):
         clear = expected.vectors.abs() > 1e-4
         assert torch.equal((fitted.vectors_NLD[index] < 0)[clear], (expected.vectors < 0)[clear])
         assert expected.curve[-1] < expected.curve[0]
+
+
+#: The prompt's tokens see each other in both directions; layers that look at the image. Each step runs all tokens there.
+WHOLE = ("paligemma", "mllama")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("copies", [1, 12], ids=["few rows", "more rows than tokens"])
+def test_a_step_runs_the_ends_of_the_questions_alone(lvlm, examples, copies):
+    samples = [
+        Sample(example.subject, (example,), Example(example.image, f"Is there a {example.subject} in the image?", example.subject, "yes"))
+        for example in examples
+    ] * copies
+    prepared = Prepared(lvlm, samples, 0, LocateConfig())
+    longest = encode_examples(lvlm, [example for sample in samples for example in (*sample.sensitive, sample.benign)])
+    assert prepared.runs_suffix == (lvlm.model_type not in WHOLE)
+    assert (prepared.labels_BT.shape[1] < longest.labels_BT.shape[1] - 8) == prepared.runs_suffix
+    if prepared.runs_suffix:
+        vectors = torch.randn(len(samples), 1, lvlm.hidden_size, generator=torch.Generator().manual_seed(0))
+        kept = torch.tensor([False, True, True] * copies)
+        for layer in range(len(lvlm.layers)):
+            losses = prepared.losses([layer], vectors)
+            torch.testing.assert_close(prepared.select(kept, layer).losses([layer], vectors[kept]), losses[kept], rtol=1e-5, atol=1e-5)

@@ -215,10 +215,9 @@ class Suffix:
         before = [value for known in self.before.values() for value in vars(known).values() if value is not None]
         return [*self.outputs.values(), *before, *self.position_embeddings, self.mask_B1TX, self.labels_BT, self.changing_BT]
 
-    def select(self, groups_N: Tensor, layer: int) -> Suffix:
-        """The same with some of the groups given alone (booleans), to resume from ``layer`` or above."""
+    def select(self, rows_B: Tensor, layer: int) -> Suffix:
+        """The same with some of the questions (booleans), whole groups of them, to resume from ``layer`` or above."""
         chosen = copy(self)
-        rows_B = groups_N.repeat_interleave(len(self.labels_BT) // len(groups_N))
         chosen.labels_BT, chosen.changing_BT, chosen.mask_B1TX = self.labels_BT[rows_B], self.changing_BT[rows_B], self.mask_B1TX[rows_B]
         chosen.position_embeddings = tuple(part[rows_B.to(part.device)] for part in self.position_embeddings)
         chosen.outputs = {index: output[rows_B.to(output.device)] for index, output in self.outputs.items() if index >= layer}
