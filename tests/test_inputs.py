@@ -46,6 +46,23 @@ def test_packed_rows_are_the_single_questions(tiny_double, examples, layer):
     check(tiny_double, layer, batch, examples)
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+def test_the_top_layer_is_asked_at_the_labels_alone(tiny_double, examples, layer):
+    """The hidden states, and the gradient of everything below."""
+    batch = Inputs(tiny_double, layer).batch(examples)
+    weight = tiny_double.ffn_out(layer).weight.requires_grad_(True)
+    hidden_BQD, labels_BQ, examples_BQ = batch.asked(tiny_double)
+    assert labels_BQ.shape[1] < batch.labels_BT.shape[1] / 2 and (labels_BQ < 0).any(), "some rows have fewer labels"
+    whole_BTD = batch.final_hidden(tiny_double)
+    torch.testing.assert_close(hidden_BQD[labels_BQ >= 0], whole_BTD[batch.labels_BT >= 0], **exact)
+    few = target_losses(tiny_double, hidden_BQD, labels_BQ, examples_BQ, len(examples))
+    all_of_them = target_losses(tiny_double, whole_BTD, batch.labels_BT, batch.examples_BT, len(examples))
+    torch.testing.assert_close(few, all_of_them, **exact)
+    (mine,), (theirs,) = (torch.autograd.grad(losses.square().sum(), weight) for losses in (few, all_of_them))
+    torch.testing.assert_close(mine, theirs, **exact)
+    assert theirs.norm() > 0 and not tiny_double.layers[-1]._forward_pre_hooks
+
+
 def test_what_is_kept_is_what_is_computed(tiny_double, examples):
     inputs = Inputs(tiny_double, 1)
     first = inputs.batch(examples)

@@ -139,6 +139,8 @@ class Trainer:
 
     def losses_of(self, batch: Packed | Unpacked, count: int) -> Tensor:
         """The losses of a batch's ``count`` examples as the model gives them, ``(N,)``."""
+        if isinstance(batch, Packed) and max(self.layers) < len(self.lvlm.layers) - 1:
+            return target_losses(self.lvlm, *batch.asked(self.lvlm), count)
         return target_losses(self.lvlm, batch.final_hidden(self.lvlm), batch.labels_BT, batch.examples_BT, count)
 
     def masks(self, batch: Packed | Unpacked, rows: Sequence[Row]) -> dict[int, Tensor]:

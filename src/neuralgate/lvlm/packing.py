@@ -5,11 +5,13 @@ Exact where attention is plainly causal (``LVLM.is_plain``): position numbers an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
@@ -60,6 +62,61 @@ class Packed:
     def final_hidden(self, lvlm: LVLM) -> Tensor:
         """What the output embeddings are given, ``(B, T, D)``."""
         return self.run(lvlm, self.layer, len(lvlm.layers))
+
+    def asked(self, lvlm: LVLM) -> tuple[Tensor, Tensor, Tensor]:
+        """What the output embeddings are given at the tokens that have a label, ``(B, Q, D)``, padded on the right, their labels and
+        their examples, ``(B, Q)``. The top layer gives the keys and values of all tokens and is run for those alone."""
+        columns = [row.nonzero()[:, 0] for row in self.labels_BT >= 0]
+        columns_BQ = pad_sequence(columns, True)
+        real_BQ = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in columns], True)
+        with asking(lvlm.layers[-1], columns_BQ):
+            hidden_BQD = self.final_hidden(lvlm)
+        return hidden_BQD, self.labels_BT.gather(1, columns_BQ).where(real_BQ, -100), self.examples_BT.gather(1, columns_BQ)
+
+
+class _Caught(Exception):
+    """Ends a layer's pass when its keys and values are known."""
+
+
+class _Keys:
+    """Stands in for a cache: gives the keys and values of all tokens, or is given them and ends the pass."""
+
+    def __init__(self) -> None:
+        self.known: tuple[Tensor, Tensor] | None = None
+
+    def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        if self.known is None:
+            self.known = keys, values
+            raise _Caught
+        return self.known
+
+
+@contextmanager
+def asking(layer: nn.Module, columns_BQ: Tensor) -> Iterator[None]:
+    """Let a decoder layer give its output for these tokens alone, which see what they saw."""
+
+    def narrow(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        keys = _Keys()
+        with suppress(_Caught):
+            module.forward(*arguments, **{**keywords, "past_key_values": keys})
+        hidden_BTD, mask_B1TT = arguments[0], keywords["attention_mask"]
+        at_BQ1 = columns_BQ.to(hidden_BTD.device)[..., None]
+        chosen = {
+            "attention_mask": mask_B1TT.gather(2, at_BQ1[:, None].to(mask_B1TT.device).expand(-1, -1, -1, mask_B1TT.shape[-1])),
+            "position_embeddings": tuple(_picked(part_BTE, at_BQ1) for part_BTE in keywords["position_embeddings"]),
+            "past_key_values": keys,
+        }
+        return (_picked(hidden_BTD, at_BQ1), *arguments[1:]), {**keywords, **chosen}
+
+    handle = layer.register_forward_pre_hook(narrow, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _picked(values_BTX: Tensor, columns_BQ1: Tensor) -> Tensor:
+    return values_BTX.gather(1, columns_BQ1.to(values_BTX.device).expand(-1, -1, values_BTX.shape[-1]))
 
 
 @torch.no_grad()
