@@ -1,0 +1,98 @@
+"""Locating at the exact shapes of LLaVA-1.5-7B, random weights, on a GPU: 220 pairs behind six contexts, 17 layers, 25 steps.
+
+    python -m benchmarks.locate_7b [--memory-gb 24] [--pairs 220]
+
+prints seconds, rows a second, peak memory and FLOP/s, and writes benchmarks/locate_7b.json. `--memory-gb` caps what the process may
+take. `--tiny` runs the same with a small model on a CPU: a check of this script, whose numbers mean nothing and are not written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+from neuralgate.chunks import Chunks
+from neuralgate.files import write_json
+from neuralgate.locate.layers import fit_layers
+from neuralgate.locate.samples import make_samples
+from neuralgate.lvlm.load import load
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.targets import with_own_answers
+from neuralgate.pairs.schema import PairSet
+from neuralgate.recipe import LocateConfig
+
+OUT = Path(__file__).with_suffix(".json")
+LAYERS, SMALL_LAYERS = list(range(3, 20)), [0, 1]
+
+
+def llava_7b(clerk: LVLM, tiny: bool, device: str) -> LVLM:
+    """The configuration that transformers gives LlavaConfig is LLaVA-1.5-7B's; the vocabulary's first words are Clerk's."""
+    config = LlavaConfig() if not tiny else clerk.model.config
+    if not tiny:
+        config.text_config.vocab_size = 32064
+        config.image_token_index = config.image_token_id = clerk.image_token
+        config.text_config.pad_token_id = clerk.tokenizer.pad_token_id
+        clerk.processor.patch_size = config.vision_config.patch_size
+        size = config.vision_config.image_size
+        clerk.processor.image_processor.size = {"height": size, "width": size}
+        clerk.processor.vision_feature_select_strategy = config.vision_feature_select_strategy
+    torch.manual_seed(0)
+    with torch.device(device):
+        model = LlavaForConditionalGeneration._from_config(config, dtype=torch.float32 if tiny else torch.bfloat16)
+    return LVLM(model.eval().requires_grad_(False), clerk.processor, "llava 7b")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=220)
+    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--memory-gb", type=float)
+    parser.add_argument("--tiny", action="store_true")
+    arguments = parser.parse_args()
+    device = "cpu" if arguments.tiny else "cuda"
+    if arguments.memory_gb:
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(arguments.memory_gb * 1e9 / total)
+    layers = SMALL_LAYERS if arguments.tiny else LAYERS
+    clerk = load("clerk")
+    per_subject = -(-arguments.pairs // 6)
+    config = LocateConfig(steps=arguments.steps, contexts=True, samples_per_subject=per_subject, stop_loss=0.0, layers=layers)
+    with TemporaryDirectory() as folder:
+        drawn = PairSet.synthetic(folder, per_subject=per_subject, contrast_per_subject=1, validation_per_subject=1)
+        pairs = with_own_answers(clerk, drawn.split("train", "edit"))  # a random model's own words would be noise
+        lvlm = llava_7b(clerk, arguments.tiny, device)
+        located = make_samples(pairs, config)[: arguments.pairs]
+        started, tokens = time.perf_counter(), lvlm.tokens
+        fit_layers(lvlm, located, layers, config, lambda **said: print(said, flush=True), Chunks(Path(folder) / "chunks"))
+        seconds = time.perf_counter() - started
+    rows = len(located) * (len(located[0].sample.sensitive) + 1)
+    block = sum(parameter.numel() for parameter in lvlm.layers[0].parameters())
+    above = sum(len(lvlm.layers) - 1 - layer for layer in layers) / len(layers)
+    steps = rows * len(layers) * arguments.steps
+    result = {
+        "pairs": len(located),
+        "rows": rows,
+        "layers": len(layers),
+        "steps": arguments.steps,
+        "seconds": round(seconds, 1),
+        "rows_a_second": round(steps / seconds, 1),
+        "tokens_through_the_decoder": lvlm.tokens - tokens,
+        # forward and input gradient: 4 FLOP for each weight that a token of a step passes
+        "teraflop_a_second": round(4 * block * above * (lvlm.tokens - tokens) / seconds / 1e12, 3),
+        "samples_that_fitted": lvlm.sizes.get("locating"),
+    }
+    if not arguments.tiny:
+        result |= {"device": torch.cuda.get_device_name(), "peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 1)}
+        result |= {"memory_gb": arguments.memory_gb}
+        write_json(OUT.with_stem(f"locate_7b_{arguments.memory_gb:g}gb") if arguments.memory_gb else OUT, result)
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
