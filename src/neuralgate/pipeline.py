@@ -32,9 +32,7 @@ EDITED = "edited"  # the variant with the recipe's own gate
 SERVED = "served"  # a model that was made from it
 
 
-def execute(
-    run: Run, load_model: Callable[[], LVLM], machine: Machine, until: StageName = "report", analysed: bool = False
-) -> None:
+def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: StageName = "report", analysed: bool = False) -> None:
     """Do every stage up to and including ``until`` that is not done yet.
 
     Args:
@@ -113,7 +111,7 @@ def execute(
                 gate = Gate.load(run.path("gate"), model_hash)
                 found = analyse(model(), pairs(), gate, recipe.locate, recipe.edit, report=stage.report, chunks=stage.chunks)
                 if stage.leads:
-                    write_analysis(run.path("analysis"), found)
+                    write_analysis(run.path("analysis"), {"gate": hash_path(run.path("gate")), **found})
 
     # The edit itself and its controls: the same trainer, another gate. Each finished variant is a chunk.
     if "edit" in wanted:

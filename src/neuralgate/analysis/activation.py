@@ -98,7 +98,9 @@ def describe_activations(
     for place, layer in enumerate(layers):
         ratio = float(sink_NL[:, place].median())
         row = against_votes(size_SLD[:, place], votes_SLD[:, place], threshold)
-        rows.append({"layer": layer, **row, "massive": massive(size_SLD[:, place]), "first_token": round(ratio, 2), "is_sink": ratio > SINK})
+        rows.append(
+            {"layer": layer, **row, "massive": massive(size_SLD[:, place]), "first_token": round(ratio, 2), "is_sink": ratio > SINK}
+        )
     place = list(layers).index(drawn_layer)
     points = zip(size_SLD[:, place].mean(0).tolist(), votes_SLD[:, place].mean(0).tolist(), strict=True)
     return {

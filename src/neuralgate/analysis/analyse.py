@@ -102,7 +102,7 @@ def analyse(
         "activation": describe_activations(lvlm, located, owner_N, gate.votes_SLD, layers, gate.threshold, chosen),
         "sensitivity": variants,
         "radius": neighbourhoods(lvlm, pairs, gate, edit_config, centre, report, chunks.within("search")),
-        **sweeps,
+        "sweeps": sweeps,
     }
 
 

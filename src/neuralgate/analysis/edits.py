@@ -19,8 +19,8 @@ from neuralgate.edit.inputs import Inputs
 from neuralgate.edit.search import MEASURES, rounds, search_layer, split_off, try_edit
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import PairSet
-from neuralgate.recipe import EditConfig, GateMode, LocateConfig
+from neuralgate.pairs.schema import PairSet, Role
+from neuralgate.recipe import EditConfig, GateMode
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Trial:
 def questions_asked(pairs: PairSet, left_out: Mapping[str, str]) -> dict[str, int]:
     """How many validation questions each measure of a trial edit is a share of."""
     kept, unseen, public = split_off(pairs, dict(left_out))
-    count = {role: len(kept.split("validation", role)) for role in ("edit", "lookalike", "protected")}  # type: ignore[arg-type]
+    roles: tuple[Role, ...] = ("edit", "lookalike", "protected")
+    count = {role: len(kept.split("validation", role)) for role in roles}
     seen = dict.fromkeys(("rta_sensitive", "rta_benign", "benign_accuracy"), count["edit"])
     return {**seen, "rta_unseen": len(unseen), "public_refused": count["lookalike"] + len(public), "protected_refused": count["protected"]}
 
@@ -137,7 +138,15 @@ def neighbourhoods(
     for radius in RADII:
         near = [row for row in layers if abs(row["layer"] - centre) <= radius]
         best = max(near, key=lambda row: (row["eta"]["value"], -abs(row["layer"] - centre)))
-        rows.append({"radius": radius, "layers": [row["layer"] for row in near], "best_layer": best["layer"], "max": best["eta"], "mean": mean_eta(near)})
+        rows.append(
+            {
+                "radius": radius,
+                "layers": [row["layer"] for row in near],
+                "best_layer": best["layer"],
+                "max": best["eta"],
+                "mean": mean_eta(near),
+            }
+        )
     return {"centre": centre, "gate": config.gate, "rounds": len(found["search"][0]["trials"]), "layers": layers, "rows": rows}
 
 

@@ -21,7 +21,8 @@ def jaccard(first_KD: np.ndarray, second_KD: np.ndarray) -> np.ndarray:
 
 
 def expected_jaccard(first: int, second: int, size: int) -> float:
-    """The mean index of two sets of ``first`` and ``second`` members drawn at random from ``size``: their intersection is hypergeometric."""
+    """The mean index of two sets of ``first`` and ``second`` members drawn at random from ``size``: their intersection is
+    hypergeometric."""
     if not first + second:
         return float("nan")
     common = np.arange(max(0, first + second - size), min(first, second) + 1)
