@@ -55,11 +55,11 @@ def batched_fit(lvlm: LVLM, samples: Sequence[Sample], layer: int, config: Locat
     rows = [(i, example) for i, sample in enumerate(samples) for example in (*sample.sensitive, sample.benign)]
     batch = encode_examples(lvlm, [example for _, example in rows])
     owner_B = torch.tensor([i for i, _ in rows])
-    positions_BT1 = scaled_positions(batch, config.tokens)[..., None].float()
-    values_ND = start_values(len(samples), lvlm.hidden_size, config).requires_grad_()
-    optimizer = torch.optim.Adam([values_ND], lr=config.rate, eps=config.eps)
+    positions_BT1 = scaled_positions(batch.classes_BT, config.tokens)[..., None].float()
+    values_N1D = start_values(len(samples), 1, lvlm.hidden_size, config).requires_grad_()
+    optimizer = torch.optim.Adam([values_N1D], lr=config.rate, eps=config.eps)
     for _ in range(config.steps):
-        scale_BTD = 1 + positions_BT1 * (vector_of(values_ND, config)[owner_B][:, None] - 1)
+        scale_BTD = 1 + positions_BT1 * (vector_of(values_N1D, config)[owner_B] - 1)
         with output_changed(lvlm.layers[layer], lambda hidden_BTD, scale_BTD=scale_BTD: hidden_BTD * scale_BTD):
             loss = target_losses(lvlm, final_hidden(lvlm, batch), batch.labels_BT).sum()
         optimizer.zero_grad()
@@ -96,8 +96,8 @@ def measure(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config
         plain = seconds(lambda at=layer: [plain_fit(lvlm, sample, at, config) for sample in samples[:plain_samples]]) / plain_samples
         few = chosen[:4]
         batched = seconds(lambda at=layer, some=few: batched_fit(lvlm, some, at, config)) / len(few)
-        fit_vectors(lvlm, chosen, layer, config.model_copy(update={"steps": 1}), prepared)
-        fitting = seconds(lambda at=layer: fit_vectors(lvlm, chosen, at, config, prepared))
+        fit_vectors(lvlm, chosen, [layer], config.model_copy(update={"steps": 1}), prepared)
+        fitting = seconds(lambda at=layer: fit_vectors(lvlm, chosen, [at], config, prepared))
         engine = (fitting + preparing) / len(chosen)
         weight = lvlm.ffn_out(layer).weight
         speed = matmul_speed(prepared.scaled_BT.numel(), weight.shape[1], weight.shape[0])

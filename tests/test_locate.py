@@ -100,19 +100,19 @@ def test_vectors_are_those_of_the_plain_loop(tiny, pairs, settings, layer):
     config = BASE.model_copy(update=settings)
     samples = [item.sample for item in make_samples(pairs, config)]
     assert len(samples) == 4 and len(samples[0].sensitive) == (6 if config.contexts else 1)
-    fitted = fit_vectors(tiny, samples, layer, config)
+    fitted = fit_vectors(tiny, samples, [layer], config)
     for index, sample in enumerate(samples):
         expected = plain_fit(tiny, sample, layer, config)
-        torch.testing.assert_close(fitted.vectors_ND[index].detach(), expected.vector, rtol=0, atol=2e-3)
+        torch.testing.assert_close(fitted.vectors_NLD[index, 0], expected.vector, rtol=0, atol=2e-3)
         clear = expected.vector.abs() > 2e-3
-        assert torch.equal((fitted.vectors_ND[index] < 0)[clear], (expected.vector < 0)[clear]) and clear.float().mean() > 0.9
+        assert torch.equal((fitted.vectors_NLD[index, 0] < 0)[clear], (expected.vector < 0)[clear]) and clear.float().mean() > 0.9
         found = [fitted.sensitive_start_N, fitted.benign_start_N, fitted.sensitive_end_N, fitted.benign_end_N]
         for value, wanted in zip(found, (*expected.start, *expected.end), strict=True):
             assert value[index].item() == pytest.approx(wanted.item(), abs=2e-3)
         assert fitted.steps_N[index] == expected.steps == config.steps
-    assert (fitted.vectors_ND.abs() <= 1).all()
+    assert (fitted.vectors_NLD[:, 0].abs() <= 1).all()
     if config.gamma < 1:  # otherwise sparsity may win within six steps
-        assert (fitted.vectors_ND < 0).any() and fitted.sensitive_end_N.mean() < fitted.sensitive_start_N.mean()
+        assert (fitted.vectors_NLD[:, 0] < 0).any() and fitted.sensitive_end_N.mean() < fitted.sensitive_start_N.mean()
 
 
 CASES = 8
@@ -143,45 +143,29 @@ def test_in_double_precision_every_sign_is_that_of_the_plain_loop(tiny_double, p
         )
         samples.append(Sample(pair.subject, sensitive, benign))
     layer = draw.randrange(2)
-    fitted = fit_vectors(tiny_double, samples, layer, config)
+    fitted = fit_vectors(tiny_double, samples, [layer], config)
     for index, sample in enumerate(samples):
         expected = plain_fit(tiny_double, sample, layer, config)
         assert fitted.steps_N[index] == expected.steps
-        assert torch.equal(fitted.vectors_ND[index] < 0, expected.vector < 0)
-        torch.testing.assert_close(fitted.vectors_ND[index].detach(), expected.vector, rtol=0, atol=5e-5)
+        assert torch.equal(fitted.vectors_NLD[index, 0] < 0, expected.vector < 0)
+        torch.testing.assert_close(fitted.vectors_NLD[index, 0], expected.vector, rtol=0, atol=5e-5)
         for value, wanted in zip((fitted.sensitive_end_N, fitted.benign_end_N), expected.end, strict=True):
             assert value[index].item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
-def test_one_recording_serves_all_layers_and_a_smaller_batch_is_the_same_batch(tiny, pairs):
+def test_one_pass_serves_all_layers_and_a_smaller_batch_is_the_same_batch(tiny, pairs):
     samples = [item.sample for item in make_samples(pairs, BASE)]
     prepared = Prepared(tiny, samples, 0, BASE)
-    assert prepared.columns.start > 60, "the image and all that stands before the subject are left out of the steps"
-    vectors = torch.rand(len(samples), tiny.hidden_size, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    assert prepared.labels_BT.shape[1] < 30, "the image and all that stands before the subject are left out of the steps"
+    vectors = torch.rand(len(samples), 1, tiny.hidden_size, generator=torch.Generator().manual_seed(5)) * 2 - 1
     members = torch.tensor([True, False, True, True])
     for layer in (0, 1):
         with torch.no_grad():
-            losses = prepared.losses(layer, vectors)
-            alone = Prepared(tiny, samples, layer, BASE).losses(layer, vectors)
-            fewer = prepared.select(members, layer).losses(layer, vectors[members])
+            losses = prepared.losses([layer], vectors)
+            alone = Prepared(tiny, samples, layer, BASE).losses([layer], vectors)
+            fewer = prepared.select(members, layer).losses([layer], vectors[members])
         torch.testing.assert_close(losses, alone, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(losses[members[prepared.owner_B]], fewer, rtol=1e-5, atol=1e-5)
-
-
-def test_more_rows_than_tokens_are_selected_by_row(tiny, pairs):
-    """Some versions of transformers also pass a vector of one entry a token, which is no row's."""
-    few = [item.sample for item in make_samples(pairs, BASE)]
-    samples = (few * 20)[:60]
-    prepared = Prepared(tiny, samples, 0, BASE)
-    call = prepared.recorded.calls[1]
-    call.keywords["cache_position"] = torch.arange(call.output.shape[1])
-    assert len(call.output) > call.output.shape[1]
-    members = torch.zeros(60, dtype=torch.bool)
-    members[-1] = True
-    with torch.no_grad():
-        last = prepared.select(members, 1).losses(1, torch.ones(1, tiny.hidden_size))
-        whole = prepared.losses(1, torch.ones(60, tiny.hidden_size))
-    torch.testing.assert_close(last, whole[-2:], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(losses[members], fewer, rtol=1e-5, atol=1e-5)
 
 
 def test_a_batch_that_does_not_fit_leaves_no_recording_behind(tiny, pairs, config, gate, monkeypatch):
@@ -206,22 +190,22 @@ def test_a_batch_that_does_not_fit_leaves_no_recording_behind(tiny, pairs, confi
 def test_a_sample_stops_when_its_own_loss_is_low_and_the_others_go_on(tiny, pairs):
     config = BASE.model_copy(update={"steps": 25, "lambda_benign": 0.2})
     samples = [item.sample for item in make_samples(pairs, config)]
-    free = fit_vectors(tiny, samples, 0, config)
+    free = fit_vectors(tiny, samples, [0], config)
     losses = free.sensitive_end_N + config.lambda_benign * free.benign_end_N
     config = config.model_copy(update={"stop_loss": losses.sort().values[1:3].mean().item()})  # two samples get there
-    fitted = fit_vectors(tiny, samples, 0, config)
+    fitted = fit_vectors(tiny, samples, [0], config)
     plain = [plain_fit(tiny, sample, 0, config) for sample in samples]
     assert fitted.steps_N.tolist() == [expected.steps for expected in plain]
     assert len(set(fitted.steps_N.tolist())) > 1 and (fitted.steps_N < 25).any(), "nothing stopped early: the test tests nothing"
-    torch.testing.assert_close(fitted.vectors_ND.detach(), torch.stack([expected.vector for expected in plain]), rtol=0, atol=5e-3)
+    torch.testing.assert_close(fitted.vectors_NLD[:, 0], torch.stack([expected.vector for expected in plain]), rtol=0, atol=5e-3)
     end = torch.stack([expected.end[0] + config.lambda_benign * expected.end[1] for expected in plain])
     assert fitted.converged_N.tolist() == (end < config.stop_loss).tolist()
 
 
 def test_a_sample_does_not_feel_its_neighbours(tiny, pairs):
     samples = [item.sample for item in make_samples(pairs, BASE)]
-    together, alone = fit_vectors(tiny, samples, 1, BASE), fit_vectors(tiny, samples[1:2], 1, BASE)
-    torch.testing.assert_close(together.vectors_ND[1], alone.vectors_ND[0], rtol=0, atol=1e-3)
+    together, alone = fit_vectors(tiny, samples, [1], BASE), fit_vectors(tiny, samples[1:2], [1], BASE)
+    torch.testing.assert_close(together.vectors_NLD[1], alone.vectors_NLD[0], rtol=0, atol=1e-3)
 
 
 def plain_answer(lvlm, example, layer, vector, tokens, length):
@@ -243,9 +227,9 @@ def plain_answer(lvlm, example, layer, vector, tokens, length):
 def test_answers_under_vectors_are_those_of_one_hooked_sample(tiny, pairs, tokens, layer):
     examples = [example for item in make_samples(pairs, BASE) for example in (item.sample.sensitive[0], item.sample.benign)]
     vectors = 3 * torch.randn(len(examples), tiny.hidden_size, generator=torch.Generator().manual_seed(layer))
-    answers = answers_under(tiny, examples, layer, vectors, tokens, max_new_tokens=4)
+    answers = answers_under(tiny, examples, [layer], vectors[:, None], tokens, max_new_tokens=4)
     assert answers == [plain_answer(tiny, e, layer, v, tokens, 4) for e, v in zip(examples, vectors, strict=True)]
-    untouched = answers_under(tiny, examples, layer, torch.ones_like(vectors), tokens, max_new_tokens=4)
+    untouched = answers_under(tiny, examples, [layer], torch.ones_like(vectors)[:, None], tokens, max_new_tokens=4)
     assert untouched == tiny.generate([(e.image, e.question) for e in examples], max_new_tokens=4)
     assert layer == 2 or answers != untouched, "at the last layer the subject's tokens speak to nobody any more"
 

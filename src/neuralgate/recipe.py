@@ -66,6 +66,9 @@ class LocateConfig(Settings):
         None, description="Decoder layers to look at; null takes all but the last."
     )
     tokens: Literal["all", "last"] = Field("all", description="Which of the subject's tokens are scaled.")
+    joint: bool = Field(
+        False, description="Optimise the vectors of all `layers`, which must follow each other, together (Eq. 8); else each layer alone."
+    )
     samples_per_subject: int = Field(8, ge=1, description="Training pairs per subject that get a vector.")
     contexts: bool = Field(
         False, description="Average the sensitive loss over the plain question and five context sentences (six times the work)."

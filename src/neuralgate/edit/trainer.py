@@ -20,13 +20,14 @@ import torch
 from torch import Tensor
 
 from neuralgate.edit.gradient import SHARE_NAMES, flow_recorded, flow_shares, gated, gradient_mask, row_gates
-from neuralgate.edit.inputs import Inputs, Packed, Unpacked
+from neuralgate.edit.inputs import Inputs, Unpacked
 from neuralgate.edit.patch import Patch
 from neuralgate.edit.validation import Validation
 from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.forward import target_losses
 from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.packing import Packed
 from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.roles import role_of
 from neuralgate.lvlm.targets import with_own_answers

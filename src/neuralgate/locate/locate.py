@@ -8,6 +8,7 @@ with as many random ones flipped.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ from neuralgate.recipe import GateMode, LocateConfig
 
 CHUNK_ROWS = 96  # rows of one batch
 BINS = 10
+EXCLUDED = 0.05  # share of samples that may be left out because their loss is no number
 STRONGEST = 8  # dimensions named in gate.json for each layer
 
 
@@ -68,11 +70,25 @@ def answer_shares(located: Sequence[Located], sensitive: Sequence[str], benign: 
     }
 
 
-def asked_under(lvlm: LVLM, located: Sequence[Located], layer: int, vectors_ND: Tensor, tokens: str) -> dict[str, float | int]:
-    """What the model answers to each sample's two questions while its subject's tokens are scaled by its vector."""
-    sensitive = answers_under(lvlm, [item.sample.sensitive[0] for item in located], layer, vectors_ND, tokens)
-    benign = answers_under(lvlm, [item.sample.benign for item in located], layer, vectors_ND, tokens)
+def asked_under(lvlm: LVLM, located: Sequence[Located], layers: Sequence[int], vectors_NLD: Tensor, tokens: str) -> dict[str, float | int]:
+    """What the model answers to each sample's two questions while its subject's tokens are scaled by its vector at each of ``layers``."""
+    sensitive = answers_under(lvlm, [item.sample.sensitive[0] for item in located], layers, vectors_NLD, tokens)
+    benign = answers_under(lvlm, [item.sample.benign for item in located], layers, vectors_NLD, tokens)
     return answer_shares(located, sensitive, benign)
+
+
+def layer_sets(layers: Sequence[int], config: LocateConfig) -> list[list[int]]:
+    """The layers that are optimised together: each by itself, or all of a contiguous range jointly (Eq. 8).
+
+    Raises:
+        UserError: layers that are to be joined do not follow each other.
+    """
+    if not config.joint:
+        return [[layer] for layer in layers]
+    joined = sorted(layers)
+    if joined != list(range(joined[0], joined[-1] + 1)):
+        raise UserError(f"locate.joint wants layers that follow each other, not {', '.join(map(str, layers))}.")
+    return [joined]
 
 
 def fit_layers(
@@ -83,11 +99,13 @@ def fit_layers(
     report: Callable[..., None] | None,
     chunks: Chunks,
 ) -> list[dict[str, Tensor]]:
-    """Fitted values of all samples at each layer, in chunks that a killed run finds again."""
+    """What became of all samples at each layer (the fields of ``Fitted``, vectors as ``vectors_ND``), in chunks that a killed run
+    finds again."""
     size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
     starts = range(0, len(located), size)
+    sets = layer_sets(layers, config)
     # the layers of a batch after each other: what they share is computed once, where the batch fits whole
-    places = {f"layer-{layer}/{start}": (layer, start) for start in starts for layer in layers}
+    places = {f"layer-{joined[0]}/{start}": (joined, start) for start in starts for joined in sets}
     fitting = lvlm.fitting(size, "locating")
 
     held: dict[tuple[int, int], Prepared] = {}  # one at most: a recording is the largest thing in memory
@@ -99,31 +117,55 @@ def fit_layers(
         return held[first, count]
 
     def fit(key: str) -> bytes:
-        layer, start = places[key]
+        joined, start = places[key]
         numbers = range(start, min(start + size, len(located)))
         fits = fitting.run(
-            lambda part: fit_vectors(lvlm, [located[number].sample for number in part], layer, config, prepared(part[0], len(part))),
+            lambda part: fit_vectors(lvlm, [located[number].sample for number in part], joined, config, prepared(part[0], len(part))),
             numbers,
         )
-        part = {name: torch.cat([vars(fit)[name].detach().float().cpu() for fit in fits]) for name in vars(fits[0])}
+        part = {name: torch.cat([getattr(fit, name).float().cpu() for fit in fits]) for name in (*vars(fits[0]), "steps_N")}
         if report:
-            loss = round(part["sensitive_end_N"].mean().item(), 3)
-            done = start * len(layers) + (list(layers).index(layer) + 1) * len(numbers)
-            report(done=done, total=len(layers) * len(located), text=f"layer {layer}", loss=loss)
+            done = start * len(sets) + (sets.index(joined) + 1) * len(numbers)
+            text = f"layer {joined[0]}" if len(joined) == 1 else f"layers {joined[0]} to {joined[-1]}"
+            report(done=done, total=len(sets) * len(located), text=text, loss=round(part["sensitive_end_N"].mean().item(), 3))
         return save(part)
 
     chunks.make(list(places), fit)
     fitted = []
-    for layer in layers:
-        parts = [load(piece) for piece in chunks.collect([f"layer-{layer}/{start}" for start in starts])]
-        fitted.append({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+    for joined in sets:
+        parts = [load(piece) for piece in chunks.collect([f"layer-{joined[0]}/{start}" for start in starts])]
+        whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        vectors_NLD = whole.pop("vectors_NLD")
+        check_finite(located, joined, whole["finite_N"])
+        fitted += [{**whole, "vectors_ND": vectors_NLD[:, place]} for place in range(len(joined))]
     return fitted
 
 
+def check_finite(located: Sequence[Located], layers: Sequence[int], finite_N: Tensor) -> None:
+    """Say which samples are left out because their loss was no number any more.
+
+    Raises:
+        UserError: more than EXCLUDED of all, or all of a subject.
+    """
+    lost = [item.pair for item, finite in zip(located, finite_N.tolist(), strict=True) if not finite]
+    if not lost:
+        return
+    where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
+    names = ", ".join(pair.id for pair in lost[:5]) + (" ..." if len(lost) > 5 else "")
+    text = f"At {where} the loss of {len(lost)} of {len(located)} samples became NaN or infinite ({names})"
+    left = {item.pair.subject for item in located} - {
+        item.pair.subject for item, finite in zip(located, finite_N.tolist(), strict=True) if finite
+    }
+    if len(lost) > EXCLUDED * len(located) or left:
+        raise UserError(f"{text}; lower locate.rate, or use a wider dtype (--machine dtype=float32).")
+    print(f"{text}; they do not vote.", file=sys.stderr)
+
+
 def votes_of(fitted: dict[str, Tensor], owner_N: Tensor, count: int) -> Tensor:
-    """``(S, D)``: for each of ``count`` subjects the share of its samples (``owner_N`` numbers the subject) whose value is negative."""
-    flipped_ND = (fitted["vectors_ND"] < 0).float()
-    return torch.stack([flipped_ND[owner_N == index].mean(0) for index in range(count)])
+    """``(S, D)``: for each of ``count`` subjects the share of its samples (``owner_N`` numbers the subject) whose value is negative,
+    of those whose loss stayed a number."""
+    flipped_ND, finite_N = (fitted["vectors_ND"] < 0).float(), fitted["finite_N"].bool()
+    return torch.stack([flipped_ND[(owner_N == index) & finite_N].mean(0) for index in range(count)])
 
 
 def locate(
@@ -136,11 +178,12 @@ def locate(
     """Votes per subject and layer (Eq. 6) with the evidence of what they do, in ``gate.summary`` (gate.json).
 
     Raises:
-        UserError: no training pairs, or a layer out of range.
+        UserError: no training pairs, a layer out of range, or vectors whose loss is no number.
     """
     layers = list(range(len(lvlm.layers) - 1)) if config.layers is None else config.layers
     for layer in layers:
         lvlm.ffn_out(layer)  # says so if it is out of range
+    layers = [layer for joined in layer_sets(layers, config) for layer in joined]
     train = pairs.split("train", "edit").per_subject(config.samples_per_subject)
     if not len(train):
         raise UserError("The pair set holds no training pairs of role edit; there is nothing to locate.")
@@ -149,44 +192,60 @@ def locate(
     located = make_samples(train, config)
     subjects = train.subjects()
     owner_N = torch.tensor([subjects.index(item.pair.subject) for item in located])
-    votes_SLD = torch.zeros(len(subjects), len(layers), lvlm.hidden_size)
     chunks = chunks or Chunks()
     fits = fit_layers(lvlm, located, layers, config, report, chunks)
-    for place, fitted in enumerate(fits):
-        votes_SLD[:, place] = votes_of(fitted, owner_N, len(subjects))
+    votes_SLD = torch.stack([votes_of(fitted, owner_N, len(subjects)) for fitted in fits], 1)
     gate = Gate(votes_SLD, subjects, tuple(layers), lvlm.fingerprint, config.threshold)
-    evidence = {f"evidence-{layer}": (layer, fitted) for layer, fitted in zip(layers, fits, strict=True)}
-    chunks.make(list(evidence), lambda key: json.dumps(layer_evidence(lvlm, located, gate, *evidence[key], config)).encode())
-    profile = [json.loads(row) for row in chunks.collect(list(evidence))]
+    evidence = {f"evidence-{joined[0]}": joined for joined in layer_sets(layers, config)}
+
+    def rows_of(key: str) -> bytes:
+        joined = evidence[key]
+        return json.dumps(layer_evidence(lvlm, located, gate, joined, [fits[layers.index(layer)] for layer in joined], config)).encode()
+
+    chunks.make(list(evidence), rows_of)
+    profile = [row for rows in chunks.collect(list(evidence)) for row in json.loads(rows)]
     gate.summary = summarise(gate, profile, lvlm.name, config)
     return gate
 
 
 def layer_evidence(
-    lvlm: LVLM, located: Sequence[Located], gate: Gate, layer: int, fitted: dict[str, Tensor], config: LocateConfig
-) -> dict[str, Any]:
-    """One row of the profile: shares of dimensions, losses, and answers under three kinds of vector."""
+    lvlm: LVLM, located: Sequence[Located], gate: Gate, layers: Sequence[int], fits: Sequence[dict[str, Tensor]], config: LocateConfig
+) -> list[dict[str, Any]]:
+    """A row of the profile for each of the layers that were optimised together: shares of dimensions, losses, and the answers under
+    three kinds of vector, at all of them at once."""
+    finite_N = fits[0]["finite_N"].bool()
+    kept = [item for item, finite in zip(located, finite_N.tolist(), strict=True) if finite]
+    measured = {name: values[finite_N] for name, values in fits[0].items()}
 
     def flip(mode: GateMode) -> Tensor:
-        return torch.stack([1.0 - 2.0 * gate.open_dimensions(item.pair.subject, layer, mode).float() for item in located])
+        open_NLD = [torch.stack([gate.open_dimensions(item.pair.subject, layer, mode) for layer in layers]) for item in kept]
+        return 1.0 - 2.0 * torch.stack(open_NLD).float()
 
-    votes_SD = gate.votes_SLD[:, gate.layers.index(layer)]
-    row = {
-        "layer": layer,
-        "inactive": (votes_SD == 0).float().mean().item(),
-        "weak": ((votes_SD > 0) & (votes_SD <= gate.threshold)).float().mean().item(),
-        "strong": (votes_SD > gate.threshold).float().mean().item(),
-        "loss_start": fitted["sensitive_start_N"].mean().item(),
-        "loss_end": fitted["sensitive_end_N"].mean().item(),
-        "benign_start": fitted["benign_start_N"].mean().item(),
-        "benign_end": fitted["benign_end_N"].mean().item(),
-        "converged": fitted["converged_N"].mean().item(),
-        "steps": fitted["steps_N"].mean().item(),
-        "own": asked_under(lvlm, located, layer, fitted["vectors_ND"], config.tokens),
-        "strong_flipped": asked_under(lvlm, located, layer, flip("strong"), config.tokens),
-        "random_flipped": asked_under(lvlm, located, layer, flip("random"), config.tokens),
+    own_NLD = torch.stack([fitted["vectors_ND"][finite_N] for fitted in fits], 1)
+    common = {
+        "excluded": int((~finite_N).sum()),
+        "loss_start": measured["sensitive_start_N"].mean().item(),
+        "loss_end": measured["sensitive_end_N"].mean().item(),
+        "benign_start": measured["benign_start_N"].mean().item(),
+        "benign_end": measured["benign_end_N"].mean().item(),
+        "converged": measured["converged_N"].mean().item(),
+        "steps": measured["steps_N"].mean().item(),
+        "own": asked_under(lvlm, kept, layers, own_NLD, config.tokens),
+        "strong_flipped": asked_under(lvlm, kept, layers, flip("strong"), config.tokens),
+        "random_flipped": asked_under(lvlm, kept, layers, flip("random"), config.tokens),
     }
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
+    rows = []
+    for layer in layers:
+        votes_SD = gate.votes_SLD[:, gate.layers.index(layer)]
+        row = {
+            "layer": layer,
+            "inactive": (votes_SD == 0).float().mean().item(),
+            "weak": ((votes_SD > 0) & (votes_SD <= gate.threshold)).float().mean().item(),
+            "strong": (votes_SD > gate.threshold).float().mean().item(),
+            **common,
+        }
+        rows.append({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()})
+    return rows
 
 
 def verdict(profile: list[dict[str, Any]]) -> str:

@@ -75,12 +75,8 @@ def embed(lvlm: LVLM, batch: Batch) -> Tensor:
     raise AssertionError("the model did not call its decoder")
 
 
-def final_hidden(lvlm: LVLM, batch: Batch, use_cache: bool = False) -> Tensor:
+def final_hidden(lvlm: LVLM, batch: Batch) -> Tensor:
     """What the output embeddings are given, ``(B, T, D)``: the plain form, the whole model as it stands."""
-    return _run(lvlm, batch, use_cache)[0]
-
-
-def _run(lvlm: LVLM, batch: Batch, use_cache: bool) -> tuple[Tensor, Any]:
     seen: list[Tensor] = []
 
     def keep(_module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -90,10 +86,15 @@ def _run(lvlm: LVLM, batch: Batch, use_cache: bool) -> tuple[Tensor, Any]:
     lvlm.tokens += int(batch.attention_mask_BT.sum())
     handle = lvlm.head.register_forward_pre_hook(keep)
     try:
-        output = lvlm.model(**batch.inputs, use_cache=use_cache)
+        lvlm.model(**batch.inputs, use_cache=False)
     finally:
         handle.remove()
-    return seen[0], output
+    return seen[0]
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """What a softmax is taken of."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor, examples_BT: Tensor | None = None, count: int = 0) -> Tensor:
@@ -104,23 +105,13 @@ def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor, examples_BT
         count = len(labels_BT)
         examples_BT = torch.arange(count, device=labels_BT.device)[:, None].expand_as(labels_BT)
     wanted_BT = labels_BT >= 0
-    logits_TV = lvlm.head(hidden_BTD[wanted_BT]).float()
+    logits_TV = at_least_float32(lvlm.head(hidden_BTD[wanted_BT]))
     if lvlm.softcap:
         logits_TV = torch.tanh(logits_TV / lvlm.softcap) * lvlm.softcap
     losses_T = F.cross_entropy(logits_TV, labels_BT[wanted_BT].to(logits_TV.device), reduction="none")
     examples_T = examples_BT.to(losses_T.device)[wanted_BT.to(losses_T.device)]
     counts_N = torch.bincount(examples_T, minlength=count).clamp(min=1)
     return losses_T.new_zeros(count).index_add(0, examples_T, losses_T) / counts_N
-
-
-class KnownPrefix:
-    """Stands in for a cache: the keys and values of a prefix that does not change, in front of the suffix's own."""
-
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        self.keys, self.values = keys, values
-
-    def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        return torch.cat([self.keys, keys], -2), torch.cat([self.values, values], -2)
 
 
 @dataclass
@@ -132,8 +123,6 @@ class Call:
     keywords: dict[str, Any]
     #: What the model adds between the layer below and this one (DeepStack's visual features), if anything.
     added: Tensor | None
-    keys: Tensor | None = None  # (B, heads, T, head size), where a suffix can be run alone
-    values: Tensor | None = None
 
 
 @dataclass
@@ -148,61 +137,20 @@ class Recorded:
         """Layer -> its output ``(B, T, D)``."""
         return {index: call.output for index, call in self.calls.items()}
 
-    def resume(self, layer: int, hidden_BTD: Tensor, first: int | None = None) -> Tensor:
-        """What the output embeddings are given when ``hidden_BTD`` stands in for the output of ``layer``.
-
-        Where the model is plainly causal (``LVLM.is_plain``) it may hold only some tokens, those from the column ``first`` on (the
-        last ones, if that is not given): those before them keep the keys and values they had, and those after them are not asked for.
-        """
-        tokens = hidden_BTD.shape[1]
-        self.lvlm.tokens += hidden_BTD.shape[0] * tokens
+    def resume(self, layer: int, hidden_BTD: Tensor, change: Callable[[int, Tensor], Tensor] | None = None) -> Tensor:
+        """What the output embeddings are given when ``hidden_BTD`` stands in for the output of ``layer``, and
+        ``change(index, output)`` for that of every layer above it."""
+        self.lvlm.tokens += hidden_BTD.shape[0] * hidden_BTD.shape[1]
         for index, call in self.calls.items():
             if index <= layer:
                 continue
-            length = call.output.shape[1]
-            start = length - tokens if first is None else first
-            keywords = call.keywords if tokens == length else part_arguments(call, start, start + tokens)
             if call.added is not None:
-                hidden_BTD = hidden_BTD + call.added[:, start : start + tokens]
-            output = self.lvlm.layers[index](hidden_BTD, *call.positional, **keywords)
+                hidden_BTD = hidden_BTD + call.added
+            output = self.lvlm.layers[index](hidden_BTD, *call.positional, **call.keywords)
             hidden_BTD = output[0] if isinstance(output, tuple) else output
+            if change:
+                hidden_BTD = change(index, hidden_BTD)
         return self.lvlm.norm(hidden_BTD)
-
-    def select(self, rows_R: Tensor, layer: int) -> Recorded:
-        """The same pass with these rows of the batch alone, to resume from ``layer``; for plainly causal models."""
-        count = len(self.calls[layer].output)
-        known: dict[int, Any] = {}  # layers share masks and position embeddings
-
-        def of(value: Any) -> Any:
-            if isinstance(value, tuple):
-                return tuple(map(of, value))
-            if not isinstance(value, Tensor) or value.shape[0] != count or value.dim() < 2:
-                return value
-            if id(value) not in known:
-                known[id(value)] = value[rows_R.to(value.device)]
-            return known[id(value)]
-
-        calls = {}
-        for index, call in self.calls.items():
-            if index >= layer:
-                keywords = {name: of(value) for name, value in call.keywords.items()}
-                calls[index] = Call(of(call.output), of(call.positional), keywords, of(call.added), of(call.keys), of(call.values))
-        return Recorded(self.lvlm, calls)
-
-
-def part_arguments(call: Call, first: int, end: int) -> dict[str, Any]:
-    """What a layer is called with for the tokens from column ``first`` up to ``end`` alone."""
-    assert call.keys is not None and call.values is not None
-    keywords = dict(call.keywords)
-    keywords["position_embeddings"] = tuple(part[:, first:end] for part in keywords["position_embeddings"])
-    keywords["position_ids"] = keywords["position_ids"][:, first:end]
-    mask = keywords["attention_mask"]
-    if mask is None:  # plain causal attention without padding; a shorter query needs it spelled out
-        length = call.output.shape[1]
-        mask = torch.ones(1, 1, length, length, dtype=torch.bool, device=call.output.device).tril()
-    keywords["attention_mask"] = mask[:, :, first:end, :end]
-    keywords["past_key_values"] = KnownPrefix(call.keys[:, :, :first], call.values[:, :, :first])
-    return keywords
 
 
 @torch.no_grad()
@@ -224,12 +172,8 @@ def record(lvlm: LVLM, batch: Batch, start: int = 0) -> Recorded:
 
     handles = [layer.register_forward_hook(hook_of(index), with_kwargs=True) for index, layer in enumerate(lvlm.layers)]
     try:
-        _, output = _run(lvlm, batch, use_cache=lvlm.is_plain)
+        final_hidden(lvlm, batch)
     finally:
         for handle in handles:
             handle.remove()
-    if lvlm.is_plain:
-        for index, call in calls.items():
-            part = output.past_key_values.layers[index]
-            call.keys, call.values = part.keys, part.values
     return Recorded(lvlm, calls)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
@@ -127,9 +126,8 @@ def subject_characters(question: str, subject: str) -> tuple[int, int]:
     return start, start + len(subject)
 
 
-def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["right", "left", "subject"] = "right") -> Batch:
-    """Tokenise examples that all have an image or all have none. ``padding`` stands on the right, on the left, or on both sides
-    so that the first subject tokens of all rows stand in one column.
+def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["right", "left"] = "right") -> Batch:
+    """Tokenise examples that all have an image or all have none. ``padding`` stands on the right or on the left.
 
     The subject's span is found by character offsets in the final text, after the image placeholder was expanded:
     expansion happens in front of the question, so offsets are counted from the end of the text.
@@ -147,6 +145,8 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
         target = lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]
         # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
         classes[-1] = ANSWER
+        if SUBJECT not in classes:
+            raise UserError(f"The subject {example.subject!r} is the prompt's last token; let something follow it in the question.")
         row = {"ids": torch.cat([ids_T, ids_T.new_tensor(target)]), "classes": torch.tensor(classes + [ANSWER] * len(target))}
         row["labels"] = torch.full((used + len(target),), -100)
         row["labels"][used - 1 : used - 1 + len(target)] = torch.tensor(target, dtype=torch.long)
@@ -159,16 +159,7 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
         rows.append(row)
     fills = {"ids": lvlm.tokenizer.pad_token_id or 0, "classes": OTHER, "labels": -100}
     device = lvlm.device
-    if padding == "subject":
-        for row, example in zip(rows, examples, strict=True):
-            if not (row["classes"] == SUBJECT).any():  # its only token is the one that must give the answer
-                raise UserError(f"The subject {example.subject!r} is the prompt's last token; let something follow it in the question.")
-        starts = [int((row["classes"] == SUBJECT).nonzero()[0]) for row in rows]
-        for row, start in zip(rows, starts, strict=True):
-            for name, values in row.items():
-                row[name] = F.pad(values, (max(starts) - start, 0), value=fills.get(name, 0))
-    side = "left" if padding == "left" else "right"
-    padded = {name: pad_sequence([row[name] for row in rows], True, fills.get(name, 0), side).to(device) for name in rows[0]}
+    padded = {name: pad_sequence([row[name] for row in rows], True, fills.get(name, 0), padding).to(device) for name in rows[0]}
     return Batch(
         input_ids_BT=padded["ids"],
         attention_mask_BT=padded["mask"],
