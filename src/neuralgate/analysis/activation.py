@@ -55,17 +55,17 @@ def against_votes(size_SD: Tensor, votes_SD: Tensor, threshold: float) -> dict[s
     """Spearman's rank correlation of votes and size, both means over subjects, with its interval (Bonett and Wright 2000), and the share of
     the strong dimensions that is among the equally many largest ones of its subject, beside what chance gives (hypergeometric)."""
     size = size_SD.shape[-1]
-    rho = stats.spearmanr(size_SD.mean(0).numpy(), votes_SD.mean(0).numpy()).statistic
+    size_D, votes_D = size_SD.mean(0).numpy(), votes_SD.mean(0).numpy()
     found = expected = variance = strong = 0.0
-    for size_D, votes_D in zip(size_SD, votes_SD, strict=True):
-        gate_D = votes_D > threshold
+    for subject_size_D, gate_D in zip(size_SD, votes_SD > threshold, strict=True):
         count = int(gate_D.sum())
-        largest = torch.argsort(size_D, descending=True, stable=True)[:count]
-        drawn = stats.hypergeom(size, count, count)
-        found, expected, variance = found + int(gate_D[largest].sum()), expected + drawn.mean(), variance + drawn.var()
-        strong += count
+        largest = torch.argsort(subject_size_D, descending=True, stable=True)[:count]
+        found, strong = found + int(gate_D[largest].sum()), strong + count
+        expected += count**2 / size
+        variance += (count * (size - count) / size) ** 2 / (size - 1)
     row: dict[str, Any] = {"rho": None, "top": None}
-    if not np.isnan(rho):  # constant votes have no ranks
+    if np.ptp(votes_D) > 0:  # constant votes have no ranks
+        rho = stats.spearmanr(size_D, votes_D).statistic
         half = 1.96 * np.sqrt((1 + rho**2 / 2) / (size - 3))
         low, high = np.tanh(np.arctanh(np.clip(rho, -0.9999, 0.9999)) + np.array([-half, half]))
         row["rho"] = {"value": round(float(rho), 4), "low": round(float(low), 4), "high": round(float(high), 4), "n": size}

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from neuralgate.analysis.activation import describe_activations
 from neuralgate.analysis.edits import Trials, neighbourhoods
-from neuralgate.analysis.intervals import answers_score
 from neuralgate.analysis.overlap import between_halves, between_layers, between_subjects, compare
-from neuralgate.analysis.profile import describe_layers, gradient_by_position, vote_bins
+from neuralgate.analysis.profile import Flips, describe_layers, gradient_by_position, vote_bins
 from neuralgate.analysis.sensitivity import locate_variants
 from neuralgate.analysis.sweeps import BINS, HALVES
 from neuralgate.chunks import Chunks
@@ -64,11 +63,14 @@ def analyse(
         again[name] = [{"layer": layer, **overlap_at(strong_SLD, strong_again, place)} for place, layer in enumerate(layers)]
 
     gradients = gradient_rows(lvlm, pairs, located, edit_config, layers, report, chunks.within("gradient"))
-    variants, variant_gates = locate_variants(lvlm, located, owner_N, gate, looked_at, locate_config, report, chunks.within("variants"))
+    variants, variant_gates = locate_variants(
+        lvlm, located, owner_N, gate, looked_at, chosen, locate_config, report, chunks.within("variants")
+    )
     trials = Trials(lvlm, pairs, gate, edit_config, chosen, locate_config.lambda_benign, variant_gates)
     sweeps = trials.run(report, chunks.within("edits"))
-    flips = {layer: fitted["vectors_ND"] for layer, fitted in zip(layers, fits, strict=True)}
-    halves = [between_halves(flips[layer] < 0, owner_N, gate.threshold) for layer in layers]
+    # samples whose loss stayed a number, as in the votes
+    flips = {layer: Flips(fitted, owner_N) for layer, fitted in zip(layers, fits, strict=True)}
+    halves = [between_halves(flips[layer].flipped_ND, flips[layer].owner_N, gate.threshold) for layer in layers]
     return {
         "schema": SCHEMA,
         "model": lvlm.name,
@@ -91,7 +93,7 @@ def analyse(
                 for place, subject in enumerate(subjects)
             },
         },
-        "profile": describe_layers(gate.summary, flips, owner_N, gate.threshold, gradients.__getitem__, answers_score),
+        "profile": describe_layers(gate.summary, flips, gate.threshold, gradients),
         "overlap": {
             "subjects": between_subjects(strong_SLD, subjects, layers),
             "layers": between_layers(strong_SLD, layers),

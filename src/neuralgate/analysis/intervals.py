@@ -21,11 +21,11 @@ def wilson_score(share: float | None, n: int) -> Score | None:
 
 
 def mean_score(values: Sequence[float]) -> Score:
-    """The mean of independent values with Student's interval."""
+    """The mean of independent values that are not negative, with Student's interval."""
     array = np.asarray(values, dtype=float)
     half = 0.0 if len(array) < 2 else float(stats.t.ppf(0.975, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array)))
     value = float(array.mean())
-    return {"value": round(value, 4), "low": round(value - half, 4), "high": round(value + half, 4), "n": len(array)}
+    return {"value": round(value, 4), "low": round(max(0.0, value - half), 4), "high": round(value + half, 4), "n": len(array)}
 
 
 def eta_score(sensitive: Score, benign: Score) -> Score:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neuralgate.analysis.intervals import Score, mean_score
+from neuralgate.analysis.intervals import Score, answers_score, mean_score
 from neuralgate.analysis.sweeps import BINS, DRAWS
 from neuralgate.edit.gradient import SHARE_NAMES
 from neuralgate.edit.trainer import BENIGN, SENSITIVE, Row, Trainer
@@ -19,6 +19,14 @@ from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig
 
 CLASSES = ("inactive", "weak", "strong", "rare")
+
+
+class Flips:
+    """Which dimensions each sample flips, ``(N, D)``, and whose it is, ``(N,)``, of the samples whose loss stayed a number."""
+
+    def __init__(self, fitted: dict[str, Tensor], owner_N: Tensor) -> None:
+        finite_N = fitted["finite_N"].bool()
+        self.flipped_ND, self.owner_N = fitted["vectors_ND"][finite_N] < 0, owner_N[finite_N]
 
 
 def vote_bins(votes_D: Tensor) -> list[float]:
@@ -87,29 +95,17 @@ def gradient_by_position(lvlm: LVLM, pairs: PairSet, located: Sequence[Located],
 
 
 def describe_layers(
-    summary: dict[str, Any],
-    fits: dict[int, Tensor],
-    owner_N: Tensor,
-    threshold: float,
-    gradient_of: Callable[[int], dict[str, Score]],
-    answers_of: Callable[[dict[str, Any]], dict[str, Score | None]],
+    summary: dict[str, Any], flips: dict[int, Flips], threshold: float, gradients: dict[int, dict[str, Score]]
 ) -> list[dict[str, Any]]:
-    """One row per located layer: shares with intervals, and beside them what votes alone cannot say.
-
-    Args:
-        summary: gate.json; its profile holds losses and answers.
-        fits: layer -> fitted vectors ``(N, D)``.
-    """
-    rows = []
-    for known in summary["profile"]:
-        layer = known["layer"]
-        rows.append(
-            {
-                "layer": layer,
-                **shares_with_intervals(fits[layer] < 0, owner_N, threshold),
-                **{name: known[name] for name in ("loss_start", "loss_end", "benign_start", "benign_end", "converged")},
-                **{name: answers_of(known[name]) for name in ("own", "strong_flipped", "random_flipped")},
-                "gradient": gradient_of(layer),
-            }
-        )
-    return rows
+    """One row per located layer: shares with intervals, and beside them what votes alone cannot say, of which losses and answers are
+    in ``summary`` (gate.json)."""
+    return [
+        {
+            "layer": known["layer"],
+            **shares_with_intervals(flips[known["layer"]].flipped_ND, flips[known["layer"]].owner_N, threshold),
+            **{name: known[name] for name in ("loss_start", "loss_end", "benign_start", "benign_end", "converged")},
+            **{name: answers_score(known[name]) for name in ("own", "strong_flipped", "random_flipped")},
+            "gradient": gradients[known["layer"]],
+        }
+        for known in summary["profile"]
+    ]

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import matplotlib
@@ -19,6 +20,7 @@ from neuralgate.report.figures import STYLE, inline
 
 NARROW, WIDE = 4.6, 7.4  # inches: one column of a paper with its margin, and its whole width
 Score = dict[str, Any]
+_STYLE = STYLE | {"pdf.fonttype": 42, "axes.titlesize": 9.5, "axes.titlepad": 6}
 
 
 @dataclass(frozen=True)
@@ -33,22 +35,28 @@ class Drawing:
     header: Sequence[str]
     rows: Sequence[Sequence[Any]]
 
-    def _print(self, kind: str) -> bytes:
-        buffer = io.BytesIO()
-        with matplotlib.rc_context(STYLE | {"pdf.fonttype": 42, "axes.titlesize": 9.5, "axes.titlepad": 6}):
+    @cached_property
+    def figure(self) -> Figure:
+        """Painted and laid out, which takes longer than printing it."""
+        with matplotlib.rc_context(_STYLE):
             figure = Figure(figsize=(self.width, self.height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+            FigureCanvasSVG(figure)
             self.paint(figure)
-            if kind == "svg":
-                FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-            else:
-                FigureCanvasPdf(figure).print_pdf(buffer, metadata={"CreationDate": None, "Creator": None, "Producer": None})
-        return buffer.getvalue()
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+        return figure
 
     def svg(self) -> bytes:
-        return self._print("svg")
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(_STYLE):
+            FigureCanvasSVG(self.figure).print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        return buffer.getvalue()
 
     def pdf(self) -> bytes:
-        return self._print("pdf")
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(_STYLE):
+            FigureCanvasPdf(self.figure).print_pdf(buffer, metadata={"CreationDate": None, "Creator": None, "Producer": None})
+        return buffer.getvalue()
 
     def inline(self) -> str:
         """The SVG as it stands in a page."""

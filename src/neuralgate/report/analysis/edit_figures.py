@@ -23,6 +23,12 @@ MEASURES = {
     "protected_refused": "protected benign refused",
     "benign_accuracy": "benign correct",
 }
+#: The same where there is little room.
+TITLES = {
+    "rta_unseen": "left-out private\nsubject refused",
+    "public_refused": "public look-alikes\nrefused",
+    "protected_refused": "protected benign\nrefused",
+}
 EFFECT = ("eta", "rta_sensitive", "rta_unseen")
 GATES = ("strong", "random", "none")
 
@@ -61,9 +67,7 @@ def sweep(analysis: dict[str, Any], name: str, title: str, x_label: str) -> Draw
             for place, (gate, style) in enumerate(zip(GATES, STYLES, strict=False)):
                 scores = [row[measure] for row in rows if row["gate"] == gate]
                 with_intervals(axes, values, scores, style, control_title(gate), apart * (place - 1))
-            axes.set_title(
-                label if len(label) < 22 else label.replace(" subject", "\nsubject").replace("benign refused", "\nbenign refused")
-            )
+            axes.set_title(TITLES.get(measure, label), fontsize=8.5)
             axes.set_xlabel(x_label)
             axes.set_ylabel("%")
             axes.set_xticks(values, [f"{value:g}" if place % 2 == 0 or len(values) < 6 else "" for place, value in enumerate(values)])
@@ -117,15 +121,16 @@ def sensitivity(analysis: dict[str, Any]) -> Drawing:
             [f"{setting} {value}{' (own)' if (setting, value) in own else ''}" for setting, value in names],
             fontsize=8,
         )
+        largest = max(row["loss_end"] for row in rows)
         for axes, label, end in (
-            (strong, "strong dimensions, %", 100),
-            (loss, "sensitive loss after", None),
-            (refused, "refused under own vector, %\n(hollow: benign)", 103),
-            (overlap, "Jaccard to own gate\n(tick: chance)", 1.03),
+            (strong, "strong\ndimensions, %", 100),
+            (loss, "sensitive loss\nafter", largest),
+            (refused, "refused, own vector,\n% (hollow: benign)", 100),
+            (overlap, "Jaccard to own gate\n(tick: chance)", 1),
         ):
-            axes.set_xlabel(label, fontsize=8.5)
+            axes.set_xlabel(label, fontsize=8)
             axes.tick_params(axis="x", labelsize=8)
-            axes.set_xlim(-3 if end and end > 100.5 else -0.03 if end and end < 2 else 0, end)
+            axes.set_xlim(-0.05 * end, 1.05 * end)
         handles, labels = strong.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)), fontsize=8.5)
 

@@ -32,15 +32,21 @@ def radius(analysis: dict[str, Any]) -> Words:
         falls = ("against", f"beyond radius {PAPER_RADIUS} the mean rises ({means}).")
     else:
         falls = ("open", f"the means differ by less than the intervals ({means}).")
-    best = max(found["layers"], key=lambda row: row["eta"]["value"])
-    near = f"within radius {PAPER_RADIUS} the best layer is {inner['best_layer']} with {percent(inner['max'])}"
-    if best["eta"]["value"] <= inner["max"]["value"]:
-        reaches: tuple[Answer, str] = ("agrees", f"{near}, and no located layer has a higher EtA.")
-    elif best["eta"]["low"] > inner["max"]["high"]:
-        reaches = ("against", f"{near}, layer {best['layer']} outside it has {percent(best['eta'])}.")
-    else:
-        reaches = ("open", f"{near}, layer {best['layer']} outside it has {percent(best['eta'])}: within the intervals.")
-    return Words(about, (falls, reaches))
+    return Words(about, (falls, best_is_near(found, inner)))
+
+
+def best_is_near(found: dict[str, Any], inner: dict[str, Any]) -> tuple[Answer, str]:
+    """Agrees: the best layer within the radius is above every layer outside it, intervals apart; against: one outside is above it."""
+    outside = [row for row in found["layers"] if row["layer"] not in inner["layers"]]
+    near = f"within radius {PAPER_RADIUS} the best layer is {inner['best_layer']} with EtA {percent(inner['max'])}"
+    if not outside:
+        return "open", f"{near}; no located layer is outside."
+    gaps = {row["layer"]: difference(inner["max"], row["eta"]) for row in outside}
+    best = max(outside, key=lambda row: row["eta"]["value"])
+    told = f"{near}, outside it layer {best['layer']} with {percent(best['eta'])}"
+    if all(gap["low"] > 0 for gap in gaps.values()):
+        return "agrees", f"{told}."
+    return ("against", f"{told}.") if any(gap["high"] < 0 for gap in gaps.values()) else ("open", f"{told}: within the intervals.")
 
 
 def sweep_about(analysis: dict[str, Any], name: str, of: str) -> str:

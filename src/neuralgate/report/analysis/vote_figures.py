@@ -45,7 +45,9 @@ def flips(analysis: dict[str, Any]) -> Drawing:
         figure.supxlabel("M: share of samples that flip the dimension", fontsize=9.5)
         figure.supylabel(LAYER, fontsize=9.5)
         if mesh is not None:
-            figure.colorbar(mesh, ax=grid, label="share of dimensions (white: none)", pad=0.02)
+            bar = figure.colorbar(mesh, ax=grid, label="% of dimensions", pad=0.02)
+            ticks = [10.0**power for power in range(math.ceil(math.log10(smallest)), 1)]
+            bar.set_ticks(ticks, labels=[f"{100 * tick:g}" for tick in ticks])
 
     rows = [
         [subject, layer, column, share]
@@ -158,7 +160,7 @@ def subjects(analysis: dict[str, Any]) -> Drawing:
         left.set_xticks([place + 0.5 for place in range(len(names))], names, rotation=40, ha="right", rotation_mode="anchor")
         left.set_yticks([place + 0.5 for place in range(len(names))], names)
         left.invert_yaxis()
-        left.set_title(f"Jaccard at layer {chosen}: found above, chance below")
+        left.set_title(f"Layer {chosen}: found above, chance below", fontsize=8.5)
         against_chance(right, layers, {"mean over subjects": [row["mean"] for row in overlap["rows"]]})
 
     rows = [
@@ -308,4 +310,4 @@ def against_chance(axes: Axes, layers: list[int], lines: dict[str, list[Any]], y
         axes.vlines(layers, low, high, color=colour, linewidth=0.9)
     finish(axes, layers, y_label)
     axes.set_ylim(0, 1)
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="best", fontsize=8)

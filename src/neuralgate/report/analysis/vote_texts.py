@@ -25,6 +25,10 @@ def flips(analysis: dict[str, Any]) -> Words:
         f"so in at "
         f"most {analysis['threshold']:.0%} of the samples; the paper says most do."
     )
+    if 1 / min(analysis["samples"].values()) > analysis["threshold"]:
+        return Words(
+            about, (("open", f"with so few samples a dimension that flips at all does so in more than {analysis['threshold']:.0%}."),)
+        )
     if all(score["low"] > 0.5 for score in rare.values()):
         return Words(about, (("agrees", found),))
     return Words(about, (("against" if any(score["high"] < 0.5 for score in rare.values()) else "open", found),))
