@@ -42,8 +42,10 @@ def analyse(
     """Fit the run's vectors again, and take from them and from further fits and trial edits what the figures show.
 
     Raises:
-        UserError: the vectors fitted now do not give the gate's votes.
+        UserError: there are no validation pairs to look at trial edits with, or the vectors fitted now do not give the gate's votes.
     """
+    if not len(pairs.split("validation", "edit")):
+        raise UserError("The pair set holds no validation pairs of role edit; the analysis needs them to look at trial edits.")
     chunks = chunks or Chunks()
     layers, subjects = list(gate.layers), list(gate.subjects)
     located = make_samples(pairs, locate_config)

@@ -190,7 +190,7 @@ def between_layers(analysis: dict[str, Any]) -> Words:
 
 def overlap_text(found: dict[str, Any] | None, of: str) -> str:
     if found is None or found["value"] is None:
-        return "not defined, the gates are empty"
+        return "not defined (empty gates, or nothing to compare with)"
     spread = f" [{found['low']:.2f}, {found['high']:.2f}]" if "low" in found else ""
     chance = f"{found['chance']:.2f} [{found['chance_low']:.2f}, {found['chance_high']:.2f}]"
     return f"{found['value']:.2f}{spread}, by chance {chance} (n = {found['n']} {of})"
