@@ -45,7 +45,7 @@ def radius(analysis: dict[str, Any]) -> Drawing:
         axes.set_xlabel(f"radius around layer {analysis['radius']['centre']}")
         axes.set_ylabel("EtA, %")
         axes.set_xticks(places)
-        axes.legend(loc="lower left", fontsize=8.5)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=8.5, handlelength=2.6)
 
     header = ["radius", "layers", "best_layer", *score_header("max"), *score_header("mean")]
     cells = [

@@ -17,11 +17,9 @@ def radius(analysis: dict[str, Any]) -> Words:
     found, rows = analysis["radius"], {row["radius"]: row for row in analysis["radius"]["rows"]}
     inner, outer = rows[PAPER_RADIUS], rows[max(rows)]
     about = (
-        f"Highest and mean EtA of trial edits (gate: {found['gate']}) at the layers within each radius of layer {found['centre']}, the "
-        f"one with most "
-        f"strong dimensions; means over {found['rounds']} trial edits a layer, intervals from n = {inner['max']['n']} validation "
-        f"questions, each "
-        "counted once. The table below has each layer's damage."
+        f"Highest and mean EtA of trial edits (gate: {found['gate']}) at the layers within each radius of layer {found['centre']}, the one "
+        f"with most strong dimensions; means over {found['rounds']} trial edits a layer, intervals from n = {inner['max']['n']} validation "
+        "questions, each counted once. The table below has each layer's damage."
     )
     means = f"mean EtA {percent(inner['mean'])} within radius {PAPER_RADIUS}, {percent(outer['mean'])} within {outer['radius']}"
     if outer["layers"] == inner["layers"]:
@@ -123,11 +121,9 @@ def sensitivity(analysis: dict[str, Any]) -> Words:
     n = rows[0]["own"]["refused_sensitive"]["n"]
     layers = list(dict.fromkeys(row["layer"] for row in rows))
     about = (
-        f"Locate again with one setting changed, at layer {' and '.join(map(str, layers))} (n = {n} samples): strong share, sensitive "
-        f"loss after, "
-        "refusals under each sample's own vector with 95 % intervals, and Jaccard's index of the strong dimensions with the run's own. "
-        "The table has "
-        "the aggregated gate and the random set beside them."
+        f"Locate again with one setting changed, at layer {' and '.join(map(str, layers))} (n = {n} samples): strong share, sensitive loss "
+        "after, refusals under each sample's own vector with 95 % intervals, and Jaccard's index of the strong dimensions with the run's "
+        "own. The table has the aggregated gate and the random set beside them."
     )
     told = []
     for layer in layers:

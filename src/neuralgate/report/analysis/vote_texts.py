@@ -21,13 +21,12 @@ def flips(analysis: dict[str, Any]) -> Words:
     )
     lowest, highest = min(rare, key=lambda layer: rare[layer]["value"]), max(rare, key=lambda layer: rare[layer]["value"])
     found = (
-        f"of the dimensions that flip at all, {percent(rare[lowest])} (layer {lowest}) to {percent(rare[highest])} (layer {highest}) do "
-        f"so in at "
-        f"most {analysis['threshold']:.0%} of the samples; the paper says most do."
+        f"of the dimensions that flip at all, {percent(rare[lowest])} (layer {lowest}) to {percent(rare[highest])} (layer {highest}) do so "
+        f"in at most {100 * analysis['threshold']:g} % of the samples; the paper says most do."
     )
     if 1 / min(analysis["samples"].values()) > analysis["threshold"]:
         return Words(
-            about, (("open", f"with so few samples a dimension that flips at all does so in more than {analysis['threshold']:.0%}."),)
+            about, (("open", f"with so few samples a dimension that flips at all does so in more than {100 * analysis['threshold']:g} %."),)
         )
     if all(score["low"] > 0.5 for score in rare.values()):
         return Words(about, (("agrees", found),))
@@ -71,14 +70,11 @@ def losses(analysis: dict[str, Any]) -> Words:
     best = min(profile, key=lambda row: row["loss_end"])
     here = at_layer(profile, analysis["chosen_layer"])
     about = (
-        f"Mean loss of the refusal prefix (sensitive) and of the own answer (benign) before and after, and the share of vectors whose "
-        f"loss fell "
-        f"below {analysis['locate']['stop_loss']:g} within {analysis['locate']['steps']} steps ({sample_count(analysis)}). At the edited "
-        f"layer "
-        f"{here['layer']}: sensitive {here['loss_start']:.2f} to {here['loss_end']:.2f}, benign {here['benign_start']:.2f} to "
+        "Mean loss of the refusal prefix (sensitive) and of the own answer (benign) before and after, and the share of vectors whose loss "
+        f"fell below {analysis['locate']['stop_loss']:g} within {analysis['locate']['steps']} steps ({sample_count(analysis)}). At the "
+        f"edited layer {here['layer']}: sensitive {here['loss_start']:.2f} to {here['loss_end']:.2f}, benign {here['benign_start']:.2f} to "
         f"{here['benign_end']:.2f}, {100 * here['converged']:.0f} % converged; the lowest sensitive loss is {best['loss_end']:.2f} at "
-        f"layer "
-        f"{best['layer']}."
+        f"layer {best['layer']}."
     )
     return Words(about, (("none", "it gives no losses. Where a vector has not reached its aim, its signs are votes for nothing."),))
 
@@ -91,14 +87,16 @@ def answers(analysis: dict[str, Any]) -> Words:
     best = max(profile, key=lambda row: row["own"]["refused_sensitive"]["value"] - row["own"]["refused_benign"]["value"])
     about = (
         "Greedy answers while the subject's tokens are scaled: by each sample's own vector, by flipping the strong dimensions of its "
-        "subject, and "
-        f"by flipping as many random ones; 95 % intervals (Wilson), {sample_count(analysis)}, one sensitive and one benign question each. "
+        f"subject, and by flipping as many random ones; 95 % intervals (Wilson), {sample_count(analysis)}, one sensitive and one benign "
+        "question each. "
         + " ".join(
             answers_at(row) for row in {best["layer"]: best, analysis["chosen_layer"]: at_layer(profile, analysis["chosen_layer"])}.values()
         )
     )
     gap = difference(best["strong_flipped"]["refused_sensitive"], best["random_flipped"]["refused_sensitive"])
-    found = f"at layer {best['layer']}, where the vectors work best, the gate refuses {points(gap)} more than a random set"
+    found = (
+        f"at layer {best['layer']}, where the vectors work best, refusals under the gate minus those under a random set are {points(gap)}"
+    )
     if best["own"]["refused_sensitive"]["low"] <= best["own"]["refused_benign"]["high"]:
         return Words(
             about,
@@ -114,7 +112,7 @@ def answers(analysis: dict[str, Any]) -> Words:
 def answers_at(row: dict[str, Any]) -> str:
     parts = [
         f"{title} {percent(row[kind]['refused_sensitive'])} of the sensitive and {percent(row[kind]['refused_benign'])} of the benign "
-        f"questions"
+        "questions"
         for kind, title in (("own", "own vectors refuse"), ("strong_flipped", "the gate"), ("random_flipped", "the random set"))
     ]
     return f"At layer {row['layer']} {', '.join(parts)} (n = {row['own']['refused_sensitive']['n']} each)."
@@ -125,10 +123,9 @@ def gradient(analysis: dict[str, Any]) -> Words:
     parts = ", ".join(f"{name} tokens {percent(score)}" for name, score in here.items())
     about = (
         "Norm of the part of the weight gradient of each layer's FFN output projection that arrives through each class of tokens, over "
-        "the norm of "
-        f"the whole, for the base model's loss on the located pairs (mean over n = {here['subject']['n']} pairs, 95 % intervals; the "
-        f"parts need not "
-        f"add up to 100 %). At layer {analysis['chosen_layer']}: {parts}. A gate acts on the subject's part alone."
+        f"the norm of the whole, for the base model's loss on the located pairs (mean over n = {here['subject']['n']} pairs, 95 % "
+        f"intervals; the parts need not add up to 100 %). At layer {analysis['chosen_layer']}: {parts}. A gate acts on the subject's part "
+        "alone."
     )
     return Words(about, (("none", "it does not say how much of the gradient its gate acts on."),))
 
@@ -138,8 +135,7 @@ def subjects(analysis: dict[str, Any]) -> Words:
     here = at_layer(overlap["rows"], analysis["chosen_layer"])["mean"]
     about = (
         "Jaccard's index of the strong dimensions of every two subjects; chance: the expected index of two random sets of their sizes, "
-        "and for "
-        f"the mean over pairs the central 95 % when the dimensions are shuffled. At layer {analysis['chosen_layer']}: "
+        f"and for the mean over pairs the central 95 % when the dimensions are shuffled. At layer {analysis['chosen_layer']}: "
         f"{overlap_text(here, 'pairs')}."
     )
     counted = [(row["layer"], row["mean"]) for row in overlap["rows"]]
@@ -157,10 +153,9 @@ def stability(analysis: dict[str, Any]) -> Words:
     if analysis["locate"]["one_prefix"]:
         missing.append("all samples have one refusal prefix, so there is no other draw of prefixes")
     about = (
-        f"Jaccard's index of the strong dimensions that one draw of samples names with those of another, mean over subjects: halves of "
-        f"the samples "
-        f"({overlap['splits']} random splits; a half has half the samples, so this is a lower bound), and vectors fitted anew. Bands: "
-        f"chance for "
+        "Jaccard's index of the strong dimensions that one draw of samples names with those of another, mean over subjects: halves of the "
+        f"samples ({overlap['splits']} random splits; a half has half the samples, so this is a lower bound), and vectors fitted anew. "
+        "Bands: chance for "
         f"sets of those sizes. At layer {chosen}: {'; '.join(parts)}." + (f" Not shown: {'; '.join(missing)}." if missing else "")
     )
     if half["value"] is None:
@@ -210,11 +205,9 @@ def activation(analysis: dict[str, Any]) -> Words:
     rho = here["rho"]
     about = (
         f"Each point is a dimension at layer {chosen}: the mean of |h| at the subject's tokens, and its votes, means over subjects "
-        f"({sample_count(analysis)}, {analysis['hidden_size']} dimensions). Middle: Spearman's rank correlation of the two, 95 % "
-        f"intervals that take "
-        "dimensions as independent. Right: the share of the gate that is among the equally many largest dimensions of its subject, and "
-        "what chance "
-        f"gives. {named_sinks(found)}"
+        f"({sample_count(analysis)}, {analysis['hidden_size']} dimensions). Middle: Spearman's rank correlation of the two, 95 % intervals "
+        "that take dimensions as independent. Right: the share of the gate that is among the equally many largest dimensions of its "
+        f"subject, and what chance gives. {named_sinks(found)}"
     )
     large = [row for row in found["rows"] if row["top"] and row["top"]["value"] > row["top"]["chance_high"]]
     text = "it does not say whether strong dimensions are simply large ones. "
