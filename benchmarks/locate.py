@@ -1,16 +1,18 @@
-"""Locating with the engine against the plain forms, in one run: seconds for a sample and layer, and their ratios.
+"""Locating with the engine against the plain forms, in one run: seconds for a sample and layer, their ratios, and how they grow.
 
     python -m benchmarks.locate [--steps 25]
 
 writes benchmarks/locate.json. `plain` is the loop of the tests' oracle, one sample and one question at a time and the whole sequence
-in each step; `batched` is what one would write first: the same with four samples in a batch; `engine` is `fit_vectors`. The share of
-the attainable is the time that the engine's matrix products would need at the speed of one large product, measured in the same run.
+in each step (with six contexts it is what the authors' code does); `batched` is what one would write first: the same with four samples
+in a batch; `engine` is `fit_vectors`. The share of the attainable is the time that the matrix products which the exact computation
+needs would take at the speed of one large product, measured in the same run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,28 +22,29 @@ from typing import Any
 import torch
 from transformers import LlavaForConditionalGeneration
 
+from neuralgate.chunks import Chunks
 from neuralgate.files import write_json
-from neuralgate.locate.locate import make_samples
-from neuralgate.locate.vectors import Prepared, Sample, fit_vectors, scaled_positions, start_values, vector_of
+from neuralgate.locate.layers import CHUNK_ROWS, fit_layers
+from neuralgate.locate.samples import Sample, make_samples
+from neuralgate.locate.vectors import Prepared, fit_vectors, sample_bytes, scaled_positions, start_values, vector_of
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import encode_examples
+from neuralgate.lvlm.suffix import Suffix
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import LocateConfig
-from tests.test_locate import plain_fit
+from tests.plain_locate import plain_fit
 
 OUT = Path(__file__).with_suffix(".json")
-ROWS = 96
-PLAIN_SAMPLES = 2
 
 
-def llava_proportions() -> LVLM:
-    """Clerk's processor and random weights with 576 image tokens: the sequence of LLaVA-1.5 at widths that two cores carry."""
+def with_image_tokens(side: int) -> LVLM:
+    """Clerk's processor and widths, random weights, and ``side`` x ``side`` image tokens: 24 x 24 is the sequence of LLaVA-1.5."""
     clerk = load("clerk")
     config = clerk.model.config
-    config.vision_config.image_size = 24 * config.vision_config.patch_size
+    config.vision_config.image_size = side * config.vision_config.patch_size
     config.text_config.max_position_embeddings = 2048
     torch.manual_seed(0)
     model = LlavaForConditionalGeneration(config).eval().requires_grad_(False)
@@ -80,20 +83,24 @@ def matmul_speed(tokens: int, wide: int, high: int) -> float:
     return 40 * 2 * tokens * wide * high / seconds(lambda: [torch.mm(left, right, out=out) for _ in range(40)])
 
 
-def engine_flops(lvlm: LVLM, prepared: Prepared, layer: int, steps: int) -> float:
-    """Of the products with weights: forward, and backward to the inputs alone, in every step, and two more forward passes."""
+def needed_flops(lvlm: LVLM, prepared: Prepared, layer: int, steps: int) -> float:
+    """Forward, and backward to the inputs alone, in every step, and two more forward passes: of the products with weights, and of the
+    attention to all tokens before (twice a forward's for keys and values, which need no gradient where they are known)."""
+    assert isinstance(prepared.passed, Suffix)
     weights = sum(p.numel() for index, one in enumerate(lvlm.layers) if index > layer for p in one.parameters() if p.dim() == 2)
-    return 2.0 * prepared.scaled_BT.numel() * weights * (2 * steps + 2)
+    before = prepared.passed.before[layer + 1]
+    seen = before.keys_NKPE.shape[2] + before.own_keys_BKME.shape[2] + prepared.scaled_BT.shape[1] / 2
+    attention = 2 * seen * lvlm.hidden_size * (len(lvlm.layers) - layer - 1)
+    return 2.0 * prepared.scaled_BT.numel() * (weights + attention) * (2 * steps + 2)
 
 
 def measure(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config: LocateConfig, plain_samples: int) -> dict[str, Any]:
-    size = max(1, ROWS // (len(samples[0].sensitive) + 1))
-    chosen = samples[:size]
+    chosen = samples[: batch_size(samples)]
     prepared = Prepared(lvlm, chosen, min(layers), config)
     preparing = seconds(lambda: Prepared(lvlm, chosen, min(layers), config)) / len(layers)
     found = []
     for layer in layers:
-        plain = seconds(lambda at=layer: [plain_fit(lvlm, sample, at, config) for sample in samples[:plain_samples]]) / plain_samples
+        plain = seconds(lambda at=layer: [plain_fit(lvlm, sample, [at], config) for sample in samples[:plain_samples]]) / plain_samples
         few = chosen[:4]
         batched = seconds(lambda at=layer, some=few: batched_fit(lvlm, some, at, config)) / len(few)
         fit_vectors(lvlm, chosen, [layer], config.model_copy(update={"steps": 1}), prepared)
@@ -109,7 +116,7 @@ def measure(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config
                 "engine_s": round(engine, 4),
                 "plain_over_engine": round(plain / engine, 1),
                 "batched_over_engine": round(batched / engine, 1),
-                "share_of_attainable": round(engine_flops(lvlm, prepared, layer, config.steps) / speed / fitting, 2),
+                "share_of_attainable": round(needed_flops(lvlm, prepared, layer, config.steps) / speed / fitting, 2),
             }
         )
         print(json.dumps(found[-1]), flush=True)
@@ -117,10 +124,48 @@ def measure(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config
     return {
         "layers": found,
         "samples_in_batch": len(chosen),
-        "columns": prepared.scaled_BT.shape[1],
+        "tokens_of_a_step": prepared.scaled_BT.shape[1],
         "plain_over_engine": round(total["plain_s"] / total["engine_s"], 1),
         "batched_over_engine": round(total["batched_s"] / total["engine_s"], 1),
     }
+
+
+def batch_size(samples: Sequence[Sample]) -> int:
+    return max(1, CHUNK_ROWS // (len(samples[0].sensitive) + 1))
+
+
+def fitted_seconds(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config: LocateConfig) -> float:
+    """A sample and layer, the pass before the steps included; after a short run that warms up."""
+    fit_vectors(lvlm, samples, layers[:1], config.model_copy(update={"steps": 1}))
+
+    def fit() -> None:
+        prepared = Prepared(lvlm, samples, min(layers), config)
+        for layer in layers:
+            fit_vectors(lvlm, samples, [layer], config, prepared)
+
+    return round(seconds(fit) / len(samples) / len(layers), 4)
+
+
+def growth(pairs: PairSet, models: dict[int, LVLM], config: LocateConfig) -> dict[str, Any]:
+    """Seconds for a sample and layer with more samples in a batch, more image tokens, more layers; memory with more batches."""
+    located = make_samples(pairs, config)
+    samples = [item.sample for item in located]
+    clerk, middle = models[8], 3
+    found: dict[str, Any] = {
+        "samples_in_batch": {str(count): fitted_seconds(clerk, samples[:count], [middle], config) for count in (1, 3, 12, 48)},
+        "layers": {str(count): fitted_seconds(clerk, samples, list(range(count)), config) for count in (1, 4, 7)},
+        "image_tokens": {str(side**2): fitted_seconds(lvlm, samples[:24], [middle], config) for side, lvlm in models.items()},
+        "bytes_of_a_sample": {str(side**2): sample_bytes(Prepared(lvlm, samples[:4], 0, config), [0]) for side, lvlm in models.items()},
+    }
+    short = config.model_copy(update={"steps": 2})
+    fit_layers(clerk, located, [middle], short, None, Chunks())
+    found["peak_bytes_after_batches"] = {}
+    for batches in (1, 4, 8):
+        with TemporaryDirectory() as folder:
+            fit_layers(clerk, located * batches, [middle], short, None, Chunks(Path(folder)))
+        found["peak_bytes_after_batches"][str(batches)] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps(found), flush=True)
+    return found
 
 
 def main() -> None:
@@ -129,23 +174,25 @@ def main() -> None:
     steps = parser.parse_args().steps
     torch.set_num_threads(2)
     result: dict[str, Any] = {"steps": steps, "torch": torch.__version__, "threads": 2}
+    config = LocateConfig(steps=steps, samples_per_subject=8, stop_loss=0.0)
+    six = config.model_copy(update={"contexts": True})
     with TemporaryDirectory() as folder:
-        lvlm = load("clerk")
+        models = {8: load("clerk"), 12: with_image_tokens(12), 24: with_image_tokens(24)}
         drawn = PairSet.synthetic(folder, per_subject=8, contrast_per_subject=1, validation_per_subject=1)
-        pairs = with_own_answers(lvlm, drawn)
-        for name, contexts in (("clerk", False), ("clerk, six contexts", True)):
-            config = LocateConfig(steps=steps, contexts=contexts, samples_per_subject=8, stop_loss=0.0)
-            samples = [item.sample for item in make_samples(pairs, config)]
-            layers = range(len(lvlm.layers) - 1) if not contexts else (0, 6)
+        pairs = with_own_answers(models[8], drawn)
+        result["growth"] = growth(pairs, models, config)
+        cases = [
+            ("clerk", 8, config, range(7), 2),
+            ("clerk, six contexts", 8, six, (0, 3, 6), 1),
+            ("llava proportions", 24, config, (0, 2, 4, 6), 1),
+            ("llava proportions, six contexts", 24, six, (3,), 1),
+        ]
+        for name, side, settings, layers, plain_samples in cases:
             print(name, flush=True)
-            result[name] = measure(lvlm, samples, layers, config, PLAIN_SAMPLES if not contexts else 1)
-        large = llava_proportions()
-        config = LocateConfig(steps=steps, samples_per_subject=8, stop_loss=0.0)
-        samples = [item.sample for item in make_samples(pairs, config)]
-        print("llava proportions", flush=True)
-        result["llava proportions"] = measure(large, samples, (0, 6), config, 1)
+            samples = [item.sample for item in make_samples(pairs, settings)]
+            result[name] = measure(models[side], samples, layers, settings, plain_samples)
     write_json(OUT, result)
-    print(json.dumps({name: value for name, value in result.items()}, indent=1))
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

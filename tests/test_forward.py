@@ -5,8 +5,9 @@ import torch
 
 from neuralgate.lvlm.clerk.train_language import PREFIX, Packer, answer_loss, block_mask
 from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
-from neuralgate.lvlm.forward import final_hidden, output_changed, record, target_losses
+from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.prompts import Example, encode_examples
+from neuralgate.lvlm.recorded import record
 from neuralgate.pairs.render import render
 
 

@@ -2,7 +2,6 @@
 
 import random
 import weakref
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,76 +9,15 @@ import torch
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.locate import Gate, locate
-from neuralgate.locate.locate import make_samples
-from neuralgate.locate.vectors import Prepared, Sample, answers_under, fit_vectors
-from neuralgate.lvlm.prompts import SUBJECT, Example, encode_examples
+from neuralgate.locate import layers as layers_module
+from neuralgate.locate import vectors as vectors_module
+from neuralgate.locate.samples import Sample, make_samples
+from neuralgate.locate.vectors import Prepared, answers_under, fit_vectors, sample_bytes
+from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import PARAPHRASES, TEMPLATES
 from neuralgate.recipe import LocateConfig
-
-# --- the oracle -----------------------------------------------------------------------------------------------------
-
-
-def scaled(lvlm, layer, places, vector):
-    """A hook that multiplies the layer's output by ``vector`` at ``places`` of the one row."""
-
-    def hook(_module, _inputs, output):
-        hidden = output[0] if isinstance(output, tuple) else output
-        factor = torch.ones_like(hidden)
-        factor[0, places] = vector.to(factor)
-        hidden = hidden * factor
-        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
-
-    return lvlm.layers[layer].register_forward_hook(hook)
-
-
-def subject_places(batch, tokens):
-    places = (batch.classes_BT[0] == SUBJECT).nonzero().flatten().tolist()
-    return places if tokens == "all" else places[-1:]
-
-
-def plain_loss(lvlm, example, layer, vector, tokens):
-    """Mean NLL of one example's answer by a whole forward pass of the whole model."""
-    batch = encode_examples(lvlm, [example])
-    handle = scaled(lvlm, layer, subject_places(batch, tokens), vector)
-    logits = lvlm.model(**batch.prompt, use_cache=False).logits[0]
-    handle.remove()
-    target = lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]
-    places = range(logits.shape[0] - len(target) - 1, logits.shape[0] - 1)
-    return -torch.stack([logits[place].log_softmax(-1)[token] for place, token in zip(places, target, strict=True)]).mean()
-
-
-def plain_fit(lvlm, sample, layer, config):
-    """One sample's vector, optimised by the book."""
-
-    def vector():
-        return torch.tanh(free) if config.parametrisation == "tanh" else free
-
-    def data_losses(values):
-        sensitive = torch.stack([plain_loss(lvlm, example, layer, values, config.tokens) for example in sample.sensitive]).mean()
-        return sensitive, plain_loss(lvlm, sample.benign, layer, values, config.tokens)
-
-    free = torch.full((lvlm.hidden_size,), config.start, requires_grad=True)
-    optimizer = torch.optim.Adam([free], lr=config.rate, eps=config.eps)
-    origin = config.start if config.parametrisation == "tanh" else 1.0
-    with torch.no_grad():
-        start = data_losses(torch.ones(lvlm.hidden_size))
-    steps = 0
-    while steps < config.steps:
-        sensitive, benign = data_losses(vector())
-        data = sensitive + config.lambda_benign * benign
-        if data.item() < config.stop_loss:
-            break
-        optimizer.zero_grad()
-        (data + config.gamma * (free - origin).abs().mean()).backward()
-        optimizer.step()
-        if config.parametrisation == "clamp":
-            free.data.clamp_(-1, 1)
-        steps += 1
-    with torch.no_grad():
-        end = data_losses(vector())
-    return SimpleNamespace(vector=vector().detach(), start=start, end=end, steps=steps)
-
+from tests.plain_locate import plain_fit, scaled, subject_places
 
 BASE = LocateConfig(steps=6, samples_per_subject=2, stop_loss=0.0)
 
@@ -102,7 +40,7 @@ def test_vectors_are_those_of_the_plain_loop(tiny, pairs, settings, layer):
     assert len(samples) == 4 and len(samples[0].sensitive) == (6 if config.contexts else 1)
     fitted = fit_vectors(tiny, samples, [layer], config)
     for index, sample in enumerate(samples):
-        expected = plain_fit(tiny, sample, layer, config)
+        expected = plain_fit(tiny, sample, [layer], config)
         torch.testing.assert_close(fitted.vectors_NLD[index, 0], expected.vector, rtol=0, atol=2e-3)
         clear = expected.vector.abs() > 2e-3
         assert torch.equal((fitted.vectors_NLD[index, 0] < 0)[clear], (expected.vector < 0)[clear]) and clear.float().mean() > 0.9
@@ -115,13 +53,13 @@ def test_vectors_are_those_of_the_plain_loop(tiny, pairs, settings, layer):
         assert (fitted.vectors_NLD[:, 0] < 0).any() and fitted.sensitive_end_N.mean() < fitted.sensitive_start_N.mean()
 
 
-CASES = 8
+CASES = 12
 
 
 @pytest.mark.parametrize("seed", range(CASES))
 def test_in_double_precision_every_sign_is_that_of_the_plain_loop(tiny_double, pairs, seed):
     """Cases drawn at random: ragged lengths, the subject early or late in the question, one or six contexts, one or all of its
-    tokens, any layer, samples that finish and leave the batch."""
+    tokens, one layer or two jointly, samples that finish and leave the batch."""
     draw = random.Random(seed)
     config = BASE.model_copy(
         update={
@@ -142,13 +80,14 @@ def test_in_double_precision_every_sign_is_that_of_the_plain_loop(tiny_double, p
             pairs.folder / pair.image, asked[0].format("colour"), pair.subject, draw.choice(["The colour", "It is the colour red"])
         )
         samples.append(Sample(pair.subject, sensitive, benign))
-    layer = draw.randrange(2)
-    fitted = fit_vectors(tiny_double, samples, [layer], config)
+    layers = draw.choice([[0], [1], [0, 1], [1, 2]])
+    fitted = fit_vectors(tiny_double, samples, layers, config)
     for index, sample in enumerate(samples):
-        expected = plain_fit(tiny_double, sample, layer, config)
+        expected = plain_fit(tiny_double, sample, layers, config)
         assert fitted.steps_N[index] == expected.steps
-        assert torch.equal(fitted.vectors_NLD[index, 0] < 0, expected.vector < 0)
-        torch.testing.assert_close(fitted.vectors_NLD[index, 0], expected.vector, rtol=0, atol=5e-5)
+        assert fitted.curve_NT[index, : expected.steps].tolist() == pytest.approx(expected.curve, rel=1e-6)
+        assert torch.equal(fitted.vectors_NLD[index] < 0, expected.vectors < 0)
+        torch.testing.assert_close(fitted.vectors_NLD[index], expected.vectors, rtol=0, atol=5e-5)
         for value, wanted in zip((fitted.sensitive_end_N, fitted.benign_end_N), expected.end, strict=True):
             assert value[index].item() == pytest.approx(wanted.item(), rel=1e-5)
 
@@ -179,7 +118,7 @@ def test_a_batch_that_does_not_fit_leaves_no_recording_behind(tiny, pairs, confi
             super().__init__(lvlm, samples, lowest, config)
             held.add(self)
 
-    monkeypatch.setattr(_module(), "Prepared", Small)
+    monkeypatch.setattr(layers_module, "Prepared", Small)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(tiny, "sizes", {})
     found = locate(tiny, pairs, config)
@@ -194,7 +133,7 @@ def test_a_sample_stops_when_its_own_loss_is_low_and_the_others_go_on(tiny, pair
     losses = free.sensitive_end_N + config.lambda_benign * free.benign_end_N
     config = config.model_copy(update={"stop_loss": losses.sort().values[1:3].mean().item()})  # two samples get there
     fitted = fit_vectors(tiny, samples, [0], config)
-    plain = [plain_fit(tiny, sample, 0, config) for sample in samples]
+    plain = [plain_fit(tiny, sample, [0], config) for sample in samples]
     assert fitted.steps_N.tolist() == [expected.steps for expected in plain]
     assert len(set(fitted.steps_N.tolist())) > 1 and (fitted.steps_N < 25).any(), "nothing stopped early: the test tests nothing"
     torch.testing.assert_close(fitted.vectors_NLD[:, 0], torch.stack([expected.vector for expected in plain]), rtol=0, atol=5e-3)
@@ -252,7 +191,7 @@ def test_votes_are_shares_of_negative_values(tiny, pairs, config, gate):
     assert gate.subjects == ("passport", "student id") and gate.layers == (0, 1) and gate.model == tiny.fingerprint
     for layer in gate.layers:
         for subject in gate.subjects:
-            vectors = [plain_fit(tiny, item.sample, layer, config).vector for item in samples if item.sample.subject == subject]
+            vectors = [plain_fit(tiny, item.sample, [layer], config).vector for item in samples if item.sample.subject == subject]
             share = sum((vector < 0).float() for vector in vectors) / 3
             differing = (gate.votes(subject, layer) - share).abs() > 1e-6
             assert differing.sum() <= 1, "one value may stand within rounding of zero"
@@ -281,10 +220,10 @@ def test_the_summary_says_what_the_votes_say(gate, config):
 
 
 def test_a_killed_stage_finds_its_chunks(tiny, pairs, config, gate, tmp_path, monkeypatch):
-    monkeypatch.setattr(_module(), "CHUNK_ROWS", 4)  # two samples a chunk
+    monkeypatch.setattr(layers_module, "CHUNK_ROWS", 4)  # two samples a chunk
     first = locate(tiny, pairs, config, chunks=Chunks(tmp_path))
     torch.testing.assert_close(first.votes_SLD, gate.votes_SLD, rtol=0, atol=0.34)
-    monkeypatch.setattr(_module(), "fit_vectors", None)
+    monkeypatch.setattr(layers_module, "fit_vectors", None)
     monkeypatch.setattr(_module(), "answers_under", None)
     again = locate(tiny, pairs, config, chunks=Chunks(tmp_path))
     assert torch.equal(again.votes_SLD, first.votes_SLD) and again.summary == first.summary
@@ -312,6 +251,119 @@ def test_nothing_to_locate_is_refused(tiny, pairs, config):
         locate(tiny, pairs.split("validation"), config)
     with pytest.raises(UserError, match="no training pairs"):
         locate(tiny, PairSet([], pairs.folder), config)
+
+
+# --- layers jointly -------------------------------------------------------------------------------------------------
+
+
+def test_joint_layers_have_a_vector_each_and_one_loss(tiny, pairs, config):
+    joint = config.model_copy(update={"joint": True})
+    gate = locate(tiny, pairs, joint)
+    samples = make_samples(pairs, joint)
+    assert gate.layers == (0, 1)
+    for subject in gate.subjects:
+        vectors = [plain_fit(tiny, item.sample, [0, 1], joint).vectors for item in samples if item.sample.subject == subject]
+        share_LD = sum((vector < 0).float() for vector in vectors) / 3
+        for place, layer in enumerate(gate.layers):
+            assert ((gate.votes(subject, layer) - share_LD[place]).abs() > 1e-6).sum() <= 1
+    first, second = gate.summary["profile"]
+    assert first["layer"] == 0 and second["layer"] == 1 and first["loss_end"] == second["loss_end"]
+    assert first["own"] == second["own"] and first["strong"] != second["strong"]
+    alone = locate(tiny, pairs, config)
+    assert not torch.equal(alone.votes_SLD, gate.votes_SLD)
+
+
+def test_joint_layers_must_follow_each_other(tiny, pairs, config):
+    with pytest.raises(UserError, match=r"locate\.joint wants layers that follow each other, not 0, 2"):
+        locate(tiny, pairs, config.model_copy(update={"joint": True, "layers": [0, 2]}))
+
+
+# --- losses that are no numbers, answers that are none, memory --------------------------------------------------------
+
+
+def poisoned(monkeypatch, chosen):
+    """The losses of these samples (by their number within a batch) are NaN from the second step on."""
+    usual = Prepared.losses
+
+    def losses(self, layers, vectors):
+        found = usual(self, layers, vectors)
+        if (vectors != 1).any():
+            found = found * torch.where(torch.isin(torch.arange(len(found)), torch.tensor(chosen)), torch.nan, 1.0)[:, None]
+        return found
+
+    monkeypatch.setattr(Prepared, "losses", losses)
+    monkeypatch.setattr(Prepared, "select", None)  # nothing may leave: numbers are places
+
+
+def test_a_sample_whose_loss_is_no_number_does_not_vote_and_does_no_harm(tiny, pairs, config, gate, monkeypatch, capsys):
+    samples = make_samples(pairs, config)
+    assert len(samples) == 6
+    monkeypatch.setattr(layers_module, "EXCLUDED", 0.2)
+    monkeypatch.setattr(vectors_module, "SHRINK", 0.0)
+    poisoned(monkeypatch, [4])
+    found = locate(tiny, pairs, config)
+    assert (
+        f"At layer 0 the loss of 1 of 6 samples became NaN or infinite ({samples[4].pair.id}); they do not vote." in capsys.readouterr().err
+    )
+    assert torch.equal(found.votes("passport", 0), gate.votes("passport", 0)), "its neighbours do not feel it"
+    votes = found.votes("student id", 1)
+    assert votes.isfinite().all() and ((votes * 2).round() == votes * 2).all(), "shares of two samples"
+    for row in found.summary["profile"]:
+        assert row["excluded"] == 1 and row["own"]["n"] == 5 and row["loss_end"] == row["loss_end"]
+    assert gate.summary["profile"][0]["excluded"] == 0
+
+
+@pytest.mark.parametrize("chosen", [[4], [3, 4, 5]], ids=["more than a twentieth", "a whole subject"])
+def test_too_many_such_samples_are_an_error(tiny, pairs, config, monkeypatch, chosen):
+    if len(chosen) == 3:
+        monkeypatch.setattr(layers_module, "EXCLUDED", 0.9)
+    monkeypatch.setattr(vectors_module, "SHRINK", 0.0)
+    poisoned(monkeypatch, chosen)
+    with pytest.raises(
+        UserError, match=r"At layer 0 the loss of . of 6 samples became NaN or infinite .*; lower locate\.rate, or use a wider"
+    ):
+        locate(tiny, pairs, config)
+
+
+def test_an_answer_without_a_token_is_refused(tiny, pairs, config):
+    pair = pairs.split("train", "edit").pairs[0]
+    sensitive = Example(pairs.folder / pair.image, pair.sensitive_question, pair.subject, pair.refusal)
+    benign = Example(pairs.folder / pair.image, pair.benign_question, pair.subject, "")
+    with pytest.raises(UserError, match=r"The wanted answer '' to .* has no token; leave the pair out or give it a target"):
+        fit_vectors(tiny, [Sample(pair.subject, (sensitive,), benign)], [0], config)
+
+
+def test_a_sample_has_one_image(pairs):
+    one, other, *_ = pairs.split("train", "edit")
+    ask = [Example(pairs.folder / pair.image, pair.benign_question, pair.subject, "yes") for pair in (one, other)]
+    with pytest.raises(ValueError, match="one image"):
+        Sample("passport", (ask[0],), ask[1])
+
+
+def test_the_batch_is_what_has_room(tiny, pairs, config, gate, monkeypatch):
+    """On an accelerator the first sample's measure says how many fit; the measure is what a batch really takes."""
+    samples = [item.sample for item in make_samples(pairs, config)]
+    one, all_of_them = (sample_bytes(Prepared(tiny, chosen, 0, config), [0]) for chosen in (samples[:1], samples))
+    assert 0.7 < one / all_of_them < 1.4
+    floats = tiny.hidden_size * 4 * 64  # the image's keys alone, at one layer
+    assert one > 2 * floats
+    monkeypatch.setattr(vectors_module, "free_bytes", lambda device: 3 * one)
+    monkeypatch.setattr(tiny, "sizes", {})
+    counts = []
+    usual = layers_module.fit_vectors
+    monkeypatch.setattr(layers_module, "fit_vectors", lambda lvlm, chosen, *rest: counts.append(len(chosen)) or usual(lvlm, chosen, *rest))
+    found = locate(tiny, pairs, config)
+    assert set(counts) == {2}
+    torch.testing.assert_close(found.votes_SLD, gate.votes_SLD, rtol=0, atol=0.34)
+
+
+def test_a_run_goes_on_with_another_batch_size(tiny, pairs, config, tmp_path, monkeypatch):
+    """How many samples a batch has is the machine's affair: the pieces are the same."""
+    chunks = Chunks(tmp_path)
+    first = locate(tiny, pairs, config, chunks=chunks)
+    monkeypatch.setattr(vectors_module, "free_bytes", lambda device: 1)
+    monkeypatch.setattr(layers_module, "fit_vectors", None)
+    assert torch.equal(locate(tiny, pairs, config, chunks=chunks).votes_SLD, first.votes_SLD)
 
 
 # --- gates ----------------------------------------------------------------------------------------------------------

@@ -5,11 +5,16 @@ import torch
 
 from neuralgate.edit.gradient import gated, gradient_mask
 from neuralgate.edit.patch import Patch
-from neuralgate.lvlm.forward import final_hidden, output_changed, record, target_losses
+from neuralgate.locate.samples import Sample
+from neuralgate.locate.vectors import Prepared, fit_vectors
+from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, SUBJECT, Example, encode_examples
+from neuralgate.lvlm.recorded import record
 from neuralgate.lvlm.roles import find_decoder, find_role, role_of
+from neuralgate.recipe import LocateConfig
 from tests.families.models import SIZE, WIDTH
+from tests.plain_locate import plain_fit
 
 #: Where the decoder hangs in transformers 5: a reader's check that no vision tower was taken.
 PATHS = {
@@ -145,3 +150,45 @@ def test_a_question_may_come_without_an_image(lvlm):
     example = Example(None, "Is the passport private?", "passport", "Yes")
     batch = encode_examples(lvlm, [example])
     assert lvlm.tokenizer.decode(batch.input_ids_BT[0][batch.is_class(SUBJECT)[0]]).strip() == "passport"
+
+
+@pytest.mark.parametrize("layers", [[0], [0, 1]], ids=["one layer", "two jointly"])
+def test_locating_is_the_plain_loop(lvlm, examples, layers):
+    """Several wordings, subjects early and late, ragged rows: the losses of every step and the signs of the vectors."""
+    config = LocateConfig(steps=4, stop_loss=0.0, rate=0.2)
+    samples = []
+    for example in examples:
+        again = Example(example.image, f"Please look. {example.question}", example.subject, example.answer)
+        benign = Example(example.image, f"Is there a {example.subject} in the image?", example.subject, "yes it is")
+        samples.append(Sample(example.subject, (example, again), benign))
+    fitted = fit_vectors(lvlm, samples, layers, config)
+    assert fitted.finite_N.all()
+    for index, sample in enumerate(samples):
+        expected = plain_fit(lvlm, sample, layers, config)
+        assert fitted.curve_NT[index].tolist() == pytest.approx(expected.curve, rel=1e-5)
+        clear = expected.vectors.abs() > 1e-4
+        assert torch.equal((fitted.vectors_NLD[index] < 0)[clear], (expected.vectors < 0)[clear])
+        assert expected.curve[-1] < expected.curve[0]
+
+
+#: The prompt's tokens see each other in both directions; layers that look at the image. Each step runs all tokens there.
+WHOLE = ("paligemma", "mllama")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("copies", [1, 12], ids=["few rows", "more rows than tokens"])
+def test_a_step_runs_the_ends_of_the_questions_alone(lvlm, examples, copies):
+    samples = [
+        Sample(example.subject, (example,), Example(example.image, f"Is there a {example.subject} in the image?", example.subject, "yes"))
+        for example in examples
+    ] * copies
+    prepared = Prepared(lvlm, samples, 0, LocateConfig())
+    longest = encode_examples(lvlm, [example for sample in samples for example in (*sample.sensitive, sample.benign)])
+    assert prepared.runs_suffix == (lvlm.model_type not in WHOLE)
+    assert (prepared.labels_BT.shape[1] < longest.labels_BT.shape[1] - 8) == prepared.runs_suffix
+    if prepared.runs_suffix:
+        vectors = torch.randn(len(samples), 1, lvlm.hidden_size, generator=torch.Generator().manual_seed(0))
+        kept = torch.tensor([False, True, True] * copies)
+        for layer in range(len(lvlm.layers)):
+            losses = prepared.losses([layer], vectors)
+            torch.testing.assert_close(prepared.select(kept, layer).losses([layer], vectors[kept]), losses[kept], rtol=1e-5, atol=1e-5)

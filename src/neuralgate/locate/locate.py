@@ -8,52 +8,26 @@ with as many random ones flipped.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.judges import judge
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.vectors import Prepared, Sample, answers_under, fit_vectors
+from neuralgate.locate.layers import fit_layers, layer_sets, votes_of
+from neuralgate.locate.samples import Located, make_samples
+from neuralgate.locate.vectors import answers_under
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.targets import with_own_answers
-from neuralgate.pairs.schema import Pair, PairSet
-from neuralgate.pairs.templates import REFUSAL_PREFIXES
+from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import GateMode, LocateConfig
 
-CHUNK_ROWS = 96  # rows of one batch
 BINS = 10
-EXCLUDED = 0.05  # share of samples that may be left out because their loss is no number
 STRONGEST = 8  # dimensions named in gate.json for each layer
-
-
-@dataclass(frozen=True)
-class Located:
-    """A sample with the pair it came from."""
-
-    pair: Pair
-    sample: Sample
-
-
-def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
-    """The first ``samples_per_subject`` training pairs of every edited subject."""
-    located = []
-    for pair in pairs.split("train", "edit").per_subject(config.samples_per_subject):
-        image = pairs.folder / pair.image
-        refusal = REFUSAL_PREFIXES[0] if config.one_prefix else pair.refusal
-        openings = pair.openings if config.contexts else ("",)
-        sensitive = tuple(Example(image, opening + pair.sensitive_question, pair.word, refusal) for opening in openings)
-        benign = Example(image, pair.benign_question, pair.word, pair.benign_target)
-        located.append(Located(pair, Sample(pair.subject, sensitive, benign)))
-    return located
 
 
 def answer_shares(located: Sequence[Located], sensitive: Sequence[str], benign: Sequence[str]) -> dict[str, float | int]:
@@ -75,97 +49,6 @@ def asked_under(lvlm: LVLM, located: Sequence[Located], layers: Sequence[int], v
     sensitive = answers_under(lvlm, [item.sample.sensitive[0] for item in located], layers, vectors_NLD, tokens)
     benign = answers_under(lvlm, [item.sample.benign for item in located], layers, vectors_NLD, tokens)
     return answer_shares(located, sensitive, benign)
-
-
-def layer_sets(layers: Sequence[int], config: LocateConfig) -> list[list[int]]:
-    """The layers that are optimised together: each by itself, or all of a contiguous range jointly (Eq. 8).
-
-    Raises:
-        UserError: layers that are to be joined do not follow each other.
-    """
-    if not config.joint:
-        return [[layer] for layer in layers]
-    joined = sorted(layers)
-    if joined != list(range(joined[0], joined[-1] + 1)):
-        raise UserError(f"locate.joint wants layers that follow each other, not {', '.join(map(str, layers))}.")
-    return [joined]
-
-
-def fit_layers(
-    lvlm: LVLM,
-    located: Sequence[Located],
-    layers: Sequence[int],
-    config: LocateConfig,
-    report: Callable[..., None] | None,
-    chunks: Chunks,
-) -> list[dict[str, Tensor]]:
-    """What became of all samples at each layer (the fields of ``Fitted``, vectors as ``vectors_ND``), in chunks that a killed run
-    finds again."""
-    size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
-    starts = range(0, len(located), size)
-    sets = layer_sets(layers, config)
-    # the layers of a batch after each other: what they share is computed once, where the batch fits whole
-    places = {f"layer-{joined[0]}/{start}": (joined, start) for start in starts for joined in sets}
-    fitting = lvlm.fitting(size, "locating")
-
-    held: dict[tuple[int, int], Prepared] = {}  # one at most: a recording is the largest thing in memory
-
-    def prepared(first: int, count: int) -> Prepared:
-        if (first, count) not in held:
-            held.clear()
-            held[first, count] = Prepared(lvlm, [item.sample for item in located[first : first + count]], min(layers), config)
-        return held[first, count]
-
-    def fit(key: str) -> bytes:
-        joined, start = places[key]
-        numbers = range(start, min(start + size, len(located)))
-        fits = fitting.run(
-            lambda part: fit_vectors(lvlm, [located[number].sample for number in part], joined, config, prepared(part[0], len(part))),
-            numbers,
-        )
-        part = {name: torch.cat([getattr(fit, name).float().cpu() for fit in fits]) for name in (*vars(fits[0]), "steps_N")}
-        if report:
-            done = start * len(sets) + (sets.index(joined) + 1) * len(numbers)
-            text = f"layer {joined[0]}" if len(joined) == 1 else f"layers {joined[0]} to {joined[-1]}"
-            report(done=done, total=len(sets) * len(located), text=text, loss=round(part["sensitive_end_N"].mean().item(), 3))
-        return save(part)
-
-    chunks.make(list(places), fit)
-    fitted = []
-    for joined in sets:
-        parts = [load(piece) for piece in chunks.collect([f"layer-{joined[0]}/{start}" for start in starts])]
-        whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        vectors_NLD = whole.pop("vectors_NLD")
-        check_finite(located, joined, whole["finite_N"])
-        fitted += [{**whole, "vectors_ND": vectors_NLD[:, place]} for place in range(len(joined))]
-    return fitted
-
-
-def check_finite(located: Sequence[Located], layers: Sequence[int], finite_N: Tensor) -> None:
-    """Say which samples are left out because their loss was no number any more.
-
-    Raises:
-        UserError: more than EXCLUDED of all, or all of a subject.
-    """
-    lost = [item.pair for item, finite in zip(located, finite_N.tolist(), strict=True) if not finite]
-    if not lost:
-        return
-    where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
-    names = ", ".join(pair.id for pair in lost[:5]) + (" ..." if len(lost) > 5 else "")
-    text = f"At {where} the loss of {len(lost)} of {len(located)} samples became NaN or infinite ({names})"
-    left = {item.pair.subject for item in located} - {
-        item.pair.subject for item, finite in zip(located, finite_N.tolist(), strict=True) if finite
-    }
-    if len(lost) > EXCLUDED * len(located) or left:
-        raise UserError(f"{text}; lower locate.rate, or use a wider dtype (--machine dtype=float32).")
-    print(f"{text}; they do not vote.", file=sys.stderr)
-
-
-def votes_of(fitted: dict[str, Tensor], owner_N: Tensor, count: int) -> Tensor:
-    """``(S, D)``: for each of ``count`` subjects the share of its samples (``owner_N`` numbers the subject) whose value is negative,
-    of those whose loss stayed a number."""
-    flipped_ND, finite_N = (fitted["vectors_ND"] < 0).float(), fitted["finite_N"].bool()
-    return torch.stack([flipped_ND[(owner_N == index) & finite_N].mean(0) for index in range(count)])
 
 
 def locate(
@@ -200,7 +83,8 @@ def locate(
 
     def rows_of(key: str) -> bytes:
         joined = evidence[key]
-        return json.dumps(layer_evidence(lvlm, located, gate, joined, [fits[layers.index(layer)] for layer in joined], config)).encode()
+        own = [fits[layers.index(layer)] for layer in joined]
+        return json.dumps(layer_evidence(lvlm, located, gate, joined, own, config)).encode()
 
     chunks.make(list(evidence), rows_of)
     profile = [row for rows in chunks.collect(list(evidence)) for row in json.loads(rows)]

@@ -5,8 +5,8 @@ the model frozen
 
     min over m:  mean over contexts NLL(refusal prefix) + lambda NLL(first words of the own answer) + gamma mean|m - 1|
 
-Samples are independent rows of one batch. What does not depend on m (everything up to layer l, and, where the model is plainly
-causal, every token before the first scaled one) is computed once.
+Samples are independent rows of one batch. What does not depend on m (everything up to layer l, and, where attention is causal,
+every token before the first scaled one) is computed once.
 """
 
 from __future__ import annotations
@@ -21,23 +21,18 @@ import torch
 from torch import Tensor
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.forward import Recorded, output_changed, record, target_losses
+from neuralgate.locate.samples import Sample
+from neuralgate.lvlm.forward import output_changed, target_losses
 from neuralgate.lvlm.generate import continuations
+from neuralgate.lvlm.memory import SavedBytes, free_bytes
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import SUBJECT, Example, encode_examples
+from neuralgate.lvlm.recorded import Recorded, record
 from neuralgate.lvlm.suffix import Suffix
 from neuralgate.recipe import LocateConfig
 
+MEMORY_SHARE = 0.8  # of an accelerator's free memory that a batch may take by its first sample's measure
 SHRINK = 0.8  # share of a batch's samples still running below which the finished ones are dropped
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One pair as locate needs it: the sensitive question once per context, and the benign question once."""
-
-    subject: str
-    sensitive: tuple[Example, ...]
-    benign: Example
 
 
 @dataclass
@@ -100,19 +95,25 @@ class Prepared:
             self.passed = Suffix(lvlm, groups, lowest, lambda classes_T: scaled_positions(classes_T[None], config.tokens)[0])
             self.labels_BT, self.scaled_BT = self.passed.labels_BT, self.passed.changing_BT
         else:
-            batch = encode_examples(lvlm, examples)
-            self.passed = record(lvlm, batch, lowest)
-            self.labels_BT, self.scaled_BT = batch.labels_BT, scaled_positions(batch.classes_BT, config.tokens)
+            batch = encode_examples(lvlm, examples, padding="left")  # the ends, which are run again, stand in the same columns
+            scaled_BT = scaled_positions(batch.classes_BT, config.tokens)
+            self.passed = record(lvlm, batch, lowest, scaled_BT)
+            self.labels_BT, self.scaled_BT = batch.labels_BT[:, self.passed.columns], scaled_BT[:, self.passed.columns]
         weights = [1.0 / self.contexts] * self.contexts + [config.lambda_benign]
         self.weight_C = torch.tensor(weights, device=lvlm.device)  # C questions of each sample, the benign one last
 
+    @property
+    def runs_suffix(self) -> bool:
+        """Whether a step runs the ends of the questions alone, and samples can leave the batch."""
+        return isinstance(self.passed, Suffix) or self.passed.columns != slice(None)
+
     def select(self, samples_N: Tensor, layer: int) -> Prepared:
-        """The same for some of the samples (boolean, of all there are here) from one layer up, for plainly causal models."""
-        assert isinstance(self.passed, Suffix)
+        """The same for some of the samples (boolean, of all there are here) from one layer up, where ``runs_suffix``."""
+        rows_B = samples_N.repeat_interleave(len(self.weight_C))
         chosen = copy(self)
         chosen.count = int(samples_N.sum())
-        chosen.passed = self.passed.select(samples_N, layer)
-        chosen.labels_BT, chosen.scaled_BT = chosen.passed.labels_BT, chosen.passed.changing_BT
+        chosen.passed = self.passed.select(rows_B, layer)
+        chosen.labels_BT, chosen.scaled_BT = self.labels_BT[rows_B], self.scaled_BT[rows_B]
         return chosen
 
     def losses(self, layers: Sequence[int], vectors_NLD: Tensor) -> Tensor:
@@ -144,6 +145,23 @@ def check_answers(lvlm: LVLM, examples: Sequence[Example]) -> None:
             raise UserError(
                 f"The wanted answer {example.answer!r} to {example.question!r} has no token; leave the pair out or give it a target."
             )
+
+
+def sample_bytes(prepared: Prepared, layers: Sequence[int]) -> int:
+    """What one sample takes at most, measured on a batch of few: what is known of it, twice while a batch shrinks, and what the graph
+    of a step keeps."""
+    known = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in prepared.passed.tensors()}
+    vectors_NLD = torch.ones(prepared.count, len(layers), prepared.lvlm.hidden_size, device=prepared.lvlm.device, requires_grad=True)
+    saved = SavedBytes([*prepared.lvlm.model.parameters(), *prepared.passed.tensors()])
+    with saved:
+        prepared.losses(layers, vectors_NLD)
+    return (2 * sum(known.values()) + saved.count) // prepared.count
+
+
+def samples_that_fit(lvlm: LVLM, sample: Sample, lowest: int, config: LocateConfig) -> int | None:
+    """How many samples have room on the model's accelerator, by what the first one takes; None on a CPU."""
+    free = free_bytes(lvlm.device)
+    return None if free is None else max(1, int(free * MEMORY_SHARE) // sample_bytes(Prepared(lvlm, [sample], lowest, config), [lowest]))
 
 
 def fit_vectors(
@@ -178,7 +196,7 @@ def fit_vectors(
             if config.parametrisation == "clamp":
                 values_NLD.clamp_(-1, 1)
             values_NLD[~running_N] = kept_NLD[~running_N]  # Adam's momentum would move a finished sample on
-        if isinstance(whole.passed, Suffix) and int(running_M.sum()) < SHRINK * len(running_M):
+        if whole.runs_suffix and int(running_M.sum()) < SHRINK * len(running_M):
             part, members_M = part.select(running_M, layers[0]), members_M[running_M]
     with torch.no_grad():
         vectors_NLD = vector_of(values_NLD, config)

@@ -1,14 +1,9 @@
-"""The forward pass cut open at a decoder layer, in two forms: plain (hooks) and resumed (from a recorded layer).
-
-Nothing below the layer that is changed depends on the change, so it is computed once; :class:`Recorded` keeps what
-every layer was called with and :meth:`Recorded.resume` runs the layers above again. The plain form is the oracle.
-"""
+"""The forward pass cut open at a decoder layer: hooks that change what a layer gives, and losses from what leaves the last one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import torch
@@ -75,8 +70,9 @@ def embed(lvlm: LVLM, batch: Batch) -> Tensor:
     raise AssertionError("the model did not call its decoder")
 
 
-def final_hidden(lvlm: LVLM, batch: Batch) -> Tensor:
-    """What the output embeddings are given, ``(B, T, D)``: the plain form, the whole model as it stands."""
+def final_hidden(lvlm: LVLM, batch: Batch, cache: Any = None) -> Tensor:
+    """What the output embeddings are given, ``(B, T, D)``: the plain form, the whole model as it stands. A ``cache`` is given the
+    keys and values."""
     seen: list[Tensor] = []
 
     def keep(_module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -86,7 +82,7 @@ def final_hidden(lvlm: LVLM, batch: Batch) -> Tensor:
     lvlm.tokens += int(batch.attention_mask_BT.sum())
     handle = lvlm.head.register_forward_pre_hook(keep)
     try:
-        lvlm.model(**batch.inputs, use_cache=False)
+        lvlm.model(**batch.inputs, past_key_values=cache, use_cache=cache is not None)
     finally:
         handle.remove()
     return seen[0]
@@ -112,68 +108,3 @@ def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor, examples_BT
     examples_T = examples_BT.to(losses_T.device)[wanted_BT.to(losses_T.device)]
     counts_N = torch.bincount(examples_T, minlength=count).clamp(min=1)
     return losses_T.new_zeros(count).index_add(0, examples_T, losses_T) / counts_N
-
-
-@dataclass
-class Call:
-    """How one decoder layer was called, and what it gave."""
-
-    output: Tensor  # (B, T, D)
-    positional: tuple[Any, ...]  # after the hidden states
-    keywords: dict[str, Any]
-    #: What the model adds between the layer below and this one (DeepStack's visual features), if anything.
-    added: Tensor | None
-
-
-@dataclass
-class Recorded:
-    """One plain forward pass, layer by layer. Layers that the pass left out (cross-attention without an image) are not in it."""
-
-    lvlm: LVLM
-    calls: dict[int, Call]
-
-    @property
-    def outputs(self) -> dict[int, Tensor]:
-        """Layer -> its output ``(B, T, D)``."""
-        return {index: call.output for index, call in self.calls.items()}
-
-    def resume(self, layer: int, hidden_BTD: Tensor, change: Callable[[int, Tensor], Tensor] | None = None) -> Tensor:
-        """What the output embeddings are given when ``hidden_BTD`` stands in for the output of ``layer``, and
-        ``change(index, output)`` for that of every layer above it."""
-        self.lvlm.tokens += hidden_BTD.shape[0] * hidden_BTD.shape[1]
-        for index, call in self.calls.items():
-            if index <= layer:
-                continue
-            if call.added is not None:
-                hidden_BTD = hidden_BTD + call.added
-            output = self.lvlm.layers[index](hidden_BTD, *call.positional, **call.keywords)
-            hidden_BTD = output[0] if isinstance(output, tuple) else output
-            if change:
-                hidden_BTD = change(index, hidden_BTD)
-        return self.lvlm.norm(hidden_BTD)
-
-
-@torch.no_grad()
-def record(lvlm: LVLM, batch: Batch, start: int = 0) -> Recorded:
-    """Run the model once and keep what :class:`Recorded` needs to resume from layer ``start`` or above."""
-    calls: dict[int, Call] = {}
-
-    def hook_of(index: int) -> Callable[..., None]:
-        def hook(_module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-            keywords = {**keywords, "past_key_values": None, "use_cache": False}
-            entered = arguments[0] if arguments else keywords.pop("hidden_states")
-            left = calls[max(calls)].output if calls else entered
-            added = None if torch.equal(entered, left) else entered - left
-            for below in [other for other in calls if other < min(index, start)]:
-                del calls[below]
-            calls[index] = Call(output[0] if isinstance(output, tuple) else output, arguments[1:], keywords, added)
-
-        return hook
-
-    handles = [layer.register_forward_hook(hook_of(index), with_kwargs=True) for index, layer in enumerate(lvlm.layers)]
-    try:
-        final_hidden(lvlm, batch)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return Recorded(lvlm, calls)

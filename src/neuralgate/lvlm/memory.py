@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import torch
@@ -12,6 +12,31 @@ from neuralgate.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """What an accelerator has left for this process; None on a CPU, whose memory is not all ours to plan with."""
+    if device.type != "cuda":
+        return None
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + cached
+
+
+class SavedBytes(torch.autograd.graph.saved_tensors_hooks):
+    """A context that counts what the graph built in it keeps for its backward pass, each storage once, ``known`` tensors not."""
+
+    def __init__(self, known: Iterable[torch.Tensor]) -> None:
+        seen = {tensor.untyped_storage().data_ptr() for tensor in known}
+        self.count = 0
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in seen:
+                seen.add(storage.data_ptr())
+                self.count += storage.nbytes()
+            return tensor
+
+        super().__init__(pack, lambda tensor: tensor)
 
 
 class Fitting:

@@ -38,8 +38,10 @@ class Before:
     own_values_BKME: Tensor
     padding_N11P: Tensor | None  # True where a column of the shared part holds another token; None if no column does
 
-    def select(self, groups_N: Tensor, rows_B: Tensor) -> Before:
-        groups_N, rows_B = groups_N.to(self.keys_NKPE.device), rows_B.to(self.keys_NKPE.device)
+    def select(self, rows_B: Tensor) -> Before:
+        """The same for these questions (booleans), whole groups of them."""
+        rows_B = rows_B.to(self.keys_NKPE.device)
+        groups_N = rows_B.view(len(self.keys_NKPE), -1)[:, 0]
         padding = None if self.padding_N11P is None else self.padding_N11P[groups_N.to(self.padding_N11P.device)]
         return Before(
             self.keys_NKPE[groups_N], self.values_NKPE[groups_N], self.own_keys_BKME[rows_B], self.own_values_BKME[rows_B], padding
@@ -56,8 +58,10 @@ class _SharedAttention(torch.autograd.Function):
         if before.padding_N11P is not None:
             scores_NKQP.masked_fill_(before.padding_N11P, float("-inf"))
         precise_NKQP = at_least_float32(scores_NKQP)
-        sums_NKQ1 = precise_NKQP.logsumexp(-1, keepdim=True)
-        shares_NKQP = precise_NKQP.sub_(sums_NKQ1).exp_().to(queries_NKQE.dtype)
+        shares_NKQP = precise_NKQP.softmax(-1)
+        # the largest share is at least 1 / P: its logarithm is exact enough, and cheaper than another pass over all
+        sums_NKQ1 = precise_NKQP.amax(-1, keepdim=True) - shares_NKQP.amax(-1, keepdim=True).log()
+        shares_NKQP = shares_NKQP.to(queries_NKQE.dtype)
         output_NKQE = shares_NKQP @ before.values_NKPE
         ctx.before = before
         ctx.save_for_backward(shares_NKQP, output_NKQE)
@@ -85,7 +89,7 @@ def attend(
     """An attention function of transformers' interface, with two kinds of keys: the shared ones and the question's own. Query
     heads that use one key head are taken together. ``attention_mask`` is additive, ``(B, 1, T, M + T)``; returns ``(B, T, H, E)``."""
     rows, heads, tokens, size = query_BHTE.shape
-    groups, key_heads = before.keys_NKPE.shape[:2]
+    groups, key_heads, shared_tokens = before.keys_NKPE.shape[:3]
     sharing = heads // key_heads
     queries_BKQE = (query_BHTE * scaling).reshape(rows, key_heads, sharing * tokens, size)
     all_keys = torch.cat([before.own_keys_BKME, key_BKTE], -2)
@@ -94,13 +98,14 @@ def attend(
     scores_BKQX = at_least_float32(queries_BKQE @ all_keys.mT) + mask_B1QX
     sums_BKQ1 = scores_BKQX.logsumexp(-1, keepdim=True)
     own_BKQE = (scores_BKQX - sums_BKQ1).exp().to(query_BHTE.dtype) @ all_values
-    # the queries of all questions about one image ask its keys together
-    folded = queries_BKQE.view(groups, rows // groups, *queries_BKQE.shape[1:]).transpose(1, 2).flatten(2, 3)
-    shared, shared_sums = (
-        found.unflatten(2, (rows // groups, -1)).transpose(1, 2).flatten(0, 1) for found in _SharedAttention.apply(folded, before)
-    )
-    share_BKQ1 = torch.sigmoid(shared_sums - sums_BKQ1).to(query_BHTE.dtype)
-    output_BKQE = own_BKQE + share_BKQ1 * (shared - own_BKQE)
+    if shared_tokens:  # the queries of all questions about one image ask its keys together
+        folded = queries_BKQE.view(groups, rows // groups, *queries_BKQE.shape[1:]).transpose(1, 2).flatten(2, 3)
+        shared_BKQE, shared_BKQ1 = (
+            found.unflatten(2, (rows // groups, -1)).transpose(1, 2).flatten(0, 1) for found in _SharedAttention.apply(folded, before)
+        )
+        output_BKQE = own_BKQE + torch.sigmoid(shared_BKQ1 - sums_BKQ1).to(own_BKQE.dtype) * (shared_BKQE - own_BKQE)
+    else:
+        output_BKQE = own_BKQE
     return output_BKQE.reshape(rows, heads, tokens, size).transpose(1, 2), None
 
 
@@ -171,9 +176,9 @@ class Suffix:
                 layer = cache.layers[index]
                 if index > lowest:
                     both = (layer.keys, layer.values)
-                    shared = (part[:, :, : padding_NP.shape[1]].contiguous() for part in both)
-                    alone = (picked(part.transpose(1, 2), group_B1, own_BM).transpose(1, 2).contiguous() for part in both)
-                    self.before[index] = Before(*shared, *alone, padding_N11P)
+                    keys, values = (part[:, :, : padding_NP.shape[1]].contiguous() for part in both)
+                    own_keys, own_values = (picked(part.transpose(1, 2), group_B1, own_BM).transpose(1, 2).contiguous() for part in both)
+                    self.before[index] = Before(keys, values, own_keys, own_values, padding_N11P)
                 layer.keys = layer.values = None  # of the packed rows: what is needed of them is in ``before``
 
             return hook
@@ -205,14 +210,18 @@ class Suffix:
                     hidden_BTD = change(index, hidden_BTD)
         return self.lvlm.norm(hidden_BTD)
 
-    def select(self, groups_N: Tensor, layer: int) -> Suffix:
-        """The same with some of the groups alone (booleans), to resume from ``layer`` or above."""
+    def tensors(self) -> list[Tensor]:
+        """All that is kept of the pass."""
+        before = [value for known in self.before.values() for value in vars(known).values() if value is not None]
+        return [*self.outputs.values(), *before, *self.position_embeddings, self.mask_B1TX, self.labels_BT, self.changing_BT]
+
+    def select(self, rows_B: Tensor, layer: int) -> Suffix:
+        """The same with some of the questions (booleans), whole groups of them, to resume from ``layer`` or above."""
         chosen = copy(self)
-        rows_B = groups_N.repeat_interleave(len(self.labels_BT) // len(groups_N))
         chosen.labels_BT, chosen.changing_BT, chosen.mask_B1TX = self.labels_BT[rows_B], self.changing_BT[rows_B], self.mask_B1TX[rows_B]
         chosen.position_embeddings = tuple(part[rows_B.to(part.device)] for part in self.position_embeddings)
         chosen.outputs = {index: output[rows_B.to(output.device)] for index, output in self.outputs.items() if index >= layer}
-        chosen.before = {index: before.select(groups_N, rows_B) for index, before in self.before.items() if index > layer}
+        chosen.before = {index: before.select(rows_B) for index, before in self.before.items() if index > layer}
         return chosen
 
 

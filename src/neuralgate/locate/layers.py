@@ -1,0 +1,142 @@
+"""Every sample's vectors at every layer, in pieces: what a killed run finds again and several processes share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import overload
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from neuralgate.chunks import Chunks
+from neuralgate.errors import UserError
+from neuralgate.locate.samples import Located
+from neuralgate.locate.vectors import Prepared, fit_vectors, samples_that_fit
+from neuralgate.lvlm.model import LVLM
+from neuralgate.recipe import LocateConfig
+
+CHUNK_ROWS = 96  # questions of one batch
+EXCLUDED = 0.05  # share of samples that may be left out because their loss is no number
+
+
+def layer_sets(layers: Sequence[int], config: LocateConfig) -> list[list[int]]:
+    """The layers that are optimised together: each by itself, or all of a contiguous range jointly (Eq. 8).
+
+    Raises:
+        UserError: layers that are to be joined do not follow each other.
+    """
+    if not config.joint:
+        return [[layer] for layer in layers]
+    joined = sorted(layers)
+    if joined != list(range(joined[0], joined[-1] + 1)):
+        raise UserError(f"locate.joint wants layers that follow each other, not {', '.join(map(str, layers))}.")
+    return [joined]
+
+
+class Fits(Sequence[dict[str, Tensor]]):
+    """What became of all samples at each layer: the fields of ``Fitted``, with the layer's own ``vectors_ND``. They stay in the
+    chunks; a layer is read when it is asked for, so that memory holds one."""
+
+    def __init__(self, located: Sequence[Located], sets: list[list[int]], size: int, chunks: Chunks) -> None:
+        self.located, self.sets, self.size, self.chunks = located, sets, size, chunks
+        self.places = [(joined, place) for joined in sets for place in range(len(joined))]
+
+    def keys(self, joined: list[int]) -> list[str]:
+        return [f"layer-{joined[0]}/{start}" for start in range(0, len(self.located), self.size)]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, number: int) -> dict[str, Tensor]: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[dict[str, Tensor]]: ...
+    def __getitem__(self, number: int | slice) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        if isinstance(number, slice):
+            return [self[place] for place in range(*number.indices(len(self)))]
+        joined, place = self.places[number]
+        parts = [load(piece) for piece in self.chunks.collect(self.keys(joined))]
+        vectors_ND = torch.cat([part.pop("vectors_NLD")[:, place] for part in parts])
+        return {"vectors_ND": vectors_ND} | {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def fit_layers(
+    lvlm: LVLM,
+    located: Sequence[Located],
+    layers: Sequence[int],
+    config: LocateConfig,
+    report: Callable[..., None] | None,
+    chunks: Chunks,
+) -> Fits:
+    """Fit every sample's vectors at each of ``layers``, in chunks that a killed run finds again.
+
+    Raises:
+        UserError: what :func:`layer_sets` and :func:`check_finite` raise.
+    """
+    size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
+    sets = layer_sets(layers, config)
+    fits = Fits(located, sets, size, chunks)
+    # the layers of a batch after each other: what they share is computed once, where the batch fits whole
+    places = {
+        keys[number]: (joined, number * size)
+        for number in range(-(-len(located) // size))
+        for joined in sets
+        for keys in [fits.keys(joined)]
+    }
+    fitting = lvlm.fitting(min(size, samples_that_fit(lvlm, located[0].sample, min(layers), config) or size), "locating")
+
+    held: dict[tuple[int, int], Prepared] = {}  # one at most: a recording is the largest thing in memory
+
+    def prepared(first: int, count: int) -> Prepared:
+        if (first, count) not in held:
+            held.clear()
+            held[first, count] = Prepared(lvlm, [item.sample for item in located[first : first + count]], min(layers), config)
+        return held[first, count]
+
+    def fit(key: str) -> bytes:
+        joined, start = places[key]
+        numbers = range(start, min(start + size, len(located)))
+        found = fitting.run(
+            lambda part: fit_vectors(lvlm, [located[number].sample for number in part], joined, config, prepared(part[0], len(part))),
+            numbers,
+        )
+        part = {name: torch.cat([getattr(fit, name).float().cpu() for fit in found]) for name in (*vars(found[0]), "steps_N")}
+        if report:
+            done = start * len(sets) + (sets.index(joined) + 1) * len(numbers)
+            text = f"layer {joined[0]}" if len(joined) == 1 else f"layers {joined[0]} to {joined[-1]}"
+            report(done=done, total=len(sets) * len(located), text=text, loss=round(part["sensitive_end_N"].mean().item(), 3))
+        return save(part)
+
+    chunks.make(list(places), fit)
+    for joined in sets:
+        check_finite(located, joined, fits[[first for first, _ in fits.places].index(joined)]["finite_N"])
+    return fits
+
+
+def check_finite(located: Sequence[Located], layers: Sequence[int], finite_N: Tensor) -> None:
+    """Say which samples are left out because their loss was no number any more.
+
+    Raises:
+        UserError: more than EXCLUDED of all, or all of a subject.
+    """
+    lost = [item.pair for item, finite in zip(located, finite_N.tolist(), strict=True) if not finite]
+    if not lost:
+        return
+    where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
+    names = ", ".join(pair.id for pair in lost[:5]) + (" ..." if len(lost) > 5 else "")
+    text = f"At {where} the loss of {len(lost)} of {len(located)} samples became NaN or infinite ({names})"
+    left = {item.pair.subject for item in located} - {
+        item.pair.subject for item, finite in zip(located, finite_N.tolist(), strict=True) if finite
+    }
+    if len(lost) > EXCLUDED * len(located) or left:
+        raise UserError(f"{text}; lower locate.rate, or use a wider dtype (--machine dtype=float32).")
+    print(f"{text}; they do not vote.", file=sys.stderr)
+
+
+def votes_of(fitted: dict[str, Tensor], owner_N: Tensor, count: int) -> Tensor:
+    """``(S, D)``: for each of ``count`` subjects the share of its samples (``owner_N`` numbers the subject) whose value is negative,
+    of those whose loss stayed a number."""
+    flipped_ND, finite_N = (fitted["vectors_ND"] < 0).float(), fitted["finite_N"].bool()
+    return torch.stack([flipped_ND[(owner_N == index) & finite_N].mean(0) for index in range(count)])

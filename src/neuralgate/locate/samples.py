@@ -1,0 +1,44 @@
+"""What locate optimises for: pairs as questions with the answers wanted of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neuralgate.lvlm.prompts import Example
+from neuralgate.pairs.schema import Pair, PairSet
+from neuralgate.pairs.templates import REFUSAL_PREFIXES
+from neuralgate.recipe import LocateConfig
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One pair as locate needs it: the sensitive question once per context, and the benign question once, all about one image."""
+
+    subject: str
+    sensitive: tuple[Example, ...]
+    benign: Example
+
+    def __post_init__(self) -> None:
+        if any(example.image != self.benign.image for example in self.sensitive):
+            raise ValueError("the questions of a sample must be about one image")
+
+
+@dataclass(frozen=True)
+class Located:
+    """A sample with the pair it came from."""
+
+    pair: Pair
+    sample: Sample
+
+
+def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
+    """The first ``samples_per_subject`` training pairs of every edited subject."""
+    located = []
+    for pair in pairs.split("train", "edit").per_subject(config.samples_per_subject):
+        image = pairs.folder / pair.image
+        refusal = REFUSAL_PREFIXES[0] if config.one_prefix else pair.refusal
+        openings = pair.openings if config.contexts else ("",)
+        sensitive = tuple(Example(image, opening + pair.sensitive_question, pair.word, refusal) for opening in openings)
+        benign = Example(image, pair.benign_question, pair.word, pair.benign_target)
+        located.append(Located(pair, Sample(pair.subject, sensitive, benign)))
+    return located
