@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 
 from neuralgate.analysis.sweeps import MASSIVE, SINK
-from neuralgate.locate.locate import Located
+from neuralgate.locate.samples import Located
 from neuralgate.lvlm.forward import final_hidden
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import SUBJECT, encode_examples

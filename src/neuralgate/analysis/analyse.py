@@ -20,7 +20,8 @@ from neuralgate.analysis.sweeps import BINS, HALVES
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.locate import Located, fit_layers, make_samples, votes_of
+from neuralgate.locate.layers import fit_layers, votes_of
+from neuralgate.locate.samples import Located, make_samples
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import REFUSAL_PREFIXES

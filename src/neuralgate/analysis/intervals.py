@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,15 +10,18 @@ import numpy as np
 from scipy import stats
 
 Score = dict[str, Any]
+Z = float(stats.norm.ppf(0.975))
 
 
 def wilson_score(share: float | None, n: int) -> Score | None:
-    """A share of ``n`` questions with Wilson's interval; None where nothing was asked."""
+    """A share of ``n`` questions with Wilson's interval (Wilson 1927); None where nothing was asked. A mean over rounds, which need not
+    be a whole number of questions, keeps its value."""
     if share is None or not n:
         return None
-    count = round(share * n)
-    interval = stats.binomtest(count, n).proportion_ci(method="wilson")
-    return {"value": round(count / n, 4), "low": round(float(interval.low), 4), "high": round(float(interval.high), 4), "n": n}
+    centre = share + Z**2 / (2 * n)
+    half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    low, high = ((centre + sign * half) / (1 + Z**2 / n) for sign in (-1, 1))
+    return {"value": round(share, 4), "low": round(max(0.0, low), 4), "high": round(min(1.0, high), 4), "n": n}
 
 
 def mean_score(values: Sequence[float]) -> Score:

@@ -13,7 +13,7 @@ from neuralgate.analysis.intervals import Score, answers_score, mean_score
 from neuralgate.analysis.sweeps import BINS, DRAWS
 from neuralgate.edit.gradient import SHARE_NAMES
 from neuralgate.edit.trainer import BENIGN, SENSITIVE, Row, Trainer
-from neuralgate.locate.locate import Located
+from neuralgate.locate.samples import Located
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig
