@@ -71,4 +71,4 @@ def load_analysis(run_folder: Path) -> dict[str, Any] | None:
         return None
     analysis = read_json(path)
     gate = run_folder / "gate"
-    return analysis if not gate.is_dir() or analysis["gate"] == hash_path(gate) else None
+    return analysis if not gate.is_dir() or analysis.get("gate") == hash_path(gate) else None
