@@ -97,8 +97,6 @@ def locate(
 ) -> None:
     """Find the gate and the layer, after the stages before it."""
     go_on(folder, machine, until="locate", analysed=analyse)
-    if analyse:
-        print(folder / "analysis")
 
 
 @app.command()

@@ -66,6 +66,8 @@ def go_on(folder: Path, machine: list[str] | None, until: StageName, analysed: b
     here = Machine.parse(machine or [])
     with run_class().load(folder) as current:
         pipeline.execute(current, loader(current.recipe, here), here, until, analysed)
+    if analysed and current.share.leads:
+        print(folder / "analysis")
     if until == "evaluate" and current.share.leads:
         print_result(folder)
 
