@@ -1,7 +1,7 @@
 """What the analysis tries: every value of every sweep, in one place. Imports nothing heavy, so that a run can hash it.
 
-A locate variant costs as much as locating one layer, a trial edit as much as one of the layer search: there are as many points as a default
-run of Clerk can afford in a quarter of an hour.
+A locate variant costs as much as locating a layer or two, a trial edit as much as one of the layer search, and together they are most of an
+analysis: so there are few points.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DRAWS = 1000  # bootstrap draws over samples, and permutations for what chance g
 HALVES = 50  # random splits of the samples into halves
 RADII = tuple(range(6))  # Table 4
 LAMBDAS = (0.5, 1.0, 1.25, 1.5)  # Fig. 4; 1.25 is the authors' code, 1.0 and 1.5 the text's inferior neighbours
-THRESHOLDS = (0.1, 0.2, 0.3, 0.5, 0.7)  # around the paper's 0.3 (section 3.2.3); with 8 samples 0.4 and 0.6 would add little
+THRESHOLDS = (0.1, 0.2, 0.3, 0.5, 0.7)  # around the paper's 0.3 (section 3.2.3)
 GATES: tuple[GateMode, ...] = ("strong", "random", "none")  # the method never stands without its controls
 
 #: Settings of `locate` that neither publication fixes or in which they differ, with the values tried.
