@@ -203,6 +203,8 @@ def test_csv_files_hold_the_numbers_that_are_drawn(folder, found):
     flips = {(row["subject"], int(row["layer"]), row["votes"]): float(row["share"]) for row in rows("flips")}
     assert flips["passport", 0, "0"] == found["bins"]["subjects"]["passport"][0][0]
     assert [float(row["eta"]) for row in rows("lambda")] == [row["eta"]["value"] for row in found["sweeps"]["lambda"]]
+    rho = [row["rho"]["value"] if row["rho"] else "" for row in found["activation"]["rows"]]
+    assert [row["rho"] for row in rows("activation-layers")] == list(map(str, rho))
     assert [float(row["mean_size"]) for row in rows("activation")] == [point[0] for point in found["activation"]["points"]]
     assert len(rows("sensitivity")) == len(found["sensitivity"]) and len(rows("radius")) == 6
 
@@ -406,7 +408,7 @@ def test_an_empty_gate_of_one_subject_is_drawn_too(other):
     for sweep in other["sweeps"].values():
         sweep[:] = [row | {"rta_unseen": None} for row in sweep]
     for item in shown(other):
-        if item.drawing.name in ("subjects", "layers", "stability", "activation", "sensitivity"):
+        if item.drawing.name in ("subjects", "layers", "stability", "activation", "activation-layers", "sensitivity"):
             assert item.drawing.svg() and item.drawing.csv() and item.words.sentences
     assert "too few samples or strong dimensions" in sentences(other, "stability")
 

@@ -44,6 +44,7 @@ def shown(analysis: dict[str, Any]) -> list[Shown]:
         Shown(vote_figures.subjects(analysis), vote_texts.subjects(analysis)),
         Shown(vote_figures.between_layers(analysis), vote_texts.between_layers(analysis)),
         Shown(vote_figures.activation(analysis), vote_texts.activation(analysis)),
+        Shown(vote_figures.activation_layers(analysis), vote_texts.activation_layers(analysis)),
         Shown(
             edit_figures.radius(analysis),
             edit_texts.radius(analysis),

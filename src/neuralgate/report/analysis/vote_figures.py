@@ -213,53 +213,44 @@ def between_layers(analysis: dict[str, Any]) -> Drawing:
 
 
 def activation(analysis: dict[str, Any]) -> Drawing:
-    """Votes against size at the edited layer, and over layers how far the one follows the other."""
-    found, layers = analysis["activation"], analysis["layers"]
+    """Votes against size at the edited layer."""
+    found = analysis["activation"]
     here = next(row for row in found["rows"] if row["layer"] == found["layer"])
     massive = {entry["dimension"] for entry in here["massive"]}
-    kept = [(dimension, *point) for dimension, point in enumerate(found["points"]) if dimension not in massive]
+    kept = [point for dimension, point in enumerate(found["points"]) if dimension not in massive]
 
     def paint(figure: Figure) -> None:
-        left, middle, right = figure.subplots(1, 3)
+        axes = figure.subplots()
         # thousands of points as text would make a page of megabytes
-        left.scatter(
-            [size for _, size, _ in kept], [votes for *_, votes in kept], s=9, color=STYLES[0][0], alpha=0.5, rasterized=len(kept) > 1000
+        axes.scatter(
+            [size for size, _ in kept], [votes for _, votes in kept], s=9, color=STYLES[0][0], alpha=0.5, rasterized=len(kept) > 1000
         )
-        left.set_xlabel("mean |h| at the subject's tokens")
-        left.set_ylabel("mean votes M")
-        left.set_ylim(bottom=0)
-        left.set_title(f"Dimensions at layer {found['layer']}")
-        rho = [row["rho"] for row in found["rows"]]
-        values = [score["value"] if score else math.nan for score in rho]
-        errors = [
-            [score["value"] - score["low"] if score else 0 for score in rho],
-            [score["high"] - score["value"] if score else 0 for score in rho],
-        ]
-        middle.errorbar(layers, values, yerr=errors, color=STYLES[0][0], marker="o", markersize=4, elinewidth=0.9)
-        middle.axhline(0, color=QUIET, linewidth=1)
-        finish(middle, layers, "Spearman's rho")
-        middle.set_ylim(-1, 1)
-        middle.set_title("Rank correlation")
-        against_chance(right, layers, {"gate": [row["top"] for row in found["rows"]]}, "share of the gate")
-        right.set_title("Gate among the largest")
+        axes.set_xlabel(f"mean |h| at the subject's tokens, layer {found['layer']}")
+        axes.set_ylabel("mean votes M")
+        axes.set_ylim(bottom=0)
 
+    header = ["dimension", "mean_size", "mean_votes", "massive"]
     rows = [[dimension, size, votes, dimension in massive] for dimension, (size, votes) in enumerate(found["points"])]
-    return Drawing(
-        "activation",
-        "Votes against the size of the activation",
-        paint,
-        WIDE,
-        3.0,
-        ["dimension", "mean_size", "mean_votes", "massive"],
-        rows,
-    )
+    return Drawing("activation", "Votes against the size of the activation", paint, NARROW, 3.0, header, rows)
 
 
-def activation_layers(analysis: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
-    """The numbers of that figure's two right panels."""
+def activation_layers(analysis: dict[str, Any]) -> Drawing:
+    """How far votes follow size, over layers."""
+    rows, layers = analysis["activation"]["rows"], analysis["layers"]
+
+    def paint(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        rho = [row["rho"] or {"value": math.nan, "low": math.nan, "high": math.nan} for row in rows]
+        errors = [[score["value"] - score["low"] for score in rho], [score["high"] - score["value"] for score in rho]]
+        left.errorbar(layers, [score["value"] for score in rho], yerr=errors, color=STYLES[0][0], marker="o", markersize=4, elinewidth=0.9)
+        left.axhline(0, color=QUIET, linewidth=1)
+        finish(left, layers, "Spearman's rho")
+        left.set_ylim(-1, 1)
+        against_chance(right, layers, {"gate": [row["top"] for row in rows]}, "share of the gate among the largest")
+
     keys = ("value", "chance", "chance_low", "chance_high", "n")
     header = ["layer", *score_header("rho"), *(f"top_{key}" for key in keys), "first_token_ratio", "massive_dimensions"]
-    rows = [
+    cells = [
         [
             row["layer"],
             *score_cells(row["rho"]),
@@ -267,9 +258,9 @@ def activation_layers(analysis: dict[str, Any]) -> tuple[list[str], list[list[An
             row["first_token"],
             " ".join(str(entry["dimension"]) for entry in row["massive"]),
         ]
-        for row in analysis["activation"]["rows"]
+        for row in rows
     ]
-    return header, rows
+    return Drawing("activation-layers", "Do votes follow size?", paint, WIDE, 3.0, header, cells)
 
 
 # --- parts of figures -----------------------------------------------------------------------------------------------

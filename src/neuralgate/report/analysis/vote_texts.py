@@ -200,14 +200,21 @@ def above_chance(counted: list[tuple[Any, dict[str, Any] | None]], what: str = "
 
 
 def activation(analysis: dict[str, Any]) -> Words:
+    found = analysis["activation"]
+    about = (
+        f"Each point is a dimension at layer {found['layer']}: the mean of |h| at the subject's tokens, and its votes, means over subjects "
+        f"({sample_count(analysis)}, {analysis['hidden_size']} dimensions). {named_sinks(found)}"
+    )
+    return Words(about, ())
+
+
+def activation_layers(analysis: dict[str, Any]) -> Words:
     found, chosen = analysis["activation"], analysis["activation"]["layer"]
     here = at_layer(found["rows"], chosen)
     rho = here["rho"]
     about = (
-        f"Each point is a dimension at layer {chosen}: the mean of |h| at the subject's tokens, and its votes, means over subjects "
-        f"({sample_count(analysis)}, {analysis['hidden_size']} dimensions). Middle: Spearman's rank correlation of the two, 95 % intervals "
-        "that take dimensions as independent. Right: the share of the gate that is among the equally many largest dimensions of its "
-        f"subject, and what chance gives. {named_sinks(found)}"
+        f"Left: Spearman's rank correlation of votes and size (n = {analysis['hidden_size']} dimensions, 95 % intervals that take them as "
+        "independent). Right: the share of the gate that is among the equally many largest dimensions of its subject, and chance."
     )
     large = [row for row in found["rows"] if row["top"] and row["top"]["value"] > row["top"]["chance_high"]]
     text = "it does not say whether strong dimensions are simply large ones. "
@@ -219,9 +226,8 @@ def activation(analysis: dict[str, Any]) -> Words:
         top = here["top"]
         chance = f"{100 * top['chance_low']:.0f} to {100 * top['chance_high']:.0f} %"
         text += f"{100 * top['value']:.0f} % of the gate is among the largest, by chance {chance}; "
-    return Words(
-        about, (("none", f"{text}the gate holds more large dimensions than by chance at {len(large)} of {len(found['rows'])} layers."),)
-    )
+    text += f"the gate holds more large dimensions than by chance at {len(large)} of {len(found['rows'])} layers."
+    return Words(about, (("none", text),))
 
 
 def named_sinks(found: dict[str, Any]) -> str:
