@@ -19,6 +19,7 @@ STATIONS = (
     {"lvlm"},
     {"locate"},
     {"edit"},
+    {"analysis"},
     {"evaluate"},
     {"report"},
     {"run", "follow", "pipeline", "terminal", "cli_run", "cli_pairs", "cli_patch", "cli_model", "cli", ""},
@@ -45,6 +46,7 @@ LIGHT = (
     "judges",
     "evaluate.metrics",
     "report.*",
+    "analysis.sweeps",
 )
 
 

@@ -52,6 +52,10 @@ class Chunks:
         self.folder, self.share, self.over = folder, share or Share(), over
         self._memory: dict[str, bytes] = {}
 
+    def within(self, part: str) -> Chunks:
+        """The pieces of one part of the work, under names of their own; cleared with the whole."""
+        return Chunks(self.folder and self.folder / quote(part, safe=" "), self.share, self.over)
+
     def make(self, keys: Sequence[str], work: Callable[[str], bytes]) -> None:
         """Make this process's share of the pieces that are not there yet."""
         for key in keys[self.share.rank :: self.share.count]:

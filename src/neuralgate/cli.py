@@ -88,9 +88,15 @@ def run(
 
 
 @app.command()
-def locate(folder: RunFolder, machine: MachineOption = None) -> None:
+def locate(
+    folder: RunFolder,
+    analyse: Annotated[
+        bool, typer.Option("--analyse", help="Redraw the paper's figures of this gate and test it, into RUN/analysis and the report.")
+    ] = False,
+    machine: MachineOption = None,
+) -> None:
     """Find the gate and the layer, after the stages before it."""
-    go_on(folder, machine, until="locate")
+    go_on(folder, machine, until="locate", analysed=analyse)
 
 
 @app.command()

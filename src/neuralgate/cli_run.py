@@ -58,14 +58,16 @@ def begin(
         print_result(folder)
 
 
-def go_on(folder: Path, machine: list[str] | None, until: StageName) -> None:
+def go_on(folder: Path, machine: list[str] | None, until: StageName, analysed: bool = False) -> None:
     from neuralgate import pipeline
     from neuralgate.follow import run_class
     from neuralgate.recipe import Machine
 
     here = Machine.parse(machine or [])
     with run_class().load(folder) as current:
-        pipeline.execute(current, loader(current.recipe, here), here, until)
+        pipeline.execute(current, loader(current.recipe, here), here, until, analysed)
+    if analysed and current.share.leads:
+        print(folder / "analysis")
     if until == "evaluate" and current.share.leads:
         print_result(folder)
 

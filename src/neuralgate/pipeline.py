@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 
 StageName = Literal["pairs", "locate", "edit", "evaluate", "report"]
 STAGES: tuple[StageName, ...] = ("pairs", "locate", "edit", "evaluate", "report")
+ANALYSE = "analyse"  # a stage beside the others, which none of them needs
 EDITED = "edited"  # the variant with the recipe's own gate
 SERVED = "served"  # a model that was made from it
 
 
-def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: StageName = "report") -> None:
+def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: StageName = "report", analysed: bool = False) -> None:
     """Do every stage up to and including ``until`` that is not done yet.
 
     Args:
         load_model: called at most once, and only when a stage needs the model.
+        analysed: with ``locate``, analyse the gate too, and draw the report again where there is one.
     """
     recipe = run.recipe
     wanted = STAGES[: STAGES.index(until) + 1]
@@ -95,6 +97,22 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 if stage.leads:
                     gate.save(run.path("gate"))
 
+    # The gate looked at from all sides: the paper's figures, and what they leave out. Only when asked for.
+    if analysed:
+        from neuralgate.analysis.sweeps import plan
+
+        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "gate": run.outputs("locate"), "plan": digest(plan())}
+        with run.stage(ANALYSE, inputs, ["analysis"], shared=True) as stage:
+            if stage.needed:
+                from neuralgate.analysis.analyse import analyse
+                from neuralgate.locate import Gate
+                from neuralgate.report.analysis import write_analysis
+
+                gate = Gate.load(run.path("gate"), model_hash)
+                found = analyse(model(), pairs(), gate, recipe.locate, recipe.edit, report=stage.report, chunks=stage.chunks)
+                if stage.leads:
+                    write_analysis(run.path("analysis"), {"gate": hash_path(run.path("gate")), **found})
+
     # The edit itself and its controls: the same trainer, another gate. Each finished variant is a chunk.
     if "edit" in wanted:
         inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "gate": run.outputs("locate"), "edit": recipe.edit.digest}
@@ -136,8 +154,9 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                     write_scores(run, answers, run.folder, recipe.model)
 
     # One self-contained page, from the folder alone.
-    if "report" in wanted:
-        inputs = {name: run.outputs(name) for name in ("pairs", "locate", "edit", "evaluate")}
+    if "report" in wanted or (analysed and "report" in run.manifest["stages"]):
+        analysis = [ANALYSE] if ANALYSE in run.manifest["stages"] else []
+        inputs = {name: run.outputs(name) for name in ("pairs", "locate", *analysis, "edit", "evaluate")}
         outputs = ["report.html", "causality.json"] if recipe.model == "clerk" else ["report.html"]
         with run.stage("report", inputs, outputs) as stage:
             if stage.needed:

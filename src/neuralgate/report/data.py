@@ -9,6 +9,7 @@ from pathlib import Path
 from neuralgate.errors import UserError
 from neuralgate.evaluate.metrics import BENCHMARKS, PRIVACY, PUBLIC
 from neuralgate.files import read_json, read_jsonl
+from neuralgate.report.analysis import load_analysis
 
 IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 MAX_FAILURES = 6
@@ -51,6 +52,7 @@ class Run:
     manifest: dict
     patch: dict | None
     recipe: str | None
+    analysis: dict | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -78,6 +80,7 @@ def load_run(folder: Path) -> Run:
         manifest=_json(folder / "manifest.json") or {},
         patch=_json(folder / "patch" / "patch.json"),
         recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
+        analysis=load_analysis(folder),
     )
 
 

@@ -30,7 +30,7 @@ STYLES = (
 #: Inches. Narrow, so that the text is still readable on a phone 375 px wide.
 WIDTH = 4.6
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "neuralgate",
     "font.size": 9.5,
@@ -62,16 +62,16 @@ _STYLE: dict[Any, Any] = {
 
 def _draw(name: str, description: str, paint: Callable[[Axes], None], height: float = 3.0) -> str:
     """One figure with one pair of axes. ``name`` makes the ids of this SVG unique in the page, ``description`` is read aloud."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
         canvas = FigureCanvasSVG(figure)
         paint(figure.add_subplot())
         buffer = io.StringIO()
         canvas.print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return _inline(buffer.getvalue(), name, description)
+    return inline(buffer.getvalue(), name, description)
 
 
-def _inline(svg: str, name: str, description: str) -> str:
+def inline(svg: str, name: str, description: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
@@ -99,7 +99,7 @@ def _lines(
     """One line per entry of ``lines``. ``share``: the values are shares and the axis runs from 0 to 100 %."""
 
     def paint(axes: Axes) -> None:
-        for (label, values), (colour, dash, marker) in zip(lines.items(), _cycle(len(lines)), strict=True):
+        for (label, values), (colour, dash, marker) in zip(lines.items(), cycle(len(lines)), strict=True):
             shown = [100 * value for value in _numbers(values)] if share else _numbers(values)
             axes.plot(x, shown, color=colour, linestyle=dash, marker=marker if layers else None, label=label, clip_on=False)
         axes.set_title(title)
@@ -117,7 +117,7 @@ def _lines(
     return _draw(name, f"{title}: {', '.join(lines)}", paint, height=2.9 + 0.22 * math.ceil(len(lines) / 2) * (len(lines) > 1))
 
 
-def _cycle(count: int) -> list[tuple]:
+def cycle(count: int) -> list[tuple]:
     return [STYLES[place % len(STYLES)] for place in range(count)]
 
 
@@ -212,7 +212,7 @@ def training_curves(training: dict, titles: Mapping[str, str]) -> list[str]:
 
 def _steps(name: str, title: str, curves: Mapping[str, list[tuple[int, float]]], share: bool) -> str:
     def paint(axes: Axes) -> None:
-        for (label, points), (colour, dash, marker) in zip(curves.items(), _cycle(len(curves)), strict=True):
+        for (label, points), (colour, dash, marker) in zip(curves.items(), cycle(len(curves)), strict=True):
             steps, values = zip(*points, strict=True)
             shown = [100 * value for value in values] if share else list(values)
             few = marker if len(steps) <= 25 else None
@@ -266,7 +266,7 @@ def patching_curves(causality: dict) -> str:
     lines = {f"{swap['name']} ({swap['tokens']}, n = {swap['n']})": swap["share"] for swap in causality["swaps"]}
 
     def paint(axes: Axes) -> None:
-        for (label, values), (colour, dash, marker) in zip(lines.items(), _cycle(len(lines)), strict=True):
+        for (label, values), (colour, dash, marker) in zip(lines.items(), cycle(len(lines)), strict=True):
             shown = [100 * value for value in _numbers(values)]
             axes.plot(causality["layers"], shown, color=colour, linestyle=dash, marker=marker, label=label, clip_on=False)
         axes.set_title("Answers that follow the swapped-in state")

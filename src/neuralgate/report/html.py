@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from neuralgate.files import write_text
 from neuralgate.report import figures
+from neuralgate.report.analysis import shown
 from neuralgate.report.data import Run, examples, failures, load_run
 from neuralgate.report.summary import (
     DAMAGE,
@@ -91,6 +92,7 @@ def render(run: Run) -> str:
             failure_count=failure_count,
             profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate else [],
             votes=Markup(figures.vote_map(run.gate)) if run.gate else None,
+            analysis=shown(run.analysis) if run.analysis else [],
             training_titles=training_titles,
             curves=[Markup(figure) for figure in figures.training_curves(run.training, training_titles)],
             gradient=Markup(gradient) if gradient else None,

@@ -1,0 +1,61 @@
+"""What texts under figures are made of: an account of what is shown, and verdicts on what the paper claims.
+
+"Agrees" and "Does not agree" need 95 % intervals that exclude the opposite; where they do not, the text says "Cannot tell".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Score = dict[str, Any]
+Answer = Literal["agrees", "against", "open", "none"]
+OPENINGS: dict[Answer, str] = {
+    "agrees": "Agrees with the paper: ",
+    "against": "Does not agree with the paper: ",
+    "open": "Cannot tell: ",
+    "none": "No claim of the paper: ",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """``about``: what is shown and of how many. ``verdicts``: (kind, sentence)."""
+
+    about: str
+    verdicts: tuple[tuple[Answer, str], ...]
+
+    @property
+    def sentences(self) -> list[str]:
+        return [self.about, *(OPENINGS[kind] + sentence for kind, sentence in self.verdicts)]
+
+
+def percent(score: Score | None) -> str:
+    if score is None:
+        return "not measured"
+    return f"{100 * score['value']:.1f} % [{100 * score['low']:.1f}, {100 * score['high']:.1f}]"
+
+
+def difference(first: Score, second: Score) -> Score:
+    """First minus second with Newcombe's interval from both (MOVER), as if other questions had been asked of each: wider than a paired
+    one."""
+    value = first["value"] - second["value"]
+    low = value - math.hypot(first["value"] - first["low"], second["high"] - second["value"])
+    high = value + math.hypot(first["high"] - first["value"], second["value"] - second["low"])
+    return {"value": value, "low": low, "high": high, "n": first["n"]}
+
+
+def points(score: Score) -> str:
+    return f"{100 * score['value']:+.1f} points [{100 * score['low']:+.1f}, {100 * score['high']:+.1f}]"
+
+
+def sample_count(analysis: dict[str, Any]) -> str:
+    counts = analysis["samples"].values()
+    each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    return f"n = {sum(counts)} samples, {each} a subject"
+
+
+def at_layer(rows: Iterable[dict[str, Any]], layer: int) -> dict[str, Any]:
+    return next(row for row in rows if row["layer"] == layer)
