@@ -3,7 +3,9 @@
     python -m benchmarks.locate_7b [--memory-gb 24] [--pairs 220]
 
 prints seconds, rows a second, peak memory and FLOP/s, and writes benchmarks/locate_7b.json. `--memory-gb` caps what the process may
-take. `--tiny` runs the same with a small model on a CPU: a check of this script, whose numbers mean nothing and are not written.
+take. Without a GPU: `--tiny` runs the same with a small model, a check of this script whose numbers mean nothing and are not written;
+`--sample-bytes` measures what a sample takes at the true widths with two and with three of the decoder's layers, and says what that
+makes of all of them, in benchmarks/locate_7b_memory.json.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from neuralgate.chunks import Chunks
 from neuralgate.files import write_json
 from neuralgate.locate.layers import fit_layers
 from neuralgate.locate.samples import make_samples
+from neuralgate.locate.vectors import MEMORY_SHARE, Prepared, sample_bytes
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.targets import with_own_answers
@@ -31,11 +34,11 @@ OUT = Path(__file__).with_suffix(".json")
 LAYERS, SMALL_LAYERS = list(range(3, 20)), [0, 1]
 
 
-def llava_7b(clerk: LVLM, tiny: bool, device: str) -> LVLM:
+def llava_7b(clerk: LVLM, tiny: bool, device: str, decoder_layers: int = 32) -> LVLM:
     """The configuration that transformers gives LlavaConfig is LLaVA-1.5-7B's; the vocabulary's first words are Clerk's."""
     config = LlavaConfig() if not tiny else clerk.model.config
     if not tiny:
-        config.text_config.vocab_size = 32064
+        config.text_config.vocab_size, config.text_config.num_hidden_layers = 32064, decoder_layers
         config.image_token_index = config.image_token_id = clerk.image_token
         config.text_config.pad_token_id = clerk.tokenizer.pad_token_id
         clerk.processor.patch_size = config.vision_config.patch_size
@@ -48,13 +51,42 @@ def llava_7b(clerk: LVLM, tiny: bool, device: str) -> LVLM:
     return LVLM(model.eval().requires_grad_(False), clerk.processor, "llava 7b")
 
 
+def measure_memory(clerk: LVLM, folder: str) -> None:
+    """What a sample takes grows with the layers above the lowest candidate, one by one."""
+    config = LocateConfig(contexts=True, samples_per_subject=1)
+    pairs = with_own_answers(clerk, PairSet.synthetic(folder, per_subject=1, contrast_per_subject=1, validation_per_subject=1))
+    sample = make_samples(pairs, config)[0].sample
+    taken = {}
+    for layers in (2, 3):
+        lvlm = llava_7b(clerk, False, "cpu", layers)
+        taken[layers] = sample_bytes(Prepared(lvlm, [sample], 0, config), [0])
+        print(layers, taken[layers], flush=True)
+    a_layer = taken[3] - taken[2]
+    above = 32 - 1 - LAYERS[0]
+    sample_gb = (taken[2] + (above - 1) * a_layer) / 1e9
+    weights_gb = 7.06 * 2  # billions of parameters in bfloat16
+    result = {
+        "bytes_with_layers": taken,
+        "bytes_a_layer": a_layer,
+        "layers_above_the_lowest": above,
+        "sample_gb": round(sample_gb, 3),
+        "samples_beside_the_weights": {f"{card} GB": int((card - weights_gb) * MEMORY_SHARE / sample_gb) for card in (24, 48, 80, 141)},
+    }
+    write_json(OUT.with_stem("locate_7b_memory"), result)
+    print(json.dumps(result, indent=1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=220)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--memory-gb", type=float)
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--sample-bytes", action="store_true")
     arguments = parser.parse_args()
+    if arguments.sample_bytes:
+        with TemporaryDirectory() as folder:
+            return measure_memory(load("clerk"), folder)
     device = "cpu" if arguments.tiny else "cuda"
     if arguments.memory_gb:
         total = torch.cuda.get_device_properties(0).total_memory
