@@ -25,9 +25,8 @@ def subject_places(batch, tokens):
     return places if tokens == "all" else places[-1:]
 
 
-def plain_loss(lvlm, example, layers, vectors, tokens):
+def plain_loss(lvlm, example, batch, layers, vectors, tokens):
     """Mean NLL of one example's answer by a whole forward pass of the whole model."""
-    batch = encode_examples(lvlm, [example])
     handles = [scaled(lvlm, layer, subject_places(batch, tokens), vector) for layer, vector in zip(layers, vectors, strict=True)]
     logits = lvlm.model(**batch.prompt, use_cache=False).logits[0]
     for handle in handles:
@@ -40,12 +39,16 @@ def plain_loss(lvlm, example, layers, vectors, tokens):
 def plain_fit(lvlm, sample, layers, config):
     """One sample's vectors, one for each of ``layers``, optimised by the book."""
 
+    batches = {example: encode_examples(lvlm, [example]) for example in (*sample.sensitive, sample.benign)}
+
+    def loss(example, values):
+        return plain_loss(lvlm, example, batches[example], layers, values, config.tokens)
+
     def vectors():
         return torch.tanh(free) if config.parametrisation == "tanh" else free
 
     def data_losses(values):
-        sensitive = torch.stack([plain_loss(lvlm, example, layers, values, config.tokens) for example in sample.sensitive]).mean()
-        return sensitive, plain_loss(lvlm, sample.benign, layers, values, config.tokens)
+        return torch.stack([loss(example, values) for example in sample.sensitive]).mean(), loss(sample.benign, values)
 
     free = torch.full((len(layers), lvlm.hidden_size), config.start, requires_grad=True)
     optimizer = torch.optim.Adam([free], lr=config.rate, eps=config.eps)

@@ -10,9 +10,8 @@ from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.locate import Gate, locate
 from neuralgate.locate import layers as layers_module
-from neuralgate.locate import vectors as vectors_module
 from neuralgate.locate.samples import Sample, make_samples
-from neuralgate.locate.vectors import Prepared, answers_under, fit_vectors, sample_bytes
+from neuralgate.locate.vectors import Prepared, answers_under, fit_vectors
 from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import PARAPHRASES, TEMPLATES
@@ -58,8 +57,8 @@ CASES = 12
 
 @pytest.mark.parametrize("seed", range(CASES))
 def test_in_double_precision_every_sign_is_that_of_the_plain_loop(tiny_double, pairs, seed):
-    """Cases drawn at random: ragged lengths, the subject early or late in the question, one or six contexts, one or all of its
-    tokens, one layer or two jointly, samples that finish and leave the batch."""
+    """Cases drawn at random: ragged lengths, the subject early or late in the question, one to six contexts, one or all of its
+    tokens, one layer or two jointly; every other time a sample finishes before the others and leaves the batch."""
     draw = random.Random(seed)
     config = BASE.model_copy(
         update={
@@ -67,21 +66,22 @@ def test_in_double_precision_every_sign_is_that_of_the_plain_loop(tiny_double, p
             "parametrisation": draw.choice(["tanh", "clamp"]),
             "gamma": draw.choice([0.001, 0.1]),
             "steps": draw.choice([3, 5]),
-            "stop_loss": draw.choice([0.0, 11.0, 12.0]),  # a random model's losses are about 12 here
         }
     )
-    chosen = draw.sample(list(pairs.split("train", "edit")), 3)
+    contexts = draw.choice([1, 2, 6])
     samples = []
-    for pair in chosen:
-        asked = [draw.choice([*TEMPLATES, *PARAPHRASES]).format(attribute="{}", subject=pair.subject) for _ in range(draw.choice([1, 3]))]
-        asked = (asked * 3)[:2]  # as many contexts for every sample of a batch
-        sensitive = tuple(Example(pairs.folder / pair.image, text.format("number"), pair.subject, pair.refusal) for text in asked)
-        benign = Example(
-            pairs.folder / pair.image, asked[0].format("colour"), pair.subject, draw.choice(["The colour", "It is the colour red"])
-        )
-        samples.append(Sample(pair.subject, sensitive, benign))
+    for pair in draw.sample(list(pairs.split("train", "edit")), 3):
+        image = pairs.folder / pair.image
+        wordings = [draw.choice([*TEMPLATES, *PARAPHRASES]).format(attribute="{}", subject=pair.subject) for _ in range(contexts)]
+        sensitive = tuple(Example(image, text.format("number"), pair.subject, pair.refusal) for text in wordings)
+        target = draw.choice(["The colour", "It is the colour red"])
+        samples.append(Sample(pair.subject, sensitive, Example(image, wordings[0].format("colour"), pair.subject, target)))
     layers = draw.choice([[0], [1], [0, 1], [1, 2]])
+    if seed % 2:
+        second_N = fit_vectors(tiny_double, samples, layers, config).curve_NT[:, 1].sort().values
+        config = config.model_copy(update={"stop_loss": second_N[:2].mean().item()})
     fitted = fit_vectors(tiny_double, samples, layers, config)
+    assert (fitted.steps_N.min() < fitted.steps_N.max()) == bool(seed % 2), "nothing left the batch: the case tests less than it says"
     for index, sample in enumerate(samples):
         expected = plain_fit(tiny_double, sample, layers, config)
         assert fitted.steps_N[index] == expected.steps
@@ -122,7 +122,7 @@ def test_a_batch_that_does_not_fit_leaves_no_recording_behind(tiny, pairs, confi
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(tiny, "sizes", {})
     found = locate(tiny, pairs, config)
-    torch.testing.assert_close(found.votes_SLD, gate.votes_SLD, rtol=0, atol=0.34)  # a value may stand within rounding of zero
+    assert few_differ(found, gate)
     assert tiny.sizes["locating"] <= 2
 
 
@@ -186,6 +186,11 @@ def gate(tiny, pairs, config):
     return locate(tiny, pairs, config)
 
 
+def few_differ(first, second):
+    """A value may stand within rounding of zero."""
+    return ((first.votes_SLD - second.votes_SLD).abs() > 1e-6).sum() <= 2
+
+
 def test_votes_are_shares_of_negative_values(tiny, pairs, config, gate):
     samples = make_samples(pairs, config)
     assert gate.subjects == ("passport", "student id") and gate.layers == (0, 1) and gate.model == tiny.fingerprint
@@ -222,7 +227,7 @@ def test_the_summary_says_what_the_votes_say(gate, config):
 def test_a_killed_stage_finds_its_chunks(tiny, pairs, config, gate, tmp_path, monkeypatch):
     monkeypatch.setattr(layers_module, "CHUNK_ROWS", 4)  # two samples a chunk
     first = locate(tiny, pairs, config, chunks=Chunks(tmp_path))
-    torch.testing.assert_close(first.votes_SLD, gate.votes_SLD, rtol=0, atol=0.34)
+    assert few_differ(first, gate)
     monkeypatch.setattr(layers_module, "fit_vectors", None)
     monkeypatch.setattr(_module(), "answers_under", None)
     again = locate(tiny, pairs, config, chunks=Chunks(tmp_path))
@@ -276,94 +281,6 @@ def test_joint_layers_have_a_vector_each_and_one_loss(tiny, pairs, config):
 def test_joint_layers_must_follow_each_other(tiny, pairs, config):
     with pytest.raises(UserError, match=r"locate\.joint wants layers that follow each other, not 0, 2"):
         locate(tiny, pairs, config.model_copy(update={"joint": True, "layers": [0, 2]}))
-
-
-# --- losses that are no numbers, answers that are none, memory --------------------------------------------------------
-
-
-def poisoned(monkeypatch, chosen):
-    """The losses of these samples (by their number within a batch) are NaN from the second step on."""
-    usual = Prepared.losses
-
-    def losses(self, layers, vectors):
-        found = usual(self, layers, vectors)
-        if (vectors != 1).any():
-            found = found * torch.where(torch.isin(torch.arange(len(found)), torch.tensor(chosen)), torch.nan, 1.0)[:, None]
-        return found
-
-    monkeypatch.setattr(Prepared, "losses", losses)
-    monkeypatch.setattr(Prepared, "select", None)  # nothing may leave: numbers are places
-
-
-def test_a_sample_whose_loss_is_no_number_does_not_vote_and_does_no_harm(tiny, pairs, config, gate, monkeypatch, capsys):
-    samples = make_samples(pairs, config)
-    assert len(samples) == 6
-    monkeypatch.setattr(layers_module, "EXCLUDED", 0.2)
-    monkeypatch.setattr(vectors_module, "SHRINK", 0.0)
-    poisoned(monkeypatch, [4])
-    found = locate(tiny, pairs, config)
-    assert (
-        f"At layer 0 the loss of 1 of 6 samples became NaN or infinite ({samples[4].pair.id}); they do not vote." in capsys.readouterr().err
-    )
-    assert torch.equal(found.votes("passport", 0), gate.votes("passport", 0)), "its neighbours do not feel it"
-    votes = found.votes("student id", 1)
-    assert votes.isfinite().all() and ((votes * 2).round() == votes * 2).all(), "shares of two samples"
-    for row in found.summary["profile"]:
-        assert row["excluded"] == 1 and row["own"]["n"] == 5 and row["loss_end"] == row["loss_end"]
-    assert gate.summary["profile"][0]["excluded"] == 0
-
-
-@pytest.mark.parametrize("chosen", [[4], [3, 4, 5]], ids=["more than a twentieth", "a whole subject"])
-def test_too_many_such_samples_are_an_error(tiny, pairs, config, monkeypatch, chosen):
-    if len(chosen) == 3:
-        monkeypatch.setattr(layers_module, "EXCLUDED", 0.9)
-    monkeypatch.setattr(vectors_module, "SHRINK", 0.0)
-    poisoned(monkeypatch, chosen)
-    with pytest.raises(
-        UserError, match=r"At layer 0 the loss of . of 6 samples became NaN or infinite .*; lower locate\.rate, or use a wider"
-    ):
-        locate(tiny, pairs, config)
-
-
-def test_an_answer_without_a_token_is_refused(tiny, pairs, config):
-    pair = pairs.split("train", "edit").pairs[0]
-    sensitive = Example(pairs.folder / pair.image, pair.sensitive_question, pair.subject, pair.refusal)
-    benign = Example(pairs.folder / pair.image, pair.benign_question, pair.subject, "")
-    with pytest.raises(UserError, match=r"The wanted answer '' to .* has no token; leave the pair out or give it a target"):
-        fit_vectors(tiny, [Sample(pair.subject, (sensitive,), benign)], [0], config)
-
-
-def test_a_sample_has_one_image(pairs):
-    one, other, *_ = pairs.split("train", "edit")
-    ask = [Example(pairs.folder / pair.image, pair.benign_question, pair.subject, "yes") for pair in (one, other)]
-    with pytest.raises(ValueError, match="one image"):
-        Sample("passport", (ask[0],), ask[1])
-
-
-def test_the_batch_is_what_has_room(tiny, pairs, config, gate, monkeypatch):
-    """On an accelerator the first sample's measure says how many fit; the measure is what a batch really takes."""
-    samples = [item.sample for item in make_samples(pairs, config)]
-    one, all_of_them = (sample_bytes(Prepared(tiny, chosen, 0, config), [0]) for chosen in (samples[:1], samples))
-    assert 0.7 < one / all_of_them < 1.4
-    floats = tiny.hidden_size * 4 * 64  # the image's keys alone, at one layer
-    assert one > 2 * floats
-    monkeypatch.setattr(vectors_module, "free_bytes", lambda device: 3 * one)
-    monkeypatch.setattr(tiny, "sizes", {})
-    counts = []
-    usual = layers_module.fit_vectors
-    monkeypatch.setattr(layers_module, "fit_vectors", lambda lvlm, chosen, *rest: counts.append(len(chosen)) or usual(lvlm, chosen, *rest))
-    found = locate(tiny, pairs, config)
-    assert set(counts) == {2}
-    torch.testing.assert_close(found.votes_SLD, gate.votes_SLD, rtol=0, atol=0.34)
-
-
-def test_a_run_goes_on_with_another_batch_size(tiny, pairs, config, tmp_path, monkeypatch):
-    """How many samples a batch has is the machine's affair: the pieces are the same."""
-    chunks = Chunks(tmp_path)
-    first = locate(tiny, pairs, config, chunks=chunks)
-    monkeypatch.setattr(vectors_module, "free_bytes", lambda device: 1)
-    monkeypatch.setattr(layers_module, "fit_vectors", None)
-    assert torch.equal(locate(tiny, pairs, config, chunks=chunks).votes_SLD, first.votes_SLD)
 
 
 # --- gates ----------------------------------------------------------------------------------------------------------

@@ -116,6 +116,45 @@ def test_attention_is_torchs_own(heads, shared):
         torch.testing.assert_close(one, other, **exact, msg=lambda text, name=name: f"{name}: {text}")
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_next_to_a_sink_a_questions_own_tokens_are_not_lost(dtype):
+    """A shared first token that takes nearly all attention, as real models have: the rest is as exact as in eager attention."""
+    torch.manual_seed(1)
+    groups, rows, heads, shared, own, tokens, size = 2, 4, 2, 9, 3, 6, 16
+    query, key, value = (torch.randn(rows, heads, tokens, size, dtype=torch.double) for _ in range(3))
+    known = [torch.randn(groups, heads, shared, size, dtype=torch.double) for _ in range(2)]
+    alone = [torch.randn(rows, heads, own, size, dtype=torch.double) for _ in range(2)]
+    query[..., 0], known[0][:, :, 0, 0], known[1][:, :, 0] = 4.0, 8.0, 0.01 * known[1][:, :, 0]
+    weight = torch.randn(rows, tokens, heads, size, dtype=torch.double)
+
+    def eager(query, key, value, known, alone, mask):
+        keys, values = (torch.cat([part.repeat_interleave(2, 0), *rest], 2) for part, *rest in zip(known, alone, (key, value), strict=True))
+        scores = (query @ keys.mT) * 0.25 + F.pad(mask, (shared, 0))
+        wide = torch.promote_types(scores.dtype, torch.float32)
+        return (scores.softmax(-1, dtype=wide).to(query.dtype) @ values).transpose(1, 2)
+
+    def joined(query, key, value, known, alone, mask):
+        return attend(None, query, key, value, mask, 0.25, Before(*known, *alone, None))[0]
+
+    def results(form, dtype):
+        inputs = [part.to(dtype).requires_grad_() for part in (query, key, value)]
+        mask = suffix_mask(torch.ones(rows, own, dtype=torch.bool), tokens, dtype)
+        output = form(*inputs, [part.to(dtype) for part in known], [part.to(dtype) for part in alone], mask)
+        return [part.double() for part in (output, *torch.autograd.grad((output * weight.to(dtype)).sum(), inputs))]
+
+    exact_results = results(eager, torch.double)
+    for name, true, theirs, ours in zip(
+        ("output", "query", "key", "value"), exact_results, results(eager, dtype), results(joined, dtype), strict=True
+    ):
+        assert (ours - true).norm() < 2 * (theirs - true).norm(), name
+
+
+def test_groups_have_equally_many_questions(tiny, pairs):
+    first, second, _ = groups_of(pairs)
+    with pytest.raises(ValueError, match="equally many"):
+        Suffix(tiny, [first, second[:2]], 0, is_subject)
+
+
 def test_the_models_own_attention_comes_back(tiny, pairs):
     config = tiny.layers[0].self_attn.config
     before = config._attn_implementation

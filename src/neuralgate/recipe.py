@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_text
@@ -85,6 +85,19 @@ class LocateConfig(Settings):
     threshold: float = Field(0.3, ge=0, lt=1, description="Share of samples that must flip a dimension for it to be strong.")
     one_prefix: bool = Field(True, description="One refusal prefix as target of all samples; otherwise one of the 21 is drawn for each.")
     stop_loss: float = Field(0.05, ge=0, description="A vector is finished when its loss is below this.")
+
+    @field_validator("layers")
+    @classmethod
+    def _no_layer_twice(cls, layers: list[int] | None) -> list[int] | None:
+        if layers and len(set(layers)) < len(layers):
+            raise ValueError("a layer is named twice")
+        return layers
+
+    @model_validator(mode="after")
+    def _start_within_reach(self) -> Self:
+        if self.parametrisation == "clamp" and abs(self.start) > 1:
+            raise ValueError("with parametrisation clamp start must lie between -1 and 1")
+        return self
 
 
 class EditConfig(Settings):

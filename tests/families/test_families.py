@@ -192,3 +192,12 @@ def test_a_step_runs_the_ends_of_the_questions_alone(lvlm, examples, copies):
         for layer in range(len(lvlm.layers)):
             losses = prepared.losses([layer], vectors)
             torch.testing.assert_close(prepared.select(kept, layer).losses([layer], vectors[kept]), losses[kept], rtol=1e-5, atol=1e-5)
+
+
+def test_rows_of_one_length_need_no_mask(lvlm, examples):
+    """Without padding some models give their layers no mask at all."""
+    example = examples[0]
+    sample = Sample(example.subject, (example,), example)
+    config = LocateConfig(steps=3, stop_loss=0.0, rate=0.2)
+    fitted, expected = fit_vectors(lvlm, [sample], [0], config), plain_fit(lvlm, sample, [0], config)
+    assert fitted.curve_NT[0].tolist() == pytest.approx(expected.curve, rel=1e-5)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import overload
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from safetensors.torch import load, save
@@ -35,31 +34,31 @@ def layer_sets(layers: Sequence[int], config: LocateConfig) -> list[list[int]]:
     return [joined]
 
 
-class Fits(Sequence[dict[str, Tensor]]):
-    """What became of all samples at each layer: the fields of ``Fitted``, with the layer's own ``vectors_ND``. They stay in the
-    chunks; a layer is read when it is asked for, so that memory holds one."""
+class Fits:
+    """What became of all samples at each layer, in the layers' order: the fields of ``Fitted`` but its curve, with the layer's own
+    ``vectors_ND``. They stay in the chunks; a layer is read when it is asked for, so that memory holds one."""
 
     def __init__(self, located: Sequence[Located], sets: list[list[int]], size: int, chunks: Chunks) -> None:
-        self.located, self.sets, self.size, self.chunks = located, sets, size, chunks
+        self.located, self.size, self.chunks = located, size, chunks
         self.places = [(joined, place) for joined in sets for place in range(len(joined))]
 
     def keys(self, joined: list[int]) -> list[str]:
         return [f"layer-{joined[0]}/{start}" for start in range(0, len(self.located), self.size)]
 
+    def pieces(self, joined: list[int]) -> list[dict[str, Tensor]]:
+        return [load(piece) for piece in self.chunks.collect(self.keys(joined))]
+
     def __len__(self) -> int:
         return len(self.places)
 
-    @overload
-    def __getitem__(self, number: int) -> dict[str, Tensor]: ...
-    @overload
-    def __getitem__(self, number: slice) -> list[dict[str, Tensor]]: ...
-    def __getitem__(self, number: int | slice) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        if isinstance(number, slice):
-            return [self[place] for place in range(*number.indices(len(self)))]
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
         joined, place = self.places[number]
-        parts = [load(piece) for piece in self.chunks.collect(self.keys(joined))]
-        vectors_ND = torch.cat([part.pop("vectors_NLD")[:, place] for part in parts])
-        return {"vectors_ND": vectors_ND} | {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        pieces = self.pieces(joined)
+        vectors_ND = torch.cat([piece.pop("vectors_NLD")[:, place] for piece in pieces])
+        return {"vectors_ND": vectors_ND} | {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return (self[number] for number in range(len(self)))
 
 
 def fit_layers(
@@ -73,26 +72,31 @@ def fit_layers(
     """Fit every sample's vectors at each of ``layers``, in chunks that a killed run finds again.
 
     Raises:
-        UserError: what :func:`layer_sets` and :func:`check_finite` raise.
+        UserError: a wanted answer has no token, or what :func:`layer_sets` and :func:`check_finite` raise.
     """
-    size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
-    sets = layer_sets(layers, config)
+    check_answers(lvlm, located)
+    sets, lowest = layer_sets(layers, config), min(layers)
+
+    def batch_size(_key: str) -> bytes:
+        size = max(1, CHUNK_ROWS // (len(located[0].sample.sensitive) + 1))
+        return str(min(size, samples_that_fit(lvlm, located[0].sample, lowest, config) or size)).encode()
+
+    # a piece like the others: free memory differs from process to process and from day to day, and a run goes on as it began
+    chunks.make(["samples of a batch"], batch_size)
+    size = int(chunks.collect(["samples of a batch"])[0])
     fits = Fits(located, sets, size, chunks)
-    # the layers of a batch after each other: what they share is computed once, where the batch fits whole
-    places = {
-        keys[number]: (joined, number * size)
-        for number in range(-(-len(located) // size))
-        for joined in sets
-        for keys in [fits.keys(joined)]
-    }
-    fitting = lvlm.fitting(min(size, samples_that_fit(lvlm, located[0].sample, min(layers), config) or size), "locating")
+    places = {}
+    for number, start in enumerate(range(0, len(located), size)):
+        for joined in sets:  # the layers of a batch after each other: what they share is computed once
+            places[fits.keys(joined)[number]] = (joined, start)
+    fitting = lvlm.fitting(size, "locating")
 
     held: dict[tuple[int, int], Prepared] = {}  # one at most: a recording is the largest thing in memory
 
     def prepared(first: int, count: int) -> Prepared:
         if (first, count) not in held:
             held.clear()
-            held[first, count] = Prepared(lvlm, [item.sample for item in located[first : first + count]], min(layers), config)
+            held[first, count] = Prepared(lvlm, [item.sample for item in located[first : first + count]], lowest, config)
         return held[first, count]
 
     def fit(key: str) -> bytes:
@@ -102,17 +106,32 @@ def fit_layers(
             lambda part: fit_vectors(lvlm, [located[number].sample for number in part], joined, config, prepared(part[0], len(part))),
             numbers,
         )
-        part = {name: torch.cat([getattr(fit, name).float().cpu() for fit in found]) for name in (*vars(found[0]), "steps_N")}
+        names = [name for name in (*vars(found[0]), "steps_N") if name != "curve_NT"]
+        piece = {name: torch.cat([getattr(fit, name).float().cpu() for fit in found]) for name in names}
         if report:
             done = start * len(sets) + (sets.index(joined) + 1) * len(numbers)
-            text = f"layer {joined[0]}" if len(joined) == 1 else f"layers {joined[0]} to {joined[-1]}"
-            report(done=done, total=len(sets) * len(located), text=text, loss=round(part["sensitive_end_N"].mean().item(), 3))
-        return save(part)
+            report(done=done, total=len(sets) * len(located), text=said(joined), loss=round(piece["sensitive_end_N"].mean().item(), 3))
+        return save(piece)
 
     chunks.make(list(places), fit)
     for joined in sets:
-        check_finite(located, joined, fits[[first for first, _ in fits.places].index(joined)]["finite_N"])
+        check_finite(located, joined, torch.cat([piece["finite_N"] for piece in fits.pieces(joined)]))
     return fits
+
+
+def said(layers: Sequence[int]) -> str:
+    return f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
+
+
+def check_answers(lvlm: LVLM, located: Sequence[Located]) -> None:
+    """Raises UserError where a wanted answer has no token: there is nothing to optimise for."""
+    for item in located:
+        for example in (*item.sample.sensitive, item.sample.benign):
+            if not lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]:
+                raise UserError(
+                    f"The wanted answer {example.answer!r} to {example.question!r} (pair {item.pair.id}) has no token; leave the pair out "
+                    "or give it a target."
+                )
 
 
 def check_finite(located: Sequence[Located], layers: Sequence[int], finite_N: Tensor) -> None:
@@ -124,9 +143,8 @@ def check_finite(located: Sequence[Located], layers: Sequence[int], finite_N: Te
     lost = [item.pair for item, finite in zip(located, finite_N.tolist(), strict=True) if not finite]
     if not lost:
         return
-    where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
     names = ", ".join(pair.id for pair in lost[:5]) + (" ..." if len(lost) > 5 else "")
-    text = f"At {where} the loss of {len(lost)} of {len(located)} samples became NaN or infinite ({names})"
+    text = f"At {said(layers)} the loss of {len(lost)} of {len(located)} samples became NaN or infinite ({names})"
     left = {item.pair.subject for item in located} - {
         item.pair.subject for item, finite in zip(located, finite_N.tolist(), strict=True) if finite
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from neuralgate.errors import UserError
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.schema import Pair, PairSet
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
@@ -32,7 +33,11 @@ class Located:
 
 
 def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
-    """The first ``samples_per_subject`` training pairs of every edited subject."""
+    """The first ``samples_per_subject`` training pairs of every edited subject.
+
+    Raises:
+        UserError: some pairs have context sentences and some have not, or fewer.
+    """
     located = []
     for pair in pairs.split("train", "edit").per_subject(config.samples_per_subject):
         image = pairs.folder / pair.image
@@ -41,4 +46,9 @@ def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
         sensitive = tuple(Example(image, opening + pair.sensitive_question, pair.word, refusal) for opening in openings)
         benign = Example(image, pair.benign_question, pair.word, pair.benign_target)
         located.append(Located(pair, Sample(pair.subject, sensitive, benign)))
+    counts = sorted({len(item.sample.sensitive) - 1 for item in located})
+    if len(counts) > 1:
+        raise UserError(
+            f"The pairs have {counts[0]} to {counts[-1]} context sentences; give every pair equally many, or set locate.contexts=false."
+        )
     return located

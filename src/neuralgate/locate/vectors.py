@@ -20,7 +20,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from neuralgate.errors import UserError
 from neuralgate.locate.samples import Sample
 from neuralgate.lvlm.forward import output_changed, target_losses
 from neuralgate.lvlm.generate import continuations
@@ -78,18 +77,14 @@ def sparsity(values_NLD: Tensor, config: LocateConfig) -> Tensor:
 
 
 class Prepared:
-    """A batch of samples with all that no vector changes, made once for every layer from ``lowest`` up.
-
-    Raises:
-        UserError: an answer has no token, or nothing follows a subject.
-    """
+    """A batch of samples, all with equally many questions, and all that no vector changes, made once for every layer from ``lowest``
+    up."""
 
     def __init__(self, lvlm: LVLM, samples: Sequence[Sample], lowest: int, config: LocateConfig) -> None:
         self.lvlm, self.count = lvlm, len(samples)
-        self.contexts = len(samples[0].sensitive)
+        contexts = len(samples[0].sensitive)
         groups = [(*sample.sensitive, sample.benign) for sample in samples]
         examples = [example for group in groups for example in group]
-        check_answers(lvlm, examples)
         self.passed: Suffix | Recorded
         if lvlm.is_plain:
             self.passed = Suffix(lvlm, groups, lowest, lambda classes_T: scaled_positions(classes_T[None], config.tokens)[0])
@@ -99,7 +94,7 @@ class Prepared:
             scaled_BT = scaled_positions(batch.classes_BT, config.tokens)
             self.passed = record(lvlm, batch, lowest, scaled_BT)
             self.labels_BT, self.scaled_BT = batch.labels_BT[:, self.passed.columns], scaled_BT[:, self.passed.columns]
-        weights = [1.0 / self.contexts] * self.contexts + [config.lambda_benign]
+        weights = [1.0 / contexts] * contexts + [config.lambda_benign]
         self.weight_C = torch.tensor(weights, device=lvlm.device)  # C questions of each sample, the benign one last
 
     @property
@@ -138,15 +133,6 @@ class Prepared:
         return losses_NC @ self.weight_C.to(losses_NC.dtype)
 
 
-def check_answers(lvlm: LVLM, examples: Sequence[Example]) -> None:
-    """Raises UserError where an answer has no token: there is nothing to optimise for."""
-    for example in examples:
-        if not lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]:
-            raise UserError(
-                f"The wanted answer {example.answer!r} to {example.question!r} has no token; leave the pair out or give it a target."
-            )
-
-
 def sample_bytes(prepared: Prepared, layers: Sequence[int]) -> int:
     """What one sample takes at most, measured on a batch of few: what is known of it, twice while a batch shrinks, and what the graph
     of a step keeps."""
@@ -161,7 +147,13 @@ def sample_bytes(prepared: Prepared, layers: Sequence[int]) -> int:
 def samples_that_fit(lvlm: LVLM, sample: Sample, lowest: int, config: LocateConfig) -> int | None:
     """How many samples have room on the model's accelerator, by what the first one takes; None on a CPU."""
     free = free_bytes(lvlm.device)
-    return None if free is None else max(1, int(free * MEMORY_SHARE) // sample_bytes(Prepared(lvlm, [sample], lowest, config), [lowest]))
+    if free is None:
+        return None
+    try:
+        taken = sample_bytes(Prepared(lvlm, [sample], lowest, config), [lowest])
+    except torch.OutOfMemoryError:  # not even one: whoever tries it says so
+        return 1
+    return max(1, int(free * MEMORY_SHARE) // taken)
 
 
 def fit_vectors(
@@ -196,6 +188,7 @@ def fit_vectors(
             if config.parametrisation == "clamp":
                 values_NLD.clamp_(-1, 1)
             values_NLD[~running_N] = kept_NLD[~running_N]  # Adam's momentum would move a finished sample on
+        del data_M, values_MLD  # with their graph, which holds what the smaller batch is made of
         if whole.runs_suffix and int(running_M.sum()) < SHRINK * len(running_M):
             part, members_M = part.select(running_M, layers[0]), members_M[running_M]
     with torch.no_grad():

@@ -13,6 +13,9 @@ from torch.nn import functional as F
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Batch
 
+#: From a layer's index and output ``(B, T, D)`` to what shall stand in for that output.
+Change = Callable[[int, Tensor], Tensor]
+
 
 @contextmanager
 def output_changed(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:

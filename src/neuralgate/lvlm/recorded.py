@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from neuralgate.lvlm.forward import final_hidden
+from neuralgate.errors import UserError
+from neuralgate.lvlm.forward import Change, final_hidden
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Batch
 
@@ -42,11 +43,14 @@ class Call:
 class KnownPrefix:
     """Stands in for a cache: the keys and values of a prefix that does not change, in front of the suffix's own."""
 
-    def __init__(self, keys_BHTE: Tensor, values_BHTE: Tensor) -> None:
-        self.keys_BHTE, self.values_BHTE = keys_BHTE, values_BHTE
+    def __init__(self, keys_BKTE: Tensor, values_BKTE: Tensor) -> None:
+        self.keys_BKTE, self.values_BKTE = keys_BKTE, values_BKTE
 
-    def update(self, keys_BHTE: Tensor, values_BHTE: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        return torch.cat([self.keys_BHTE, keys_BHTE], -2), torch.cat([self.values_BHTE, values_BHTE], -2)
+    def update(self, keys_BKTE: Tensor, values_BKTE: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        return torch.cat([self.keys_BKTE, keys_BKTE], -2), torch.cat([self.values_BKTE, values_BKTE], -2)
+
+    def get_seq_length(self, *_: Any) -> int:
+        return self.keys_BKTE.shape[-2]
 
 
 @dataclass
@@ -71,7 +75,7 @@ class Recorded:
                 found += value if isinstance(value, tuple) else vars(value).values() if isinstance(value, KnownPrefix) else [value]
         return [value for value in found if isinstance(value, Tensor)]
 
-    def resume(self, layer: int, hidden_BTD: Tensor, change: Callable[[int, Tensor], Tensor] | None = None) -> Tensor:
+    def resume(self, layer: int, hidden_BTD: Tensor, change: Change | None = None) -> Tensor:
         """What the output embeddings are given when ``hidden_BTD`` stands in for the output of ``layer``, and
         ``change(index, output)`` for that of every layer above it."""
         self.lvlm.tokens += hidden_BTD.shape[0] * hidden_BTD.shape[1]
@@ -104,7 +108,7 @@ class Recorded:
                     keywords[name] = of(keywords.get(name), dimension)
                 keywords["attention_mask"] = of(keywords["attention_mask"], 0)
                 known = keywords["past_key_values"]
-                keywords["past_key_values"] = KnownPrefix(of(known.keys_BHTE, 0), of(known.values_BHTE, 0))
+                keywords["past_key_values"] = KnownPrefix(of(known.keys_BKTE, 0), of(known.values_BKTE, 0))
                 calls[index] = Call(of(call.output, 0), call.positional, keywords, of(call.added, 0))
         return Recorded(self.lvlm, calls, self.columns)
 
@@ -121,6 +125,7 @@ def record(lvlm: LVLM, batch: Batch, lowest: int = 0, changing_BT: Tensor | None
     def hook_of(index: int) -> Callable[..., None]:
         def hook(_module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
             keywords = {**keywords, "past_key_values": None, "use_cache": False}
+            refuse_state(lvlm, index, {**keywords, **{f"argument {place}": value for place, value in enumerate(arguments)}})
             entered = arguments[0] if arguments else keywords.pop("hidden_states")
             left = calls[max(calls)].output if calls else entered
             added = None if torch.equal(entered, left) else entered - left
@@ -143,8 +148,20 @@ def record(lvlm: LVLM, batch: Batch, lowest: int = 0, changing_BT: Tensor | None
         if all(can_be_cut(call, first) for index, call in calls.items() if index > lowest):
             for index, call in calls.items():
                 calls[index] = cut(call, cache.layers[index], first, end)
+                cache.layers[index].keys = cache.layers[index].values = None  # what is needed of them is in the call
             return Recorded(lvlm, calls, slice(first, end))
     return Recorded(lvlm, calls)
+
+
+def refuse_state(lvlm: LVLM, index: int, arguments: dict[str, Any]) -> None:
+    """Raises UserError where a layer is handed an object that it may change: run again, the layers would see what they left in it."""
+    for name, value in arguments.items():
+        parts = value if isinstance(value, tuple) else (value,)
+        if not all(part is None or isinstance(part, Tensor | bool | int | float | str) for part in parts):
+            raise UserError(
+                f"Layer {index} of {lvlm.name} shares a {type(value).__name__} ({name}) with other layers, so it cannot be run again by "
+                "itself; models of this kind cannot be located on."
+            )
 
 
 def attends_to_itself(lvlm: LVLM) -> bool:
@@ -156,8 +173,10 @@ def can_be_cut(call: Call, first: int) -> bool:
     """Whether the tokens before column ``first`` saw none from there on, and every argument of the layer is known."""
     mask = call.keywords.get("attention_mask")
     if mask is not None:
+        if mask.dim() != 4:
+            return False
         seen = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
-        if mask.dim() != 4 or bool(seen[:, :, :first, first:].any()):
+        if bool(seen[:, :, :first, first:].any()):
             return False
     known = {"attention_mask", "past_key_values", "use_cache", *TOKEN_ARGUMENTS}
     others = [*call.positional, *(value for name, value in call.keywords.items() if name not in known)]

@@ -18,19 +18,18 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, DynamicCache
 
-from neuralgate.lvlm.forward import at_least_float32
+from neuralgate.lvlm.forward import Change, at_least_float32
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.packing import SHARED, pack_groups
 from neuralgate.lvlm.prompts import Example
 
 ATTENTION = "neuralgate_suffix"
-Change = Callable[[int, Tensor], Tensor]
 
 
 @dataclass
 class Before:
     """What the attention of one layer sees of the tokens before the suffixes. Letters as in :class:`Suffix`; ``K`` key heads, ``E``
-    the size of a head."""
+    the size of a head, ``Q`` queries that ask one key head."""
 
     keys_NKPE: Tensor
     values_NKPE: Tensor
@@ -42,7 +41,7 @@ class Before:
         """The same for these questions (booleans), whole groups of them."""
         rows_B = rows_B.to(self.keys_NKPE.device)
         groups_N = rows_B.view(len(self.keys_NKPE), -1)[:, 0]
-        padding = None if self.padding_N11P is None else self.padding_N11P[groups_N.to(self.padding_N11P.device)]
+        padding = None if self.padding_N11P is None else self.padding_N11P[groups_N]
         return Before(
             self.keys_NKPE[groups_N], self.values_NKPE[groups_N], self.own_keys_BKME[rows_B], self.own_values_BKME[rows_B], padding
         )
@@ -60,20 +59,20 @@ class _SharedAttention(torch.autograd.Function):
         precise_NKQP = at_least_float32(scores_NKQP)
         shares_NKQP = precise_NKQP.softmax(-1)
         # the largest share is at least 1 / P: its logarithm is exact enough, and cheaper than another pass over all
-        sums_NKQ1 = precise_NKQP.amax(-1, keepdim=True) - shares_NKQP.amax(-1, keepdim=True).log()
+        log_sums_NKQ1 = precise_NKQP.amax(-1, keepdim=True) - shares_NKQP.amax(-1, keepdim=True).log()
         shares_NKQP = shares_NKQP.to(queries_NKQE.dtype)
         output_NKQE = shares_NKQP @ before.values_NKPE
         ctx.before = before
         ctx.save_for_backward(shares_NKQP, output_NKQE)
-        return output_NKQE, sums_NKQ1
+        return output_NKQE, log_sums_NKQ1
 
     @staticmethod
-    def backward(ctx: Any, output_NKQE: Tensor, sums_NKQ1: Tensor) -> tuple[Tensor, None]:  # the gradients of both
-        shares_NKQP, given_NKQE = ctx.saved_tensors
-        scores_NKQP = output_NKQE @ ctx.before.values_NKPE.mT
-        scores_NKQP -= ((output_NKQE * given_NKQE).sum(-1, keepdim=True) - sums_NKQ1).to(scores_NKQP.dtype)
-        scores_NKQP *= shares_NKQP
-        return scores_NKQP @ ctx.before.keys_NKPE, None
+    def backward(ctx: Any, dOutput_NKQE: Tensor, dLog_sums_NKQ1: Tensor) -> tuple[Tensor, None]:
+        shares_NKQP, output_NKQE = ctx.saved_tensors
+        dScores_NKQP = dOutput_NKQE @ ctx.before.values_NKPE.mT
+        dScores_NKQP -= ((dOutput_NKQE * output_NKQE).sum(-1, keepdim=True) - dLog_sums_NKQ1).to(dScores_NKQP.dtype)
+        dScores_NKQP *= shares_NKQP
+        return dScores_NKQP @ ctx.before.keys_NKPE, None
 
 
 def attend(
@@ -96,14 +95,16 @@ def attend(
     all_values = torch.cat([before.own_values_BKME, value_BKTE], -2)
     mask_B1QX = attention_mask.to(query_BHTE.device).repeat(1, 1, sharing, 1)
     scores_BKQX = at_least_float32(queries_BKQE @ all_keys.mT) + mask_B1QX
-    sums_BKQ1 = scores_BKQX.logsumexp(-1, keepdim=True)
-    own_BKQE = (scores_BKQX - sums_BKQ1).exp().to(query_BHTE.dtype) @ all_values
+    log_sums_BKQ1 = scores_BKQX.logsumexp(-1, keepdim=True)
+    own_BKQE = (scores_BKQX - log_sums_BKQ1).exp().to(query_BHTE.dtype) @ all_values
     if shared_tokens:  # the queries of all questions about one image ask its keys together
         folded = queries_BKQE.view(groups, rows // groups, *queries_BKQE.shape[1:]).transpose(1, 2).flatten(2, 3)
         shared_BKQE, shared_BKQ1 = (
             found.unflatten(2, (rows // groups, -1)).transpose(1, 2).flatten(0, 1) for found in _SharedAttention.apply(folded, before)
         )
-        output_BKQE = own_BKQE + torch.sigmoid(shared_BKQ1 - sums_BKQ1).to(own_BKQE.dtype) * (shared_BKQE - own_BKQE)
+        # two weights, each rounded by itself: next to a share near 1 the other's difference from it would be lost in half precision
+        own_share_BKQ1, share_BKQ1 = ((sign * (shared_BKQ1 - log_sums_BKQ1)).sigmoid().to(own_BKQE.dtype) for sign in (-1, 1))
+        output_BKQE = own_share_BKQ1 * own_BKQE + share_BKQ1 * shared_BKQE
     else:
         output_BKQE = own_BKQE
     return output_BKQE.reshape(rows, heads, tokens, size).transpose(1, 2), None
@@ -143,6 +144,8 @@ class Suffix:
             lowest: the lowest layer whose output is changed.
             changing: says of the classes of a question's tokens (one dimension, no padding) which of them change, at least one.
         """
+        if len({len(group) for group in groups}) != 1:
+            raise ValueError("the groups must have equally many questions")
         self.lvlm = lvlm
         packed, made = pack_groups(lvlm, groups)
         rows = [row for group in made for row in group]  # where nothing can be shared a question is a row, and a group, by itself
@@ -158,6 +161,7 @@ class Suffix:
                 labels.append(row["labels"][mine_T[part]])
                 marks.append(marks_T[part])
         self.labels_BT, self.changing_BT = pad_sequence(labels, True, -100), pad_sequence(marks, True)
+        self.lengths_B = torch.tensor([len(suffix) for suffix in suffixes], device=self.labels_BT.device)
         group_B1 = torch.tensor(group_B, device=self.labels_BT.device)[:, None]
         own_BM, columns_BT = pad_sequence(own, True, -1), pad_sequence(suffixes, True)
         self.mask_B1TX = suffix_mask(own_BM >= 0, columns_BT.shape[1], packed.hidden_BTD.dtype)
@@ -178,7 +182,8 @@ class Suffix:
                     both = (layer.keys, layer.values)
                     keys, values = (part[:, :, : padding_NP.shape[1]].contiguous() for part in both)
                     own_keys, own_values = (picked(part.transpose(1, 2), group_B1, own_BM).transpose(1, 2).contiguous() for part in both)
-                    self.before[index] = Before(keys, values, own_keys, own_values, padding_N11P)
+                    padding = None if padding_N11P is None else padding_N11P.to(keys.device)
+                    self.before[index] = Before(keys, values, own_keys, own_values, padding)
                 layer.keys = layer.values = None  # of the packed rows: what is needed of them is in ``before``
 
             return hook
@@ -194,7 +199,7 @@ class Suffix:
     def resume(self, layer: int, hidden_BTD: Tensor, change: Change | None = None) -> Tensor:
         """What the output embeddings are given, ``(B, T, D)``, when ``hidden_BTD`` stands in for the output of ``layer``, and
         ``change(index, output)`` for that of every layer above it."""
-        self.lvlm.tokens += hidden_BTD.shape[0] * hidden_BTD.shape[1]
+        self.lvlm.tokens += int(self.lengths_B.sum())
         with attending(self.lvlm):
             for index in range(layer + 1, len(self.lvlm.layers)):
                 output = self.lvlm.layers[index](
@@ -218,7 +223,8 @@ class Suffix:
     def select(self, rows_B: Tensor, layer: int) -> Suffix:
         """The same with some of the questions (booleans), whole groups of them, to resume from ``layer`` or above."""
         chosen = copy(self)
-        chosen.labels_BT, chosen.changing_BT, chosen.mask_B1TX = self.labels_BT[rows_B], self.changing_BT[rows_B], self.mask_B1TX[rows_B]
+        for name in ("labels_BT", "changing_BT", "lengths_B", "mask_B1TX"):
+            setattr(chosen, name, getattr(self, name)[rows_B])
         chosen.position_embeddings = tuple(part[rows_B.to(part.device)] for part in self.position_embeddings)
         chosen.outputs = {index: output[rows_B.to(output.device)] for index, output in self.outputs.items() if index >= layer}
         chosen.before = {index: before.select(rows_B) for index, before in self.before.items() if index > layer}
