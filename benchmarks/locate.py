@@ -3,9 +3,9 @@
     python -m benchmarks.locate [--steps 25]
 
 writes benchmarks/locate.json. `plain` is the loop of the tests' oracle, one sample and one question at a time and the whole sequence
-in each step (with six contexts it is what the authors' code does); `batched` is what one would write first: the same with four samples
-in a batch; `engine` is `fit_vectors`. The share of the attainable is the time that the matrix products which the exact computation
-needs would take at the speed of one large product, measured in the same run.
+in each step, its vision tower included (with six contexts it is what the authors' code does); `batched` is what one would write first:
+the same with four samples in a batch; `engine` is `fit_vectors`. The share of the attainable is the time that the matrix products which
+the exact computation needs would take at the speed of one large product, measured in the same run.
 """
 
 from __future__ import annotations
@@ -85,13 +85,13 @@ def matmul_speed(tokens: int, wide: int, high: int) -> float:
 
 def needed_flops(lvlm: LVLM, prepared: Prepared, layer: int, steps: int) -> float:
     """Forward, and backward to the inputs alone, in every step, and two more forward passes: of the products with weights, and of the
-    attention to all tokens before (twice a forward's for keys and values, which need no gradient where they are known)."""
+    attention to all tokens before, whose keys and values need no gradient. Padding is not needed and not counted."""
     assert isinstance(prepared.passed, Suffix)
     weights = sum(p.numel() for index, one in enumerate(lvlm.layers) if index > layer for p in one.parameters() if p.dim() == 2)
     before = prepared.passed.before[layer + 1]
     seen = before.keys_NKPE.shape[2] + before.own_keys_BKME.shape[2] + prepared.scaled_BT.shape[1] / 2
     attention = 2 * seen * lvlm.hidden_size * (len(lvlm.layers) - layer - 1)
-    return 2.0 * prepared.scaled_BT.numel() * (weights + attention) * (2 * steps + 2)
+    return 2.0 * int(prepared.passed.lengths_B.sum()) * (weights + attention) * (2 * steps + 2)
 
 
 def measure(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config: LocateConfig, plain_samples: int) -> dict[str, Any]:
@@ -147,25 +147,28 @@ def fitted_seconds(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int],
 
 
 def growth(pairs: PairSet, models: dict[int, LVLM], config: LocateConfig) -> dict[str, Any]:
-    """Seconds for a sample and layer with more samples in a batch, more image tokens, more layers; memory with more batches."""
-    located = make_samples(pairs, config)
-    samples = [item.sample for item in located]
+    """Seconds for a sample and layer with more samples in a batch, more image tokens, more layers; what a sample takes."""
+    samples = [item.sample for item in make_samples(pairs, config)]
     clerk, middle = models[8], 3
-    found: dict[str, Any] = {
+    found = {
         "samples_in_batch": {str(count): fitted_seconds(clerk, samples[:count], [middle], config) for count in (1, 3, 12, 48)},
         "layers": {str(count): fitted_seconds(clerk, samples, list(range(count)), config) for count in (1, 4, 7)},
         "image_tokens": {str(side**2): fitted_seconds(lvlm, samples[:24], [middle], config) for side, lvlm in models.items()},
         "bytes_of_a_sample": {str(side**2): sample_bytes(Prepared(lvlm, samples[:4], 0, config), [0]) for side, lvlm in models.items()},
     }
-    short = config.model_copy(update={"steps": 2})
-    fit_layers(clerk, located, [middle], short, None, Chunks())
-    found["peak_bytes_after_batches"] = {}
-    for batches in (1, 4, 8):
-        with TemporaryDirectory() as folder:
-            fit_layers(clerk, located * batches, [middle], short, None, Chunks(Path(folder)))
-        found["peak_bytes_after_batches"][str(batches)] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps(found), flush=True)
     return found
+
+
+def peak_memory(pairs: PairSet, clerk: LVLM, config: LocateConfig) -> dict[str, int]:
+    """The most that the process has held so far, after one, four and eight batches. To be called first: it never falls."""
+    located = make_samples(pairs, config)
+    peaks = {}
+    for batches in (1, 4, 8):
+        with TemporaryDirectory() as folder:
+            fit_layers(clerk, located * batches, [3], config.model_copy(update={"steps": 2}), None, Chunks(Path(folder)))
+        peaks[str(batches)] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peaks
 
 
 def main() -> None:
@@ -177,9 +180,11 @@ def main() -> None:
     config = LocateConfig(steps=steps, samples_per_subject=8, stop_loss=0.0)
     six = config.model_copy(update={"contexts": True})
     with TemporaryDirectory() as folder:
-        models = {8: load("clerk"), 12: with_image_tokens(12), 24: with_image_tokens(24)}
+        clerk = load("clerk")
         drawn = PairSet.synthetic(folder, per_subject=8, contrast_per_subject=1, validation_per_subject=1)
-        pairs = with_own_answers(models[8], drawn)
+        pairs = with_own_answers(clerk, drawn)
+        result["peak_bytes_after_batches"] = peak_memory(pairs, clerk, config)
+        models = {8: clerk, 12: with_image_tokens(12), 24: with_image_tokens(24)}
         result["growth"] = growth(pairs, models, config)
         cases = [
             ("clerk", 8, config, range(7), 2),

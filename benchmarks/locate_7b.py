@@ -5,7 +5,7 @@
 prints seconds, rows a second, peak memory and FLOP/s, and writes benchmarks/locate_7b.json. `--memory-gb` caps what the process may
 take. Without a GPU: `--tiny` runs the same with a small model, a check of this script whose numbers mean nothing and are not written;
 `--sample-bytes` measures what a sample takes at the true widths with two and with three of the decoder's layers, and says what that
-makes of all of them, in benchmarks/locate_7b_memory.json.
+makes of all of them, in benchmarks/locate_7b_memory.json (the pass before the steps and the driver take more).
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from neuralgate.chunks import Chunks
 from neuralgate.files import write_json
+from neuralgate.locate import vectors
 from neuralgate.locate.layers import fit_layers
 from neuralgate.locate.samples import make_samples
 from neuralgate.locate.vectors import MEMORY_SHARE, Prepared, sample_bytes
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.suffix import Suffix
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import LocateConfig
@@ -89,8 +91,9 @@ def main() -> None:
             return measure_memory(load("clerk"), folder)
     device = "cpu" if arguments.tiny else "cuda"
     if arguments.memory_gb:
-        total = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction(arguments.memory_gb * 1e9 / total)
+        cap = int(arguments.memory_gb * 1e9)
+        torch.cuda.set_per_process_memory_fraction(cap / torch.cuda.get_device_properties(0).total_memory)
+        vectors.free_bytes = lambda device: cap - torch.cuda.memory_allocated(device)  # the planning shall know of the cap, too
     layers = SMALL_LAYERS if arguments.tiny else LAYERS
     clerk = load("clerk")
     per_subject = -(-arguments.pairs // 6)
@@ -100,24 +103,25 @@ def main() -> None:
         pairs = with_own_answers(clerk, drawn.split("train", "edit"))  # a random model's own words would be noise
         lvlm = llava_7b(clerk, arguments.tiny, device)
         located = make_samples(pairs, config)[: arguments.pairs]
-        started, tokens = time.perf_counter(), lvlm.tokens
+        started = time.perf_counter()
         fit_layers(lvlm, located, layers, config, lambda **said: print(said, flush=True), Chunks(Path(folder) / "chunks"))
         seconds = time.perf_counter() - started
+        passed = Prepared(lvlm, [located[0].sample], layers[0], config).passed
+        assert isinstance(passed, Suffix)
+        tokens = float(passed.lengths_B.float().mean())  # of a question's suffix
     rows = len(located) * (len(located[0].sample.sensitive) + 1)
-    block = sum(parameter.numel() for parameter in lvlm.layers[0].parameters())
-    above = sum(len(lvlm.layers) - 1 - layer for layer in layers) / len(layers)
-    steps = rows * len(layers) * arguments.steps
+    block = sum(parameter.numel() for parameter in lvlm.layers[0].parameters() if parameter.dim() == 2)
+    above = sum(len(lvlm.layers) - 1 - layer for layer in layers)
     result = {
         "pairs": len(located),
         "rows": rows,
         "layers": len(layers),
         "steps": arguments.steps,
+        "tokens_of_a_row": round(tokens, 1),
         "seconds": round(seconds, 1),
-        "rows_a_second": round(steps / seconds, 1),
-        "tokens_through_the_decoder": lvlm.tokens - tokens,
-        # forward and input gradient: 4 FLOP for each weight that a token of a step passes
-        "teraflop_a_second": round(4 * block * above * (lvlm.tokens - tokens) / seconds / 1e12, 3),
-        "samples_that_fitted": lvlm.sizes.get("locating"),
+        "rows_a_second": round(rows * len(layers) * arguments.steps / seconds, 1),
+        # the products with weights alone, forward and to the inputs, in the steps alone
+        "teraflop_a_second": round(4 * block * above * tokens * rows * arguments.steps / seconds / 1e12, 3),
     }
     if not arguments.tiny:
         result |= {"device": torch.cuda.get_device_name(), "peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 1)}

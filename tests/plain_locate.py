@@ -39,16 +39,14 @@ def plain_loss(lvlm, example, batch, layers, vectors, tokens):
 def plain_fit(lvlm, sample, layers, config):
     """One sample's vectors, one for each of ``layers``, optimised by the book."""
 
-    batches = {example: encode_examples(lvlm, [example]) for example in (*sample.sensitive, sample.benign)}
-
-    def loss(example, values):
-        return plain_loss(lvlm, example, batches[example], layers, values, config.tokens)
+    asked = [(example, encode_examples(lvlm, [example])) for example in (*sample.sensitive, sample.benign)]
 
     def vectors():
         return torch.tanh(free) if config.parametrisation == "tanh" else free
 
     def data_losses(values):
-        return torch.stack([loss(example, values) for example in sample.sensitive]).mean(), loss(sample.benign, values)
+        *sensitive, benign = [plain_loss(lvlm, example, batch, layers, values, config.tokens) for example, batch in asked]
+        return torch.stack(sensitive).mean(), benign
 
     free = torch.full((len(layers), lvlm.hidden_size), config.start, requires_grad=True)
     optimizer = torch.optim.Adam([free], lr=config.rate, eps=config.eps)
