@@ -278,11 +278,6 @@ def test_joint_layers_have_a_vector_each_and_one_loss(tiny, pairs, config):
     assert not torch.equal(alone.votes_SLD, gate.votes_SLD)
 
 
-def test_joint_layers_must_follow_each_other(tiny, pairs, config):
-    with pytest.raises(UserError, match=r"locate\.joint wants layers that follow each other, not 0, 2"):
-        locate(tiny, pairs, config.model_copy(update={"joint": True, "layers": [0, 2]}))
-
-
 # --- gates ----------------------------------------------------------------------------------------------------------
 
 

@@ -97,7 +97,11 @@ def test_samples_have_equally_many_questions(tiny, pairs, config):
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [("locate.layers=[1,1]", "a layer is named twice"), ("locate={parametrisation: clamp, start: -3}", "start must lie between -1 and 1")],
+    [
+        ("locate.layers=[1,1]", "a layer is named twice"),
+        ("locate={parametrisation: clamp, start: -3}", "start must lie between -1 and 1"),
+        ("locate={joint: true, layers: [0, 2]}", "joint wants layers that follow each other, not 0, 2"),
+    ],
 )
 def test_settings_that_mean_nothing_are_refused(setting, said):
     with pytest.raises(UserError, match=said):

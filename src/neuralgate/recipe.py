@@ -94,9 +94,11 @@ class LocateConfig(Settings):
         return layers
 
     @model_validator(mode="after")
-    def _start_within_reach(self) -> Self:
+    def _settings_fit(self) -> Self:
         if self.parametrisation == "clamp" and abs(self.start) > 1:
             raise ValueError("with parametrisation clamp start must lie between -1 and 1")
+        if self.joint and self.layers and max(self.layers) - min(self.layers) >= len(self.layers):
+            raise ValueError(f"joint wants layers that follow each other, not {', '.join(map(str, self.layers))}")
         return self
 
 

@@ -21,17 +21,8 @@ EXCLUDED = 0.05  # share of samples that may be left out because their loss is n
 
 
 def layer_sets(layers: Sequence[int], config: LocateConfig) -> list[list[int]]:
-    """The layers that are optimised together: each by itself, or all of a contiguous range jointly (Eq. 8).
-
-    Raises:
-        UserError: layers that are to be joined do not follow each other.
-    """
-    if not config.joint:
-        return [[layer] for layer in layers]
-    joined = sorted(layers)
-    if joined != list(range(joined[0], joined[-1] + 1)):
-        raise UserError(f"locate.joint wants layers that follow each other, not {', '.join(map(str, layers))}.")
-    return [joined]
+    """The layers that are optimised together: each by itself, or all of them jointly (Eq. 8)."""
+    return [sorted(layers)] if config.joint else [[layer] for layer in layers]
 
 
 class Fits:
@@ -72,7 +63,7 @@ def fit_layers(
     """Fit every sample's vectors at each of ``layers``, in chunks that a killed run finds again.
 
     Raises:
-        UserError: a wanted answer has no token, or what :func:`layer_sets` and :func:`check_finite` raise.
+        UserError: a wanted answer has no token, or what :func:`check_finite` raises.
     """
     check_answers(lvlm, located)
     sets, lowest = layer_sets(layers, config), min(layers)
