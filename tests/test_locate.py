@@ -16,7 +16,7 @@ from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import PARAPHRASES, TEMPLATES
 from neuralgate.recipe import LocateConfig
-from tests.plain_locate import plain_fit, scaled, subject_places
+from tests.plain_locate import few_differ, plain_fit, scaled, subject_places
 
 BASE = LocateConfig(steps=6, samples_per_subject=2, stop_loss=0.0)
 
@@ -184,11 +184,6 @@ def config():
 @pytest.fixture(scope="module")
 def gate(tiny, pairs, config):
     return locate(tiny, pairs, config)
-
-
-def few_differ(first, second):
-    """A value may stand within rounding of zero."""
-    return ((first.votes_SLD - second.votes_SLD).abs() > 1e-6).sum() <= 2
 
 
 def test_votes_are_shares_of_negative_values(tiny, pairs, config, gate):

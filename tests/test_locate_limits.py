@@ -15,6 +15,7 @@ from neuralgate.locate.vectors import Prepared, sample_bytes
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import LocateConfig, Recipe
+from tests.plain_locate import few_differ
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +26,6 @@ def config():
 @pytest.fixture(scope="module")
 def gate(tiny, pairs, config):
     return locate(tiny, pairs, config)
-
-
-def few_differ(first, second):
-    """A value may stand within rounding of zero."""
-    return ((first.votes_SLD - second.votes_SLD).abs() > 1e-6).sum() <= 2
 
 
 class Poisoned(Prepared):
