@@ -18,8 +18,8 @@ from PIL import Image
 
 from neuralgate.evaluate.answers import answer
 from neuralgate.evaluate.benchmarks import build_questions
-from neuralgate.evaluate.metrics import wilson
 from neuralgate.files import write_json, write_text
+from neuralgate.intervals import wilson
 from neuralgate.judges import contains, judge, judge_all
 from neuralgate.lvlm.clerk import questions as ask
 from neuralgate.lvlm.clerk.world import sample_picture

@@ -16,11 +16,11 @@ from test_pipeline import recipe_for
 from neuralgate import cli, pipeline
 from neuralgate.analysis import activation, edits, overlap, profile, sensitivity, sweeps
 from neuralgate.analysis.analyse import analyse, edited_layer, other_draws, refuse_other_votes
-from neuralgate.analysis.intervals import eta_score, mean_score, wilson_score
+from neuralgate.analysis.scores import eta_score, mean_score, wilson_score
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
-from neuralgate.evaluate.metrics import wilson
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json
+from neuralgate.intervals import wilson
 from neuralgate.locate import Gate
 from neuralgate.locate import layers as locate_layers
 from neuralgate.pairs.schema import PairSet

@@ -8,7 +8,8 @@ import pytest
 from fake_run import fake_answers
 from scipy.stats import binomtest
 
-from neuralgate.evaluate.metrics import BENCHMARKS, Part, interval, paired_difference, score, wilson
+from neuralgate.evaluate.metrics import BENCHMARKS, Part, interval, paired_difference, score
+from neuralgate.intervals import wilson
 from neuralgate.judges import judge_all
 
 

@@ -107,6 +107,17 @@ def test_a_run_with_scores_alone_has_a_report(tmp_path: Path) -> None:
     assert "<svg" not in page
 
 
+def test_samples_that_were_left_out_are_said(tmp_path: Path, page: str) -> None:
+    run = make_run(tmp_path / "lost")
+    gate = json.loads((run / "gate" / "gate.json").read_text(encoding="utf-8"))
+    row = gate["profile"][0]
+    row["excluded"] = 3
+    (run / "gate" / "gate.json").write_text(json.dumps(gate), encoding="utf-8")
+    said = f"Layer {row['layer']}: 3 of {row['own']['n'] + 3} samples are left out"
+    assert said in write_report(run).read_text(encoding="utf-8")
+    assert "are left out, because" not in page
+
+
 def test_a_folder_without_scores_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no answers\.jsonl"):
         write_report(tmp_path)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from neuralgate.analysis.intervals import Score, eta_score, wilson_score
+from neuralgate.analysis.scores import Score, eta_score, wilson_score
 from neuralgate.analysis.sweeps import GATES, LAMBDAS, RADII, THRESHOLDS, variant_name
 from neuralgate.chunks import Chunks
 from neuralgate.edit.inputs import Inputs

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralgate.analysis.intervals import Score, answers_score, mean_score
+from neuralgate.analysis.scores import Score, answers_score, mean_score
 from neuralgate.analysis.sweeps import BINS, DRAWS
 from neuralgate.edit.gradient import SHARE_NAMES
 from neuralgate.edit.trainer import BENIGN, SENSITIVE, Row, Trainer

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuralgate.analysis.intervals import answers_score
 from neuralgate.analysis.overlap import compare
+from neuralgate.analysis.scores import answers_score
 from neuralgate.analysis.sweeps import LOCATE_SWEEP, variant_name, variants
 from neuralgate.chunks import Chunks
 from neuralgate.locate.gate import Gate

@@ -13,13 +13,13 @@ A difference whose interval has width zero says that no question changed its ver
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from neuralgate.intervals import weighted_sum, wilson
 from neuralgate.judges import Verdict, valid
 
 #: Privacy sets: sensitive questions are to be refused, benign ones answered.
@@ -30,24 +30,9 @@ PUBLIC = ("public-contrast", "public-unseen")
 BENCHMARKS = (*PRIVACY[:6], *PUBLIC, "protected", "awareness", "vqa")
 
 DRAWS = 2000
-Z = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 Row = dict
 Score = dict[str, float | int]
-
-
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927). ``n`` must be at least 1."""
-    if not 0 <= successes <= n or n == 0:
-        raise ValueError(f"{successes} of {n} is no share")
-    share = successes / n
-    centre = share + Z * Z / (2 * n)
-    half = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-    scale = 1 + Z * Z / n
-    # The ends are exact at 0 and n; rounding errors there would show as -1e-17.
-    low = 0.0 if successes == 0 else (centre - half) / scale
-    high = 1.0 if successes == n else (centre + half) / scale
-    return low, high
 
 
 @dataclass(frozen=True)
@@ -60,16 +45,11 @@ class Part:
 
 def interval(parts: list[Part]) -> Score:
     """Value, 95 % interval and number of questions of a metric (see the module's text)."""
-    value = lower = upper = 0.0
+    shares = []
     for part in parts:
-        n = len(part.successes)
-        successes = int(part.successes.sum())
-        share = successes / n
-        low, high = wilson(successes, n)
-        value += part.weight * share
-        lower += (part.weight * (share - low)) ** 2
-        upper += (part.weight * (high - share)) ** 2
-    return _score(value, value - math.sqrt(lower), value + math.sqrt(upper), sum(len(part.successes) for part in parts))
+        n, successes = len(part.successes), int(part.successes.sum())
+        shares.append((part.weight, successes / n, *wilson(successes, n)))
+    return _score(*weighted_sum(shares), sum(len(part.successes) for part in parts))
 
 
 def paired_difference(first: list[Part], second: list[Part], seed: int = 0) -> Score:

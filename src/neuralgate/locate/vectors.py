@@ -62,6 +62,11 @@ def scaled_positions(classes_BT: Tensor, tokens: str) -> Tensor:
     return subject_BT & (place_T == last_B1)
 
 
+def scaled(hidden_BTD: Tensor, vectors_BD: Tensor, positions_BT: Tensor) -> Tensor:
+    """The hidden states, multiplied at these positions (booleans) by their row's vector."""
+    return torch.where(positions_BT[..., None].to(hidden_BTD.device), hidden_BTD * vectors_BD[:, None].to(hidden_BTD), hidden_BTD)
+
+
 def start_values(count: int, layers: int, size: int, config: LocateConfig, device: torch.device | str = "cpu") -> Tensor:
     return torch.full((count, layers, size), config.start, dtype=torch.float32, device=device)
 
@@ -115,13 +120,11 @@ class Prepared:
         """Mean negative log-likelihood of each question's target, ``(N, C)``, while each of ``layers`` (ascending) is scaled by its
         samples' vectors."""
         vectors_BLD = vectors_NLD.repeat_interleave(len(self.weight_C), 0)
-        scaled_BT1 = self.scaled_BT[..., None]
 
         def scale(layer: int, hidden_BTD: Tensor) -> Tensor:
             if layer not in layers:
                 return hidden_BTD
-            vectors_B1D = vectors_BLD[:, layers.index(layer), None].to(hidden_BTD)
-            return torch.where(scaled_BT1.to(hidden_BTD.device), hidden_BTD * vectors_B1D, hidden_BTD)
+            return scaled(hidden_BTD, vectors_BLD[:, layers.index(layer)], self.scaled_BT)
 
         lowest = layers[0]
         change = scale if len(layers) > 1 else None
@@ -217,13 +220,12 @@ def answers_under(
         chosen = [examples[place] for place in places]
         questions = [Example(example.image, example.question, example.subject, "") for example in chosen]
         batch = encode_examples(lvlm, questions, padding="left")
-        positions_BT1 = scaled_positions(batch.classes_BT, tokens)[..., None]
+        positions_BT = scaled_positions(batch.classes_BT, tokens)
 
         def change(hidden_BTD: Tensor, place: int) -> Tensor:
-            if hidden_BTD.shape[1] != positions_BT1.shape[1]:
+            if hidden_BTD.shape[1] != positions_BT.shape[1]:
                 return hidden_BTD  # only the prefill has the subject's tokens; later steps bring one token at a time
-            vectors_B1D = vectors_NLD[list(places), place, None].to(hidden_BTD)
-            return torch.where(positions_BT1.to(hidden_BTD.device), hidden_BTD * vectors_B1D, hidden_BTD)
+            return scaled(hidden_BTD, vectors_NLD[list(places), place], positions_BT)
 
         with ExitStack() as stack:
             for place, layer in enumerate(layers):
