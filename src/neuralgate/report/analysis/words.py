@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from neuralgate.intervals import weighted_sum
 
 Score = dict[str, Any]
 Answer = Literal["agrees", "against", "open", "none"]
@@ -39,11 +40,9 @@ def percent(score: Score | None) -> str:
 
 
 def difference(first: Score, second: Score) -> Score:
-    """First minus second with Newcombe's interval from both (MOVER), as if other questions had been asked of each: wider than a paired
+    """First minus second with the interval from both (Newcombe 1998), as if other questions had been asked of each: wider than a paired
     one."""
-    value = first["value"] - second["value"]
-    low = value - math.hypot(first["value"] - first["low"], second["high"] - second["value"])
-    high = value + math.hypot(first["high"] - first["value"], second["value"] - second["low"])
+    value, low, high = weighted_sum((weight, score["value"], score["low"], score["high"]) for weight, score in ((1, first), (-1, second)))
     return {"value": value, "low": low, "high": high, "n": first["n"]}
 
 
