@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from fake_run import make_run
+from scipy import stats
 from test_pipeline import recipe_for
 
 from neuralgate import cli, pipeline
@@ -23,13 +24,16 @@ from neuralgate.files import hash_path, read_json, read_jsonl, write_json
 from neuralgate.intervals import wilson
 from neuralgate.locate import Gate
 from neuralgate.locate import layers as locate_layers
+from neuralgate.locate.samples import make_samples
+from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig, LocateConfig, Machine
 from neuralgate.report import html
-from neuralgate.report.analysis import load_analysis, shown
+from neuralgate.report.analysis import edit_texts, load_analysis, shown
 from neuralgate.report.analysis.words import OPENINGS, difference
 from neuralgate.report.html import write_report
 from neuralgate.run import Run
+from tests.plain_locate import subject_places
 
 #: The real sweeps are for a model that can do something; here every kind of piece is made once or twice.
 FEW = {"lambda_benign": (1.0, 1.25), "parametrisation": ("tanh", "clamp"), "tokens": ("all", "last")}
@@ -42,7 +46,7 @@ def few():
         patch.setattr(sensitivity, "LOCATE_SWEEP", FEW)
         patch.setattr(edits, "LAMBDAS", (1.0, 1.25))
         patch.setattr(edits, "THRESHOLDS", (0.3, 0.6))
-        for module in (profile, overlap):
+        for module in (profile, overlap, activation):
             patch.setattr(module, "DRAWS", 50)
         yield
 
@@ -124,6 +128,31 @@ def test_the_interval_of_shares_covers_what_other_samples_would_give():
     assert hits >= 0.85 * draws
 
 
+def test_shares_of_samples_that_say_little():
+    never = profile.shares_with_intervals(torch.zeros(6, 20, dtype=torch.bool), torch.arange(2).repeat(3), 0.3)
+    assert never["rare"] is None and never["inactive"]["value"] == 1, "nothing flips, so nothing flips rarely or often"
+    flips_ND = torch.zeros(20, 20, dtype=torch.bool)
+    flips_ND[0, :10] = True  # of the first subject, once in ten samples
+    some = profile.shares_with_intervals(flips_ND, torch.arange(2).repeat_interleave(10), 0.3)
+    assert some["rare"]["value"] == 1, "the subject without a flip does not count"
+    single = profile.shares_with_intervals(flips_ND[:2], torch.arange(2), 0.3)["strong"]
+    assert (single["low"], single["high"]) == (0, 1), "one sample a subject has no spread"
+
+
+def test_subjects_that_share_dimensions_do_not_narrow_chance():
+    """Six copies of one gate against six of an unrelated one: chance is that of one pair, not of six independent ones."""
+    generator = np.random.default_rng(0)
+    hits, top = 0, 0
+    for seed in range(100):
+        first_D, second_D = (generator.permutation(200) < 40 for _ in range(2))
+        compared = overlap.compare(np.tile(first_D, (6, 1)), np.tile(second_D, (6, 1)), seed)
+        hits += compared["chance_low"] <= compared["value"] <= compared["chance_high"]
+        sizes_SD = torch.from_numpy(generator.permutation(200)).float().expand(6, -1)
+        found = activation.against_votes(sizes_SD, torch.from_numpy(np.tile(first_D, (6, 1))).float(), 0.3)["top"]
+        top += found["chance_low"] <= found["value"] <= found["chance_high"]
+    assert hits >= 85 and top >= 85
+
+
 def test_halves_of_clones_agree_and_halves_of_noise_do_not():
     generator = torch.Generator().manual_seed(0)
     owner_N = torch.arange(2).repeat_interleave(8)
@@ -143,6 +172,21 @@ def test_size_and_votes():
     assert opposed["rho"]["high"] < 0 and opposed["top"]["value"] < opposed["top"]["chance_low"]
     assert activation.against_votes(size_SD, torch.zeros(2, 100), 0.3) == {"rho": None, "top": None}
     assert activation.massive(torch.cat([size_SD, torch.full((2, 1), 2000.0)], 1)) == [{"dimension": 100, "ratio": 39.2}]
+
+
+@pytest.mark.parametrize("tokens", ["all", "last"])
+def test_sizes_are_those_of_the_scaled_tokens(tiny, pairs, tokens):
+    located = make_samples(pairs, LocateConfig(samples_per_subject=1))
+    size_NLD, first_NLD, ratio_NL = activation.layer_sizes(tiny, located, [0, 1], tokens)
+    for number, item in enumerate(located):
+        batch = encode_examples(tiny, [item.sample.sensitive[0]])
+        with torch.no_grad():
+            hidden_TD = tiny.model(**batch.inputs, output_hidden_states=True).hidden_states[1][0]  # after layer 0
+        places = subject_places(batch, tokens)
+        assert torch.allclose(size_NLD[number, 0], hidden_TD[places].abs().mean(0), atol=1e-5)
+        assert torch.allclose(first_NLD[number, 0], hidden_TD[0].abs(), atol=1e-5)
+        norms_T = hidden_TD.norm(dim=-1)
+        assert ratio_NL[number, 0].item() == pytest.approx((norms_T[0] / norms_T.median()).item(), rel=1e-4)
 
 
 def test_intervals():
@@ -267,6 +311,18 @@ def test_other_votes_are_refused(folder):
         refuse_other_votes(gate, 1 - gate.votes_SLD)
 
 
+def test_other_votes_are_refused_where_few_dimensions_have_any(folder):
+    generator = torch.Generator().manual_seed(0)
+    sparse, other = ((torch.rand(2, 1, 500, generator=generator) < 0.02).float() for _ in range(2))
+    gate = Gate(sparse, ("a", "b"), (0,), "model")
+    with pytest.raises(UserError, match="give other votes than the gate holds"):
+        refuse_other_votes(gate, other)
+    assert refuse_other_votes(gate, sparse) == 0
+    nearly = sparse.clone()
+    nearly[0, 0, int(sparse[0, 0].argmax())] = 0.9
+    assert 0 < refuse_other_votes(gate, nearly) < 0.02
+
+
 def test_other_draws_share_no_sample(pairs):
     config = LocateConfig(samples_per_subject=2)
     own = {pair.id for pair in pairs.split("train", "edit").per_subject(2)}
@@ -283,6 +339,15 @@ def test_the_edited_layer(folder):
     assert edited_layer(gate, EditConfig(layers=[5, 1])) == 1 and edited_layer(gate, EditConfig(layers=[5])) == 0
 
 
+@pytest.mark.parametrize(
+    ("edited", "said"),
+    [([0], "the edited layer 0"), ([0, 2], "layer 0 (one of the edited layers 0, 2)"), ([5], "layer 0 (the edited 5 is not located)")],
+)
+def test_the_layer_looked_at_is_named_for_what_it_is(other, edited, said):
+    text = sentences(other | {"edited_layers": edited}, "lambda")
+    assert f"at {said}" in text
+
+
 # --- in words -------------------------------------------------------------------------------------------------------
 
 
@@ -296,13 +361,20 @@ def score(value, half=0.02, n=100):
 
 @pytest.fixture
 def other(found):
-    """A copy with three located layers, to be bent."""
+    """A copy with three located layers whose vectors do their job, to be bent."""
     changed = copy.deepcopy(found)
     changed["samples"] = {"passport": 8, "student id": 8}
     row = changed["profile"][0]
     changed["profile"] = [copy.deepcopy(row) | {"layer": layer} for layer in range(3)]
+    for row in changed["profile"]:
+        row["own"] |= {"refused_sensitive": score(0.9), "refused_benign": score(0.02)}
     changed["chosen_layer"] = changed["activation"]["layer"] = 0
     return changed
+
+
+def no_vector_works(analysis):
+    for row in analysis["profile"]:
+        row["own"] |= {"refused_sensitive": score(0.03), "refused_benign": score(0.02)}
 
 
 def openings(text):
@@ -319,6 +391,12 @@ def test_the_text_on_shares_follows_the_shares(other):
     assert [kind for kind, _ in told(0.30, 0.20, 0.10)] == ["against", "against"]
     assert [kind for kind, _ in told(0.10, 0.10, 0.10)] == ["open", "open"]
     assert [kind for kind, _ in told(0.02, 0.07, 0.03, half=0.2)] == ["open", "open"]
+    other["profile"][1]["own"]["refused_sensitive"] = score(0.02)
+    assert [kind for kind, _ in told(0.02, 0.07, 0.03)] == ["agrees", "open"], "the peak is one of votes for nothing"
+    no_vector_works(other)
+    assert [kind for kind, _ in told(0.02, 0.07, 0.03)] == ["open"]
+    other["samples"] = {"passport": 3}
+    assert "every" not in sentences(other, "shares") and "with so few samples" in sentences(other, "shares")
 
 
 def test_the_text_on_flips_follows_the_bins(other):
@@ -326,8 +404,17 @@ def test_the_text_on_flips_follows_the_bins(other):
         for row in other["profile"]:
             row["rare"] = score(value)
         assert OPENINGS[said] in sentences(other, "flips")
+    other["profile"][0]["rare"] = None
+    assert OPENINGS["open"] in sentences(other, "flips"), "a layer without a flip does not count"
+    for row in other["profile"]:
+        row["rare"] = score(0.9)
+    assert OPENINGS["agrees"] in sentences(other, "flips")
+    no_vector_works(other)
+    assert "no evidence of anything" in sentences(other, "flips")
     other["samples"] = {"passport": 2}
-    assert OPENINGS["open"] in sentences(other, "flips")
+    assert "with so few samples" in sentences(other, "flips")
+    assert "of the votes differ" not in sentences(other, "flips")
+    assert "1.2 % of the votes differ" in sentences(other | {"votes_changed": 0.012}, "flips")
 
 
 @pytest.mark.parametrize(
@@ -346,14 +433,45 @@ def test_the_text_on_answers_needs_the_random_set(other, own, gate, random, said
 def test_the_text_on_lambda_follows_eta_and_the_random_gate(other):
     rows = other["sweeps"]["lambda"]
 
-    def told(eta, gap):
+    def told(eta, gap, stopped="limit"):
         for row in rows:
-            row["eta"] = score(eta[row["value"]] - (gap if row["gate"] == "random" else 0))
+            row["eta"], row["stopped"] = score(eta[row["value"]]), stopped
+            for measure in ("rta_sensitive", "rta_unseen"):
+                row[measure] = score(0.6 - (gap if row["gate"] == "random" else 0))
         return [kind for kind, _ in next(item for item in shown(other) if item.drawing.name == "lambda").words.verdicts]
 
     assert told({1.0: 0.7, 1.25: 0.9}, 0.3) == ["agrees", "agrees"]
     assert told({1.0: 0.9, 1.25: 0.7}, -0.3) == ["against", "against"]
     assert told({1.0: 0.7, 1.25: 0.71}, 0.0) == ["open", "open"]
+    # where the stop rule ends every edit, EtA says that the rule was met
+    assert told({1.0: 0.7, 1.25: 0.9}, 0.3, "converged") == ["open", "agrees"]
+    assert "at 6 the stop rule ended the edit" in sentences(other, "lambda") and "30.0" not in sentences(other, "radius")
+    for row in rows:  # one better and one worse is chance, however many there are
+        row["public_refused"] = score(0.3 if row["gate"] == "random" else 0.6)
+    assert told({1.0: 0.7, 1.25: 0.9}, 0.3) == ["agrees", "open"]
+    for row in rows:
+        row["public_refused"] = score(0.3)
+    rows[0]["rta_sensitive"] = score(0.9)
+    for row in rows[1:]:
+        row["rta_sensitive"] = row["rta_unseen"] = score(0.5)
+    rows[0]["rta_unseen"] = score(0.5)
+    [_, (kind, text)] = next(item for item in shown(other) if item.drawing.name == "lambda").words.verdicts
+    assert kind == "open" and "in 1 comparisons" in text, "one of so many is expected"
+
+
+def test_a_gate_that_two_thresholds_share_counts_once(other):
+    rows = other["sweeps"]["threshold"]
+    for row in rows:
+        row["threshold"] = 0.3
+        for measure in ("rta_sensitive", "rta_unseen"):
+            row[measure] = score(0.6 if row["gate"] == "strong" else 0.3)
+    text = sentences(other, "threshold")
+    assert "differ beyond the intervals in 2 comparisons" in text and "0.6 as 0.3" in text
+
+
+def test_how_many_intervals_miss_by_chance():
+    for count in (1, 12, 28, 42):
+        assert edit_texts.by_chance_at_most(count) == stats.binom.ppf(0.975, count, 0.05)
 
 
 def test_the_text_on_the_radius_follows_the_means(other):
@@ -374,6 +492,9 @@ def test_the_text_on_the_radius_follows_the_means(other):
             }
         return [kind for kind, _ in next(item for item in shown(other) if item.drawing.name == "radius").words.verdicts]
 
+    found["gate"] = "none"
+    assert told(0.9, 0.9, 0.9, 0.9, 0.5, 0.5) == ["open", "open"], "ungated edits say nothing of the paper's"
+    found["gate"] = "strong"
     assert told(0.9, 0.9, 0.9, 0.9, 0.5, 0.5) == ["agrees", "agrees"]
     assert told(0.5, 0.5, 0.5, 0.5, 0.9, 0.9) == ["against", "against"]
     assert told(0.9, 0.9) == ["open", "open"]
@@ -382,16 +503,22 @@ def test_the_text_on_the_radius_follows_the_means(other):
 def test_stability_and_activation_in_words(other):
     half = other["overlap"]["halves"][0]
     half |= {"value": 0.6, "low": 0.5, "high": 0.7, "chance": 0.2, "chance_low": 0.15, "chance_high": 0.25, "n": 2}
+    assert OPENINGS["open"] in sentences(other, "stability") and "more than chance" in sentences(other, "stability")
+    half |= {"low": 0.55}
     assert OPENINGS["agrees"] in sentences(other, "stability")
     half |= {"value": 0.2, "low": 0.1, "high": 0.3}
-    assert OPENINGS["against"] in sentences(other, "stability")
-    assert "Massive dimensions (more than 20 times the median): none" in sentences(other, "activation")
+    assert OPENINGS["against"] in sentences(other, "stability") and "not told from chance" in sentences(other, "stability")
+    no_vector_works(other)
+    assert OPENINGS["open"] in sentences(other, "stability")
+    assert "at the subject's tokens: none. At the first token: none." in sentences(other, "activation")
     row = other["activation"]["rows"][0]
     row |= {"massive": [{"dimension": 7, "ratio": 44.0}], "is_sink": True, "first_token": 9.0}
+    row["first_massive"] = [{"dimension": dimension, "ratio": 30.0 + dimension} for dimension in range(9)]
     text = sentences(other, "activation")
+    assert "layer 0: 8 (38 times), 7 (37 times)" in text and "and 4 more" in text
     assert "layer 0: 7 (44 times)" in text and "is a sink" in text and "left out of the drawing and of nothing else" in text
     drawing = next(item for item in shown(other) if item.drawing.name == "activation").drawing
-    assert [bool(cells[-1]) for cells in drawing.rows].index(True) == 7 and len(drawing.rows) == 32, "named, not removed"
+    assert [bool(cells[3]) for cells in drawing.rows].index(True) == 7 and len(drawing.rows) == 32, "named, not removed"
 
 
 def test_an_empty_gate_of_one_subject_is_drawn_too(other):
@@ -425,6 +552,7 @@ def test_the_report_has_the_section_and_escapes_it(found, tmp_path, monkeypatch)
     write_json(folder / "analysis/analysis.json", changed)
     page = write_report(folder).read_text()
     assert "<h2>Analysis of the gate</h2>" in page and bad not in page and "&lt;b&gt;pass$port$&lt;/b&gt;" in page
+    assert "<h2>Votes by layer</h2>" not in page, "drawn once, with intervals"
     assert page.count("<h3>How often dimensions flip</h3>") == 1 and "Where the gradient arrives" in page
     assert all(f'id="analysis-{name}-' in page for name in some)
     write_json(folder / "gate/gate.json", {**read_json(folder / "gate/gate.json"), "threshold": 0.4})

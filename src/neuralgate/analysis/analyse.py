@@ -28,7 +28,7 @@ from neuralgate.pairs.templates import REFUSAL_PREFIXES
 from neuralgate.recipe import EditConfig, LocateConfig
 
 SCHEMA = 1
-MAX_VOTES_CHANGED = 0.05  # mean difference of votes; rounding of another machine flips a few values near zero
+MAX_VOTES_CHANGED = 0.1  # share of all votes; rounding of another machine flips a few values near zero
 
 
 def analyse(
@@ -87,6 +87,7 @@ def analyse(
         "locate": locate_config.model_dump(mode="json"),
         "edit": edit_config.model_dump(mode="json"),
         "chosen_layer": chosen,
+        "edited_layers": [chosen] if edit_config.layers == "search" else sorted(edit_config.layers),
         "centre_layer": centre,
         "votes_changed": round(changed, 6),
         "bins": {
@@ -104,7 +105,7 @@ def analyse(
             "splits": HALVES,
             "again": again,
         },
-        "activation": describe_activations(lvlm, located, owner_N, gate.votes_SLD, layers, gate.threshold, chosen),
+        "activation": describe_activations(lvlm, located, owner_N, gate, locate_config.tokens, chosen),
         "sensitivity": variants,
         "radius": neighbourhoods(lvlm, pairs, gate, edit_config, centre, report, chunks.within("search")),
         "sweeps": sweeps,
@@ -112,11 +113,12 @@ def analyse(
 
 
 def refuse_other_votes(gate: Gate, votes_SLD: Tensor) -> float:
-    """The mean difference of the gate's votes to those of vectors fitted anew. Raises UserError when that is more than rounding."""
-    changed = float((gate.votes_SLD - votes_SLD).abs().mean())
+    """Which share of the votes, of the gate or of vectors fitted anew, is not in both. Raises UserError when that is more than rounding."""
+    all_votes = float(torch.maximum(gate.votes_SLD, votes_SLD).sum())
+    changed = float((gate.votes_SLD - votes_SLD).abs().sum()) / all_votes if all_votes else 0.0
     if changed > MAX_VOTES_CHANGED:
         raise UserError(
-            f"Fitted again, the vectors give other votes than the gate holds (mean difference {changed:.2f}): it was located by another "
+            f"Fitted again, the vectors give other votes than the gate holds ({changed:.0%} differ): it was located by another "
             "version or on another kind of machine; delete the run's gate folder and run the same command again."
         )
     return changed
@@ -135,7 +137,7 @@ def other_draws(pairs: PairSet, config: LocateConfig) -> dict[str, list[Located]
     train, count = pairs.split("train", "edit"), config.samples_per_subject
     draws = {}
     blocks = {subject: train.subset([subject]).pairs[count : 2 * count] for subject in train.subjects()}
-    if all(blocks.values()):
+    if all(len(block) == min(count, len(train.subset([subject]))) for subject, block in blocks.items()):
         draws["other samples"] = make_samples(PairSet([pair for block in blocks.values() for pair in block], pairs.folder), config)
     if not config.one_prefix:
         generator = np.random.default_rng(1)

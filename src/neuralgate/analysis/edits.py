@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import torch
+
 from neuralgate.analysis.scores import Score, eta_score, wilson_score
 from neuralgate.analysis.sweeps import GATES, LAMBDAS, RADII, THRESHOLDS, variant_name
 from neuralgate.chunks import Chunks
@@ -75,7 +77,8 @@ class Trials:
 
     def of_lambda(self, weight: float) -> list[Trial]:
         """Fig. 4: one weight in both losses, Eq. 5 and Eq. 7."""
-        return [Trial(weight, weight, self.gate.threshold, mode) for mode in GATES]
+        threshold = self.same_gate(self.gate.threshold) if weight == self.own_lambda else self.gate.threshold
+        return [Trial(weight, weight, threshold, mode) for mode in GATES]
 
     def of_threshold(self, threshold: float) -> list[Trial]:
         return [Trial(self.own_lambda, self.config.lambda_benign, threshold, mode) for mode in GATES]
@@ -85,11 +88,16 @@ class Trials:
         located = self.gate if own else self.gates[variant_name("lambda_benign", trial.located_lambda)]
         return replace(located, threshold=trial.threshold)
 
+    def same_gate(self, threshold: float) -> float:
+        """The lowest of the thresholds that open the same dimensions as this one: votes are multiples of 1/n."""
+        votes_SD = self.gate.votes_SLD[:, self.gate.layers.index(self.layer)]
+        return min(other for other in (*THRESHOLDS, self.gate.threshold) if torch.equal(votes_SD > other, votes_SD > threshold))
+
     def run(self, report: Callable[..., None], chunks: Chunks) -> dict[str, list[dict[str, Any]]]:
         """Rows of both sweeps: ``lambda`` and ``threshold``."""
         sweeps = {
             "lambda": [(weight, trial) for weight in LAMBDAS for trial in self.of_lambda(weight)],
-            "threshold": [(threshold, trial) for threshold in THRESHOLDS for trial in self.of_threshold(threshold)],
+            "threshold": [(threshold, trial) for threshold in THRESHOLDS for trial in self.of_threshold(self.same_gate(threshold))],
         }
         trials = {trial.key: trial for sweep in sweeps.values() for _, trial in sweep}
         left_out = rounds(self.pairs)[0]
@@ -110,6 +118,7 @@ class Trials:
                 {
                     "value": value,
                     "gate": trial.mode,
+                    "threshold": trial.threshold,
                     "strong": None if trial.mode == "none" else self.strong_share(self.gate_of(trial)),
                     "steps": made[trial.key]["steps"],
                     "stopped": made[trial.key]["stopped"],
@@ -133,7 +142,7 @@ def neighbourhoods(
     found = gate.summary if "search" in gate.summary else search_layer(lvlm, pairs, gate, config, report, chunks)
     # the rounds put nearly the same questions to other edits: each question is counted once
     asked = questions_asked(pairs, rounds(pairs)[0])
-    layers = [{"layer": row["layer"], "steps": row["steps"], **scored(row, asked)} for row in found["search"]]
+    layers = [{"layer": row["layer"], "steps": row["steps"], "stopped": row["stopped"], **scored(row, asked)} for row in found["search"]]
     rows = []
     for radius in RADII:
         near = [row for row in layers if abs(row["layer"] - centre) <= radius]

@@ -30,8 +30,8 @@ def expected_jaccard(first: int, second: int, size: int) -> float:
 
 
 def compare(first_KD: np.ndarray, second_KD: np.ndarray, seed: int = 0) -> dict[str, Any] | None:
-    """The mean index over K pairs of sets, its expectation by chance, and the central 95 % of the mean when every second set is shuffled.
-    None where all sets are empty."""
+    """The mean index over K pairs of sets, its expectation by chance, and the central 95 % of the mean when the dimensions of the second
+    sets are shuffled, all in the same way: sets of several subjects share dimensions. None where all sets are empty."""
     found_K = jaccard(first_KD, second_KD)
     defined_K = ~np.isnan(found_K)
     if not defined_K.any():
@@ -40,7 +40,7 @@ def compare(first_KD: np.ndarray, second_KD: np.ndarray, seed: int = 0) -> dict[
     size = first_KD.shape[-1]
     chance = [expected_jaccard(int(a), int(b), size) for a, b in zip(first_KD.sum(-1), second_KD.sum(-1), strict=True)]
     generator = np.random.default_rng(seed)
-    shuffled_R = [np.nanmean(jaccard(first_KD, generator.permuted(second_KD, axis=-1))) for _ in range(DRAWS)]
+    shuffled_R = [np.nanmean(jaccard(first_KD, second_KD[:, generator.permutation(size)])) for _ in range(DRAWS)]
     low, high = np.percentile(shuffled_R, [2.5, 97.5])
     return {
         "value": round(float(found_K[defined_K].mean()), 4),
@@ -78,10 +78,11 @@ def between_layers(strong_SLD: np.ndarray, layers: list[int]) -> dict[str, Any]:
 def between_halves(flipped_ND: Tensor, owner_N: Tensor, threshold: float, seed: int = 0) -> dict[str, Any] | None:
     """Each subject's samples split in two at random, again and again: do both halves find the same gate?
 
-    ``low`` and ``high`` are the central 95 % over the splits. None where a subject has a single sample.
+    ``low`` and ``high`` are the central 95 % over the splits, which are of the same samples. None where a subject has fewer than four: of
+    halves of one sample every flip is strong.
     """
     owners = [owner_N == subject for subject in owner_N.unique()]
-    if min(int(mine_N.sum()) for mine_N in owners) < 2:
+    if min(int(mine_N.sum()) for mine_N in owners) < 4:
         return None
     generator = np.random.default_rng(seed)
     first, second = [], []

@@ -14,8 +14,8 @@ BINS = 10  # columns of Fig. 2(c) and Fig. 7 between 0 and 1
 DRAWS = 1000  # bootstrap draws over samples, and permutations for what chance gives
 HALVES = 50  # random splits of the samples into halves
 RADII = tuple(range(6))  # Table 4
-LAMBDAS = (0.5, 1.0, 1.25, 1.5)  # Fig. 4; 1.25 is the authors' code, 1.0 and 1.5 the text's inferior neighbours
-THRESHOLDS = (0.1, 0.2, 0.3, 0.5, 0.7)  # around the paper's 0.3 (section 3.2.3)
+LAMBDAS = (0.5, 0.75, 1.0, 1.25, 1.5)  # Fig. 4; 1.25 is the authors' code, 1.0 and 1.5 the text's inferior neighbours
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # around the paper's 0.3 (section 3.2.3)
 GATES: tuple[GateMode, ...] = ("strong", "random", "none")  # the method never stands without its controls
 
 #: Settings of `locate` that neither publication fixes or in which they differ, with the values tried.

@@ -21,8 +21,8 @@ EXCLUDED = 0.05  # share of samples that may be left out because their loss is n
 
 
 def layer_sets(layers: Sequence[int], config: LocateConfig) -> list[list[int]]:
-    """The layers that are optimised together: each by itself, or all of them jointly (Eq. 8)."""
-    return [sorted(layers)] if config.joint else [[layer] for layer in layers]
+    """Which of ``layers`` (ascending) are optimised together: each by itself, or all of them jointly (Eq. 8)."""
+    return [list(layers)] if config.joint else [[layer] for layer in layers]
 
 
 class Fits:

@@ -63,10 +63,9 @@ def locate(
     Raises:
         UserError: no training pairs, a layer out of range, or vectors whose loss is no number.
     """
-    layers = list(range(len(lvlm.layers) - 1)) if config.layers is None else config.layers
+    layers = list(range(len(lvlm.layers) - 1)) if config.layers is None else sorted(config.layers)
     for layer in layers:
         lvlm.ffn_out(layer)  # says so if it is out of range
-    layers = [layer for joined in layer_sets(layers, config) for layer in joined]
     train = pairs.split("train", "edit").per_subject(config.samples_per_subject)
     if not len(train):
         raise UserError("The pair set holds no training pairs of role edit; there is nothing to locate.")

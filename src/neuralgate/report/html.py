@@ -90,8 +90,9 @@ def render(run: Run) -> str:
             examples=examples(run),
             failures=failed,
             failure_count=failure_count,
-            profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate else [],
-            votes=Markup(figures.vote_map(run.gate)) if run.gate else None,
+            # the analysis draws both again, with intervals
+            profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate and not run.analysis else [],
+            votes=Markup(figures.vote_map(run.gate)) if run.gate and not run.analysis else None,
             analysis=shown(run.analysis) if run.analysis else [],
             training_titles=training_titles,
             curves=[Markup(figure) for figure in figures.training_curves(run.training, training_titles)],

@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from neuralgate.analysis.sweeps import GATES
 from neuralgate.report.analysis.drawings import NARROW, WIDE, Drawing, percents, score_cells, score_header, with_intervals
 from neuralgate.report.figures import QUIET, STYLES
 from neuralgate.report.summary import control_title
@@ -30,7 +31,6 @@ TITLES = {
     "protected_refused": "protected benign\nrefused",
 }
 EFFECT = ("eta", "rta_sensitive", "rta_unseen")
-GATES = ("strong", "random", "none")
 
 
 def radius(analysis: dict[str, Any]) -> Drawing:
@@ -78,10 +78,11 @@ def sweep(analysis: dict[str, Any], name: str, title: str, x_label: str) -> Draw
         last.axis("off")
         last.legend(handles, names, loc="center", title="95 % intervals", handlelength=2.6)
 
-    header = ["value", "gate", "strong", "steps", "stopped", *(cell for measure in MEASURES for cell in score_header(measure))]
+    plain = ["value", "gate", "threshold", "strong", "steps", "stopped"]
+    header = [*plain, *(cell for measure in MEASURES for cell in score_header(measure))]
     cells = [
         [
-            *("" if row[key] is None else row[key] for key in header[:5]),
+            *("" if row[key] is None else row[key] for key in plain),
             *(cell for measure in MEASURES for cell in score_cells(row[measure])),
         ]
         for row in rows

@@ -93,17 +93,21 @@ def losses(analysis: dict[str, Any]) -> Drawing:
 
     def paint(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
-        for (name, label), (colour, dash, marker) in zip(lines.items(), STYLES, strict=False):
-            left.plot(layers, [row[name] for row in profile], color=colour, linestyle=dash, marker=marker, label=label, clip_on=False)
+        for place, ((name, label), (colour, dash, marker)) in enumerate(zip(lines.items(), STYLES, strict=False)):
+            values, lows, highs = ([row[name][key] for row in profile] for key in ("value", "low", "high"))
+            places = [layer + 0.1 * (place - 1.5) for layer in layers]
+            left.plot(places, values, color=colour, linestyle=dash, marker=marker, markersize=4, label=label)
+            left.vlines(places, lows, highs, color=colour, linewidth=0.9)
         finish(left, layers, "mean loss, nats a token")
         left.set_ylim(bottom=0)
         below(left, 2)
-        right.plot(layers, [100 * row["converged"] for row in profile], color=STYLES[0][0], marker="o", clip_on=False)
+        with_intervals(right, layers, [row["converged"] for row in profile], STYLES[0], "converged")
         finish(right, layers, "% of vectors that converged")
-        right.set_ylim(0, 100)
+        right.set_ylim(-3, 103)
 
-    header = ["layer", *lines, "converged"]
-    return Drawing("losses", "What the vectors reach", paint, WIDE, 3.2, header, [[row[name] for name in header] for row in profile])
+    header = ["layer", *(cell for name in (*lines, "converged") for cell in score_header(name))]
+    rows = [[row["layer"], *(cell for name in (*lines, "converged") for cell in score_cells(row[name]))] for row in profile]
+    return Drawing("losses", "What the vectors reach", paint, WIDE, 3.2, header, rows)
 
 
 def answers(analysis: dict[str, Any]) -> Drawing:
@@ -249,14 +253,15 @@ def activation_layers(analysis: dict[str, Any]) -> Drawing:
         against_chance(right, layers, {"gate": [row["top"] for row in rows]}, "share of the gate among the largest")
 
     keys = ("value", "chance", "chance_low", "chance_high", "n")
-    header = ["layer", *score_header("rho"), *(f"top_{key}" for key in keys), "first_token_ratio", "massive_dimensions"]
+    header = ["layer", *score_header("rho"), *(f"top_{key}" for key in keys), "first_token_ratio"]
+    header += ["massive_dimensions", "massive_at_first_token"]
     cells = [
         [
             row["layer"],
             *score_cells(row["rho"]),
             *((row["top"] or {}).get(key, "") for key in keys),
             row["first_token"],
-            " ".join(str(entry["dimension"]) for entry in row["massive"]),
+            *(" ".join(str(entry["dimension"]) for entry in row[key]) for key in ("massive", "first_massive")),
         ]
         for row in rows
     ]

@@ -4,51 +4,91 @@ from __future__ import annotations
 
 from typing import Any
 
-from neuralgate.report.analysis.words import Answer, Score, Words, at_layer, difference, percent, points, sample_count
+from neuralgate.report.analysis.words import Answer, Score, Words, at_layer, chosen_layer, difference, percent, sample_count, vectors_work
+from neuralgate.report.summary import points_text
 
 PAPER_STRONG = 0.1
 #: A gate that adds less than this to a random set of its size carries nothing worth the name (as in gate.json's verdict).
 MARGIN = 0.2
+NAMED = 5  # massive dimensions of a layer
 
 
 def flips(analysis: dict[str, Any]) -> Words:
     """Claim (3.2.3, 10.2): most dimensions that flip do so in at most 30 % of the samples. Criterion: the share of those among all that
-    flip is above one half at every layer, interval included; against it: below one half at some layer, interval included."""
-    rare = {row["layer"]: row["rare"] for row in analysis["profile"]}
+    flip is above one half at every layer whose vectors do their job, interval included; against it: below one half at one of them,
+    interval included."""
     about = (
         f"Share of the {analysis['hidden_size']} dimensions by M, the share of samples that flip their sign, per subject and located layer "
-        f"({sample_count(analysis)}). The first column is M = 0. With n samples M is a multiple of 1/n, so some columns are empty."
+        f"({sample_count(analysis)}). The first column is M = 0. With n samples M is a multiple of 1/n, so some columns are empty. "
+        f"{working(analysis)}"
     )
+    if anew := analysis["votes_changed"]:
+        about += f" Fitted anew for this analysis, {100 * anew:.1f} % of the votes differ from the gate's."
+    if nothing := no_evidence(analysis):
+        return Words(about, (nothing,))
+    rare = {row["layer"]: row["rare"] for row in analysis["profile"] if row["rare"] and vectors_work(row)}
+    if not rare:
+        return Words(about, (("open", "no dimension flips where the vectors do their job."),))
     lowest, highest = min(rare, key=lambda layer: rare[layer]["value"]), max(rare, key=lambda layer: rare[layer]["value"])
     found = (
-        f"of the dimensions that flip at all, {percent(rare[lowest])} (layer {lowest}) to {percent(rare[highest])} (layer {highest}) do so "
-        f"in at most {100 * analysis['threshold']:g} % of the samples; the paper says most do."
+        f"where the vectors do their job, of the dimensions that flip at all {percent(rare[lowest])} (layer {lowest}) to "
+        f"{percent(rare[highest])} (layer {highest}) do so in at most {100 * analysis['threshold']:g} % of the samples; the "
+        "paper says most do."
     )
-    if 1 / min(analysis["samples"].values()) > analysis["threshold"]:
-        return Words(
-            about, (("open", f"with so few samples a dimension that flips at all does so in more than {100 * analysis['threshold']:g} %."),)
-        )
     if all(score["low"] > 0.5 for score in rare.values()):
         return Words(about, (("agrees", found),))
     return Words(about, (("against" if any(score["high"] < 0.5 for score in rare.values()) else "open", found),))
 
 
+def working(analysis: dict[str, Any]) -> str:
+    """What the votes of each layer are worth."""
+    rows = analysis["profile"]
+    layers = [str(row["layer"]) for row in rows if vectors_work(row)]
+    best = max(rows, key=lambda row: row["own"]["refused_sensitive"]["value"] - row["own"]["refused_benign"]["value"])
+    return (
+        f"Vectors do their job (refuse more sensitive than benign questions, intervals apart) at layers {', '.join(layers) or 'none'}; the "
+        f"best are those of layer {best['layer']}: sensitive loss {best['loss_start']['value']:.2f} to {best['loss_end']['value']:.2f}, "
+        f"{percent(best['converged'])} converged, refused {percent(best['own']['refused_sensitive'])} of the sensitive and "
+        f"{percent(best['own']['refused_benign'])} of the benign questions. Votes of the other layers are votes for nothing."
+    )
+
+
+def no_evidence(analysis: dict[str, Any]) -> tuple[Answer, str] | None:
+    """Why the shape of the votes says nothing; None where it may."""
+    if 1 / min(analysis["samples"].values()) > analysis["threshold"]:
+        return (
+            "open",
+            f"with so few samples a dimension that flips at all does so in more than {100 * analysis['threshold']:g} %: it is strong.",
+        )
+    if not any(map(vectors_work, analysis["profile"])):
+        return "open", "at no layer do the vectors do their job, so the shape of their votes is no evidence of anything."
+    return None
+
+
 def shares(analysis: dict[str, Any]) -> Words:
-    """Claims: strong < 10 % of the dimensions (3.2.3); their share rises, then falls (Fig. 2d, 6)."""
-    strong = {row["layer"]: row["strong"] for row in analysis["profile"]}
+    """Claims: strong < 10 % of the dimensions (3.2.3), looked at where vectors do their job; their share rises, then falls (Fig. 2d, 6),
+    over all layers, which says nothing where the vectors of the highest one do not do their job."""
     about = (
         f"Mean over subjects of the shares of inactive (M = 0), weak (0 < M <= {analysis['threshold']:g}) and strong dimensions; whiskers: "
-        f"95 % intervals over samples by bootstrap ({sample_count(analysis)})."
+        f"95 % intervals over samples by bootstrap ({sample_count(analysis)}). {working(analysis)}"
     )
+    if nothing := no_evidence(analysis):
+        return Words(about, (nothing,))
+    strong = {row["layer"]: row["strong"] for row in analysis["profile"]}
+    proven = [row["strong"] for row in analysis["profile"] if vectors_work(row)]
     peak = max(strong, key=lambda layer: strong[layer]["value"])
-    found = f"strong are {percent(min(strong.values(), key=lambda score: score['value']))} to {percent(strong[peak])} of the dimensions"
-    if all(score["high"] < PAPER_STRONG for score in strong.values()):
-        sparse: tuple[Answer, str] = ("agrees", f"{found}, below 10 % at every layer.")
-    elif any(score["low"] > PAPER_STRONG for score in strong.values()):
+    least, most = (extreme(proven, key=lambda score: score["value"]) for extreme in (min, max))
+    found = f"where the vectors do their job, strong are {percent(least)} to {percent(most)} of the dimensions"
+    if all(score["high"] < PAPER_STRONG for score in proven):
+        sparse: tuple[Answer, str] = ("agrees", f"{found}, below 10 % at each of these layers.")
+    elif any(score["low"] > PAPER_STRONG for score in proven):
         sparse = ("against", f"{found}; the paper has less than 10 %.")
     else:
         sparse = ("open", f"{found}; the intervals contain 10 %.")
-    return Words(about, (sparse, rise_and_fall(strong, peak)))
+    kind, shape = rise_and_fall(strong, peak)
+    if kind == "agrees" and not vectors_work(at_layer(analysis["profile"], peak)):
+        kind, shape = "open", f"{shape[:-1]}, but at layer {peak} the vectors do not do their job."
+    return Words(about, (sparse, (kind, shape)))
 
 
 def rise_and_fall(strong: dict[int, Score], peak: int) -> tuple[Answer, str]:
@@ -67,16 +107,21 @@ def rise_and_fall(strong: dict[int, Score], peak: int) -> tuple[Answer, str]:
 
 def losses(analysis: dict[str, Any]) -> Words:
     profile = analysis["profile"]
-    best = min(profile, key=lambda row: row["loss_end"])
+    best = min(profile, key=lambda row: row["loss_end"]["value"])
     here = at_layer(profile, analysis["chosen_layer"])
     about = (
         "Mean loss of the refusal prefix (sensitive) and of the own answer (benign) before and after, and the share of vectors whose loss "
-        f"fell below {analysis['locate']['stop_loss']:g} within {analysis['locate']['steps']} steps ({sample_count(analysis)}). At the "
-        f"edited layer {here['layer']}: sensitive {here['loss_start']:.2f} to {here['loss_end']:.2f}, benign {here['benign_start']:.2f} to "
-        f"{here['benign_end']:.2f}, {100 * here['converged']:.0f} % converged; the lowest sensitive loss is {best['loss_end']:.2f} at "
-        f"layer {best['layer']}."
+        f"fell below {analysis['locate']['stop_loss']:g} within {analysis['locate']['steps']} steps (95 % intervals, "
+        f"{sample_count(analysis)}). At {chosen_layer(analysis)}: sensitive "
+        f"{number(here['loss_start'])} to {number(here['loss_end'])}, benign "
+        f"{number(here['benign_start'])} to {number(here['benign_end'])}, {percent(here['converged'])} converged; the lowest sensitive "
+        f"loss is {number(best['loss_end'])} at layer {best['layer']}."
     )
     return Words(about, (("none", "it gives no losses. Where a vector has not reached its aim, its signs are votes for nothing."),))
+
+
+def number(score: Score) -> str:
+    return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
 
 
 def answers(analysis: dict[str, Any]) -> Words:
@@ -95,9 +140,10 @@ def answers(analysis: dict[str, Any]) -> Words:
     )
     gap = difference(best["strong_flipped"]["refused_sensitive"], best["random_flipped"]["refused_sensitive"])
     found = (
-        f"at layer {best['layer']}, where the vectors work best, refusals under the gate minus those under a random set are {points(gap)}"
+        f"at layer {best['layer']}, where the vectors work best, refusals under the gate minus those under a random set are "
+        f"{points_text(gap)}"
     )
-    if best["own"]["refused_sensitive"]["low"] <= best["own"]["refused_benign"]["high"]:
+    if not vectors_work(best):
         return Words(
             about,
             (("open", "at no layer do the vectors themselves refuse sensitive questions more than benign ones beyond the intervals."),),
@@ -143,8 +189,8 @@ def subjects(analysis: dict[str, Any]) -> Words:
 
 
 def stability(analysis: dict[str, Any]) -> Words:
-    """Claim (3.2.3): strong dimensions are activated consistently across samples. Criterion, at the edited layer: the halves' index (its
-    central 95 % over splits) above the band of chance agrees, inside or below it is against."""
+    """Claim (3.2.3): strong dimensions are activated consistently across samples. Criterion, at the layer looked at, for halves of the
+    samples: an index (its central 95 % over splits) above one half and above the band of chance agrees; one below one half is against."""
     overlap, chosen = analysis["overlap"], analysis["chosen_layer"]
     half = at_layer(overlap["halves"], chosen)
     compared = {"halves": overlap["halves"], **overlap["again"]}
@@ -154,20 +200,23 @@ def stability(analysis: dict[str, Any]) -> Words:
         missing.append("all samples have one refusal prefix, so there is no other draw of prefixes")
     about = (
         "Jaccard's index of the strong dimensions that one draw of samples names with those of another, mean over subjects: halves of the "
-        f"samples ({overlap['splits']} random splits; a half has half the samples, so this is a lower bound), and vectors fitted anew. "
-        "Bands: chance for "
-        f"sets of those sizes. At layer {chosen}: {'; '.join(parts)}." + (f" Not shown: {'; '.join(missing)}." if missing else "")
+        f"samples ({overlap['splits']} random splits of the same samples, whose central 95 % stand in brackets), and vectors fitted anew "
+        "for other samples or refusal prefixes: locating draws nothing else at random. Bands: chance for sets of those sizes. At "
+        f"{chosen_layer(analysis)}: {'; '.join(parts)}." + (f" Not shown: {'; '.join(missing)}." if missing else "")
     )
     if half["value"] is None:
         return Words(about, (("open", "there are too few samples or strong dimensions to split."),))
     index = f"{half['value']:.2f} [{half['low']:.2f}, {half['high']:.2f}]"
     found = f"at layer {chosen} the strong dimensions of halves of the samples have an index of {index}"
     chance = f"chance gives {half['chance_low']:.2f} to {half['chance_high']:.2f}"
-    if half["low"] > half["chance_high"]:
-        return Words(about, (("agrees", f"{found}, more than chance ({chance})."),))
-    if half["value"] <= half["chance_high"]:
-        return Words(about, (("against", f"{found}, no more than chance ({chance})."),))
-    return Words(about, (("open", f"{found}; {chance}."),))
+    if not vectors_work(at_layer(analysis["profile"], chosen)):
+        return Words(about, (("open", f"{found} ({chance}), but the vectors there do not do their job."),))
+    more = "more than chance" if half["low"] > half["chance_high"] else "not told from chance"
+    if half["low"] > max(0.5, half["chance_high"]):
+        return Words(about, (("agrees", f"{found}: most are named by both; {more} ({chance})."),))
+    if half["high"] < 0.5:
+        return Words(about, (("against", f"{found}: most are named by one half alone; {more} ({chance})."),))
+    return Words(about, (("open", f"{found}; {more} ({chance})."),))
 
 
 def between_layers(analysis: dict[str, Any]) -> Words:
@@ -205,7 +254,7 @@ def activation(analysis: dict[str, Any]) -> Words:
         f"Each point is a dimension at layer {found['layer']}: the mean of |h| at the subject's tokens, and its votes, means over subjects "
         f"({sample_count(analysis)}, {analysis['hidden_size']} dimensions). {named_sinks(found)}"
     )
-    return Words(about, ())
+    return Words(about, (("none", "it does not set votes against activations; the next figure has the correlation over layers."),))
 
 
 def activation_layers(analysis: dict[str, Any]) -> Words:
@@ -214,14 +263,15 @@ def activation_layers(analysis: dict[str, Any]) -> Words:
     rho = here["rho"]
     about = (
         f"Left: Spearman's rank correlation of votes and size (n = {analysis['hidden_size']} dimensions, 95 % intervals that take them as "
-        "independent). Right: the share of the gate that is among the equally many largest dimensions of its subject, and chance."
+        "independent). Right: the share of the gate that is among the equally many largest dimensions of its subject, and chance: "
+        "dimensions shuffled, in the same way for all subjects."
     )
     large = [row for row in found["rows"] if row["top"] and row["top"]["value"] > row["top"]["chance_high"]]
     text = "it does not say whether strong dimensions are simply large ones. "
     if rho:
         text += f"At layer {chosen} rho is {rho['value']:+.2f} [{rho['low']:+.2f}, {rho['high']:+.2f}]"
-        direction = "more" if rho["low"] > 0 else "fewer" if rho["high"] < 0 else "neither more nor fewer"
-        text += f" (larger dimensions have {direction} votes); "
+        told = "larger dimensions have more votes" if rho["low"] > 0 else "larger dimensions have fewer votes"
+        text += f" ({told if rho['low'] > 0 or rho['high'] < 0 else 'more or fewer votes for larger ones cannot be told'}); "
     if here["top"]:
         top = here["top"]
         chance = f"{100 * top['chance_low']:.0f} to {100 * top['chance_high']:.0f} %"
@@ -235,17 +285,22 @@ def named_sinks(found: dict[str, Any]) -> str:
     massive = {row["layer"]: row["massive"] for row in found["rows"] if row["massive"]}
     sinks = {row["layer"]: row["first_token"] for row in found["rows"] if row["is_sink"]}
     largest = max(row["first_token"] for row in found["rows"])
-    text = f"Massive dimensions (more than {found['massive_times']:g} times the median): "
-    if massive:
-        named = {
-            layer: ", ".join(f"{entry['dimension']} ({entry['ratio']:g} times)" for entry in entries) for layer, entries in massive.items()
-        }
-        text += "; ".join(f"layer {layer}: {listed}" for layer, listed in named.items())
-        text += ", left out of the drawing and of nothing else. "
-    else:
-        text += "none. "
+    text = f"Massive dimensions (more than {found['massive_times']:g} times the median) at the subject's tokens: "
+    text += f"{massive_text(massive)}, left out of the drawing and of nothing else. " if massive else "none. "
+    text += f"At the first token: {massive_text({row['layer']: row['first_massive'] for row in found['rows']})}. "
     if sinks:
         listed = ", ".join(f"{layer} ({ratio:.1f} times)" for layer, ratio in sinks.items())
         text += f"The first token's state is a sink (longer than {found['sink_times']:g} times the median token's) at layers {listed}; "
         return text + "it is no subject token, so no point here."
     return f"{text}The first token is no sink: at most {largest:.1f} times as long as the median token."
+
+
+def massive_text(found: dict[int, list[dict[str, Any]]]) -> str:
+    """The dimensions of each layer with their ratios; the largest few, a first token can have hundreds."""
+    told = []
+    for layer, entries in found.items():
+        largest = sorted(entries, key=lambda entry: -entry["ratio"])
+        listed = ", ".join(f"{entry['dimension']} ({entry['ratio']:g} times)" for entry in largest[:NAMED])
+        if listed:
+            told.append(f"layer {layer}: {listed}" + (f" and {len(largest) - NAMED} more" if len(largest) > NAMED else ""))
+    return "; ".join(told) or "none"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from neuralgate.intervals import weighted_sum
+from neuralgate.report.summary import share_text
 
 Score = dict[str, Any]
 Answer = Literal["agrees", "against", "open", "none"]
@@ -34,9 +35,7 @@ class Words:
 
 
 def percent(score: Score | None) -> str:
-    if score is None:
-        return "not measured"
-    return f"{100 * score['value']:.1f} % [{100 * score['low']:.1f}, {100 * score['high']:.1f}]"
+    return "not measured" if score is None else share_text(score)
 
 
 def difference(first: Score, second: Score) -> Score:
@@ -44,10 +43,6 @@ def difference(first: Score, second: Score) -> Score:
     one."""
     value, low, high = weighted_sum((weight, score["value"], score["low"], score["high"]) for weight, score in ((1, first), (-1, second)))
     return {"value": value, "low": low, "high": high, "n": first["n"]}
-
-
-def points(score: Score) -> str:
-    return f"{100 * score['value']:+.1f} points [{100 * score['low']:+.1f}, {100 * score['high']:+.1f}]"
 
 
 def sample_count(analysis: dict[str, Any]) -> str:
@@ -58,3 +53,20 @@ def sample_count(analysis: dict[str, Any]) -> str:
 
 def at_layer(rows: Iterable[dict[str, Any]], layer: int) -> dict[str, Any]:
     return next(row for row in rows if row["layer"] == layer)
+
+
+def vectors_work(row: dict[str, Any]) -> bool:
+    """Whether the vectors of a layer refuse sensitive questions more than benign ones, intervals apart. Where they do not, votes are votes
+    for nothing, whatever their profile looks like."""
+    return row["own"]["refused_sensitive"]["low"] > row["own"]["refused_benign"]["high"]
+
+
+def chosen_layer(analysis: dict[str, Any]) -> str:
+    """The layer that texts look at, and what it has to do with the run's edit."""
+    layer, edited = analysis["chosen_layer"], analysis["edited_layers"]
+    if edited == [layer]:
+        return f"the edited layer {layer}"
+    listed = ", ".join(map(str, edited))
+    return (
+        f"layer {layer} (one of the edited layers {listed})" if layer in edited else f"layer {layer} (the edited {listed} is not located)"
+    )
