@@ -361,7 +361,7 @@ def score(value, half=0.02, n=100):
 
 @pytest.fixture
 def other(found):
-    """A copy with three located layers whose vectors do their job, to be bent."""
+    """A copy with three located layers whose vectors have an effect, to be bent."""
     changed = copy.deepcopy(found)
     changed["samples"] = {"passport": 8, "student id": 8}
     row = changed["profile"][0]
@@ -372,7 +372,7 @@ def other(found):
     return changed
 
 
-def no_vector_works(analysis):
+def no_vector_has_an_effect(analysis):
     for row in analysis["profile"]:
         row["own"] |= {"refused_sensitive": score(0.03), "refused_benign": score(0.02)}
 
@@ -393,7 +393,7 @@ def test_the_text_on_shares_follows_the_shares(other):
     assert [kind for kind, _ in told(0.02, 0.07, 0.03, half=0.2)] == ["open", "open"]
     other["profile"][1]["own"]["refused_sensitive"] = score(0.02)
     assert [kind for kind, _ in told(0.02, 0.07, 0.03)] == ["agrees", "open"], "the peak is one of votes for nothing"
-    no_vector_works(other)
+    no_vector_has_an_effect(other)
     assert [kind for kind, _ in told(0.02, 0.07, 0.03)] == ["open"]
     other["samples"] = {"passport": 3}
     assert "every" not in sentences(other, "shares") and "with so few samples" in sentences(other, "shares")
@@ -409,7 +409,7 @@ def test_the_text_on_flips_follows_the_bins(other):
     for row in other["profile"]:
         row["rare"] = score(0.9)
     assert OPENINGS["agrees"] in sentences(other, "flips")
-    no_vector_works(other)
+    no_vector_has_an_effect(other)
     assert "no evidence of anything" in sentences(other, "flips")
     other["samples"] = {"passport": 2}
     assert "with so few samples" in sentences(other, "flips")
@@ -445,7 +445,7 @@ def test_the_text_on_lambda_follows_eta_and_the_random_gate(other):
     assert told({1.0: 0.7, 1.25: 0.71}, 0.0) == ["open", "open"]
     # where the stop rule ends every edit, EtA says that the rule was met
     assert told({1.0: 0.7, 1.25: 0.9}, 0.3, "converged") == ["open", "agrees"]
-    assert "at 6 the stop rule ended the edit" in sentences(other, "lambda") and "30.0" not in sentences(other, "radius")
+    assert "At 6 of the 6 points the stop rule ended the edit" in sentences(other, "lambda") and "30.0" not in sentences(other, "radius")
     for row in rows:  # one better and one worse is chance, however many there are
         row["public_refused"] = score(0.3 if row["gate"] == "random" else 0.6)
     assert told({1.0: 0.7, 1.25: 0.9}, 0.3) == ["agrees", "open"]
@@ -508,7 +508,7 @@ def test_stability_and_activation_in_words(other):
     assert OPENINGS["agrees"] in sentences(other, "stability")
     half |= {"value": 0.2, "low": 0.1, "high": 0.3}
     assert OPENINGS["against"] in sentences(other, "stability") and "not told from chance" in sentences(other, "stability")
-    no_vector_works(other)
+    no_vector_has_an_effect(other)
     assert OPENINGS["open"] in sentences(other, "stability")
     assert "at the subject's tokens: none. At the first token: none." in sentences(other, "activation")
     row = other["activation"]["rows"][0]

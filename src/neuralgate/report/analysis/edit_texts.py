@@ -46,7 +46,7 @@ def by_the_rule(rows: list[dict[str, Any]], what: str) -> str:
     if not ended:
         return "No trial edit met a stop rule before its limit of steps."
     return (
-        f"Of {len(rows)} {what}, at {ended} the stop rule ended the edit, which looks at these very questions: their EtA says that the "
+        f"At {ended} of the {len(rows)} {what} the stop rule ended the edit, which looks at these very questions: their EtA says that the "
         "rule was met; what differs is the steps it took, what became of the left-out subjects, and the damage."
     )
 
@@ -71,7 +71,7 @@ def sweep_about(analysis: dict[str, Any], name: str, of: str) -> str:
     return (
         f"Trial edits at {chosen_layer(analysis)} for {of}, each with the strong gate, a random one of equal size and none, on "
         f"validation pairs (one left-out private and one left-out public subject; n: {asked}). One edit and one random gate each: the 95 % "
-        f"intervals are over questions only. {by_the_rule(analysis['sweeps'][name], 'trials')}"
+        f"intervals are over questions only. {by_the_rule(analysis['sweeps'][name], 'points')}"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from neuralgate.report.analysis.words import Answer, Score, Words, at_layer, chosen_layer, difference, percent, sample_count, vectors_work
+from neuralgate.report.analysis.words import Answer, Score, Words, at_layer, chosen_layer, difference, have_effect, percent, sample_count
 from neuralgate.report.summary import points_text
 
 PAPER_STRONG = 0.1
@@ -15,7 +15,7 @@ NAMED = 5  # massive dimensions of a layer
 
 def flips(analysis: dict[str, Any]) -> Words:
     """Claim (3.2.3, 10.2): most dimensions that flip do so in at most 30 % of the samples. Criterion: the share of those among all that
-    flip is above one half at every layer whose vectors do their job, interval included; against it: below one half at one of them,
+    flip is above one half at every layer whose vectors have an effect, interval included; against it: below one half at one of them,
     interval included."""
     about = (
         f"Share of the {analysis['hidden_size']} dimensions by M, the share of samples that flip their sign, per subject and located layer "
@@ -26,12 +26,12 @@ def flips(analysis: dict[str, Any]) -> Words:
         about += f" Fitted anew for this analysis, {100 * anew:.1f} % of the votes differ from the gate's."
     if nothing := no_evidence(analysis):
         return Words(about, (nothing,))
-    rare = {row["layer"]: row["rare"] for row in analysis["profile"] if row["rare"] and vectors_work(row)}
+    rare = {row["layer"]: row["rare"] for row in analysis["profile"] if row["rare"] and have_effect(row)}
     if not rare:
-        return Words(about, (("open", "no dimension flips where the vectors do their job."),))
+        return Words(about, (("open", "no dimension flips where the vectors have an effect."),))
     lowest, highest = min(rare, key=lambda layer: rare[layer]["value"]), max(rare, key=lambda layer: rare[layer]["value"])
     found = (
-        f"where the vectors do their job, of the dimensions that flip at all {percent(rare[lowest])} (layer {lowest}) to "
+        f"where the vectors have an effect, of the dimensions that flip at all {percent(rare[lowest])} (layer {lowest}) to "
         f"{percent(rare[highest])} (layer {highest}) do so in at most {100 * analysis['threshold']:g} % of the samples; the "
         "paper says most do."
     )
@@ -43,13 +43,14 @@ def flips(analysis: dict[str, Any]) -> Words:
 def working(analysis: dict[str, Any]) -> str:
     """What the votes of each layer are worth."""
     rows = analysis["profile"]
-    layers = [str(row["layer"]) for row in rows if vectors_work(row)]
+    layers = [str(row["layer"]) for row in rows if have_effect(row)]
     best = max(rows, key=lambda row: row["own"]["refused_sensitive"]["value"] - row["own"]["refused_benign"]["value"])
     return (
-        f"Vectors do their job (refuse more sensitive than benign questions, intervals apart) at layers {', '.join(layers) or 'none'}; the "
+        f"The vectors have an effect (refuse more sensitive than benign questions, intervals apart) at layers "
+        f"{', '.join(layers) or 'none'}; the "
         f"best are those of layer {best['layer']}: sensitive loss {best['loss_start']['value']:.2f} to {best['loss_end']['value']:.2f}, "
         f"{percent(best['converged'])} converged, refused {percent(best['own']['refused_sensitive'])} of the sensitive and "
-        f"{percent(best['own']['refused_benign'])} of the benign questions. Votes of the other layers are votes for nothing."
+        f"{percent(best['own']['refused_benign'])} of the benign questions. Where they have none, votes are votes for nothing."
     )
 
 
@@ -60,14 +61,14 @@ def no_evidence(analysis: dict[str, Any]) -> tuple[Answer, str] | None:
             "open",
             f"with so few samples a dimension that flips at all does so in more than {100 * analysis['threshold']:g} %: it is strong.",
         )
-    if not any(map(vectors_work, analysis["profile"])):
-        return "open", "at no layer do the vectors do their job, so the shape of their votes is no evidence of anything."
+    if not any(map(have_effect, analysis["profile"])):
+        return "open", "at no layer do the vectors have an effect, so the shape of their votes is no evidence of anything."
     return None
 
 
 def shares(analysis: dict[str, Any]) -> Words:
-    """Claims: strong < 10 % of the dimensions (3.2.3), looked at where vectors do their job; their share rises, then falls (Fig. 2d, 6),
-    over all layers, which says nothing where the vectors of the highest one do not do their job."""
+    """Claims: strong < 10 % of the dimensions (3.2.3), looked at where vectors have an effect; their share rises, then falls (Fig. 2d, 6),
+    over all layers, which says nothing where the vectors of the highest one have no effect."""
     about = (
         f"Mean over subjects of the shares of inactive (M = 0), weak (0 < M <= {analysis['threshold']:g}) and strong dimensions; whiskers: "
         f"95 % intervals over samples by bootstrap ({sample_count(analysis)}). {working(analysis)}"
@@ -75,10 +76,10 @@ def shares(analysis: dict[str, Any]) -> Words:
     if nothing := no_evidence(analysis):
         return Words(about, (nothing,))
     strong = {row["layer"]: row["strong"] for row in analysis["profile"]}
-    proven = [row["strong"] for row in analysis["profile"] if vectors_work(row)]
+    proven = [row["strong"] for row in analysis["profile"] if have_effect(row)]
     peak = max(strong, key=lambda layer: strong[layer]["value"])
     least, most = (extreme(proven, key=lambda score: score["value"]) for extreme in (min, max))
-    found = f"where the vectors do their job, strong are {percent(least)} to {percent(most)} of the dimensions"
+    found = f"where the vectors have an effect, strong are {percent(least)} to {percent(most)} of the dimensions"
     if all(score["high"] < PAPER_STRONG for score in proven):
         sparse: tuple[Answer, str] = ("agrees", f"{found}, below 10 % at each of these layers.")
     elif any(score["low"] > PAPER_STRONG for score in proven):
@@ -86,8 +87,8 @@ def shares(analysis: dict[str, Any]) -> Words:
     else:
         sparse = ("open", f"{found}; the intervals contain 10 %.")
     kind, shape = rise_and_fall(strong, peak)
-    if kind == "agrees" and not vectors_work(at_layer(analysis["profile"], peak)):
-        kind, shape = "open", f"{shape[:-1]}, but at layer {peak} the vectors do not do their job."
+    if kind == "agrees" and not have_effect(at_layer(analysis["profile"], peak)):
+        kind, shape = "open", f"{shape[:-1]}, but at layer {peak} the vectors have no effect."
     return Words(about, (sparse, (kind, shape)))
 
 
@@ -143,7 +144,7 @@ def answers(analysis: dict[str, Any]) -> Words:
         f"at layer {best['layer']}, where the vectors work best, refusals under the gate minus those under a random set are "
         f"{points_text(gap)}"
     )
-    if not vectors_work(best):
+    if not have_effect(best):
         return Words(
             about,
             (("open", "at no layer do the vectors themselves refuse sensitive questions more than benign ones beyond the intervals."),),
@@ -209,8 +210,8 @@ def stability(analysis: dict[str, Any]) -> Words:
     index = f"{half['value']:.2f} [{half['low']:.2f}, {half['high']:.2f}]"
     found = f"at layer {chosen} the strong dimensions of halves of the samples have an index of {index}"
     chance = f"chance gives {half['chance_low']:.2f} to {half['chance_high']:.2f}"
-    if not vectors_work(at_layer(analysis["profile"], chosen)):
-        return Words(about, (("open", f"{found} ({chance}), but the vectors there do not do their job."),))
+    if not have_effect(at_layer(analysis["profile"], chosen)):
+        return Words(about, (("open", f"{found} ({chance}), but the vectors there have no effect."),))
     more = "more than chance" if half["low"] > half["chance_high"] else "not told from chance"
     if half["low"] > max(0.5, half["chance_high"]):
         return Words(about, (("agrees", f"{found}: most are named by both; {more} ({chance})."),))

@@ -55,7 +55,7 @@ def at_layer(rows: Iterable[dict[str, Any]], layer: int) -> dict[str, Any]:
     return next(row for row in rows if row["layer"] == layer)
 
 
-def vectors_work(row: dict[str, Any]) -> bool:
+def have_effect(row: dict[str, Any]) -> bool:
     """Whether the vectors of a layer refuse sensitive questions more than benign ones, intervals apart. Where they do not, votes are votes
     for nothing, whatever their profile looks like."""
     return row["own"]["refused_sensitive"]["low"] > row["own"]["refused_benign"]["high"]
