@@ -11,7 +11,7 @@ ROOT = Path(neuralgate.__file__).parent
 
 # The path of the data: a module may import from its own station and from earlier ones.
 STATIONS = (
-    {"errors", "files", "chunks"},
+    {"errors", "files", "chunks", "intervals"},
     {"progress", "settings"},
     {"recipe"},
     {"pairs"},
@@ -30,6 +30,7 @@ LIGHT = (
     "errors",
     "files",
     "chunks",
+    "intervals",
     "settings",
     "follow",
     "progress",
