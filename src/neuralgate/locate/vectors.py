@@ -31,7 +31,6 @@ from neuralgate.lvlm.suffix import Suffix
 from neuralgate.recipe import LocateConfig
 
 MEMORY_SHARE = 0.8  # of an accelerator's free memory that a batch may take by its first sample's measure
-SHRINK = 0.8  # share of a batch's samples still running below which the finished ones are dropped
 
 
 @dataclass
@@ -163,7 +162,11 @@ def fit_vectors(
     lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config: LocateConfig, prepared: Prepared | None = None
 ) -> Fitted:
     """Optimise each sample's vectors at ``layers`` (ascending; more than one jointly, Eq. 8), all samples in one batch, which
-    shrinks as they finish. A sample whose loss is no number any more is given up."""
+    shrinks as they finish. A sample whose loss is no number any more is given up.
+
+    Others do not take the place of the finished: what no vector changes is made once for a batch and serves every layer. A batch that is
+    filled up would need it anew for each layer, which with hundreds of image tokens takes longer than the steps of a small batch lose.
+    """
     whole = prepared or Prepared(lvlm, samples, layers[0], config)
     device = lvlm.device
     values_NLD = start_values(len(samples), len(layers), lvlm.hidden_size, config, device).requires_grad_()
@@ -192,7 +195,7 @@ def fit_vectors(
                 values_NLD.clamp_(-1, 1)
             values_NLD[~running_N] = kept_NLD[~running_N]  # Adam's momentum would move a finished sample on
         del data_M, values_MLD  # with their graph, which holds what the smaller batch is made of
-        if whole.runs_suffix and int(running_M.sum()) < SHRINK * len(running_M):
+        if whole.runs_suffix and not running_M.all():
             part, members_M = part.select(running_M, layers[0]), members_M[running_M]
     with torch.no_grad():
         vectors_NLD = vector_of(values_NLD, config)
