@@ -109,6 +109,22 @@ def pairs(tiny, drawn_pairs):
 
 
 @pytest.fixture(scope="session")
+def locate_config():
+    """A short locate at two layers, in which no vector finishes."""
+    from neuralgate.recipe import LocateConfig
+
+    return LocateConfig(layers=[0, 1], steps=5, samples_per_subject=3, stop_loss=0.0)
+
+
+@pytest.fixture(scope="session")
+def located_gate(tiny, pairs, locate_config):
+    """What that finds. Leave it as it is."""
+    from neuralgate.locate import locate
+
+    return locate(tiny, pairs, locate_config)
+
+
+@pytest.fixture(scope="session")
 def clerk():
     """The embedded model."""
     from neuralgate.lvlm.load import load

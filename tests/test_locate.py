@@ -107,7 +107,7 @@ def test_one_pass_serves_all_layers_and_a_smaller_batch_is_the_same_batch(tiny, 
         torch.testing.assert_close(losses[members], fewer, rtol=1e-5, atol=1e-5)
 
 
-def test_a_batch_that_does_not_fit_leaves_no_recording_behind(tiny, pairs, config, gate, monkeypatch):
+def test_a_batch_that_does_not_fit_leaves_no_recording_behind(tiny, pairs, locate_config, located_gate, monkeypatch):
     """Memory for one recording of at most two samples: it is found by halving, and no second one is ever held."""
     held = weakref.WeakSet()
 
@@ -121,8 +121,8 @@ def test_a_batch_that_does_not_fit_leaves_no_recording_behind(tiny, pairs, confi
     monkeypatch.setattr(layers_module, "Prepared", Small)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(tiny, "sizes", {})
-    found = locate(tiny, pairs, config)
-    assert few_differ(found, gate)
+    found = locate(tiny, pairs, locate_config)
+    assert few_differ(found, located_gate)
     assert tiny.sizes["locating"] <= 2
 
 
@@ -176,30 +176,20 @@ def test_answers_under_vectors_are_those_of_one_hooked_sample(tiny, pairs, token
 # --- the whole stage ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def config():
-    return LocateConfig(layers=[0, 1], steps=5, samples_per_subject=3, stop_loss=0.0)
-
-
-@pytest.fixture(scope="module")
-def gate(tiny, pairs, config):
-    return locate(tiny, pairs, config)
-
-
-def test_votes_are_shares_of_negative_values(tiny, pairs, config, gate):
-    samples = make_samples(pairs, config)
-    assert gate.subjects == ("passport", "student id") and gate.layers == (0, 1) and gate.model == tiny.fingerprint
-    for layer in gate.layers:
-        for subject in gate.subjects:
-            vectors = [plain_fit(tiny, item.sample, [layer], config).vector for item in samples if item.sample.subject == subject]
+def test_votes_are_shares_of_negative_values(tiny, pairs, locate_config, located_gate):
+    samples = make_samples(pairs, locate_config)
+    assert located_gate.subjects == ("passport", "student id") and located_gate.layers == (0, 1) and located_gate.model == tiny.fingerprint
+    for layer in located_gate.layers:
+        for subject in located_gate.subjects:
+            vectors = [plain_fit(tiny, item.sample, [layer], locate_config).vector for item in samples if item.sample.subject == subject]
             share = sum((vector < 0).float() for vector in vectors) / 3
-            differing = (gate.votes(subject, layer) - share).abs() > 1e-6
+            differing = (located_gate.votes(subject, layer) - share).abs() > 1e-6
             assert differing.sum() <= 1, "one value may stand within rounding of zero"
 
 
-def test_the_summary_says_what_the_votes_say(gate, config):
-    for row, layer in zip(gate.summary["profile"], gate.layers, strict=True):
-        votes = gate.votes_SLD[:, gate.layers.index(layer)]
+def test_the_summary_says_what_the_votes_say(located_gate, locate_config):
+    for row, layer in zip(located_gate.summary["profile"], located_gate.layers, strict=True):
+        votes = located_gate.votes_SLD[:, located_gate.layers.index(layer)]
         assert row["layer"] == layer
         assert row["inactive"] + row["weak"] + row["strong"] == pytest.approx(1, abs=2e-4)
         assert row["strong"] == pytest.approx((votes > 0.3).double().mean().item(), abs=1e-4)
@@ -211,21 +201,21 @@ def test_the_summary_says_what_the_votes_say(gate, config):
             == set(row["random_flipped"])
         )
         assert row["own"]["n"] == 6
-        counts = gate.summary["histogram"]["counts"][str(layer)]
-        assert sum(counts) == pytest.approx(1, abs=1e-3) and len(counts) == len(gate.summary["histogram"]["edges"]) - 1
-        for subject in gate.subjects:
-            assert gate.summary["strong_count"][subject][str(layer)] == int((gate.votes(subject, layer) > 0.3).sum())
-    assert gate.summary["settings"] == config.model_dump(mode="json")
-    assert "do not do their job" in gate.summary["verdict"], "five steps on a random model"
+        counts = located_gate.summary["histogram"]["counts"][str(layer)]
+        assert sum(counts) == pytest.approx(1, abs=1e-3) and len(counts) == len(located_gate.summary["histogram"]["edges"]) - 1
+        for subject in located_gate.subjects:
+            assert located_gate.summary["strong_count"][subject][str(layer)] == int((located_gate.votes(subject, layer) > 0.3).sum())
+    assert located_gate.summary["settings"] == locate_config.model_dump(mode="json")
+    assert "do not do their job" in located_gate.summary["verdict"], "five steps on a random model"
 
 
-def test_a_killed_stage_finds_its_chunks(tiny, pairs, config, gate, tmp_path, monkeypatch):
+def test_a_killed_stage_finds_its_chunks(tiny, pairs, locate_config, located_gate, tmp_path, monkeypatch):
     monkeypatch.setattr(layers_module, "CHUNK_ROWS", 4)  # two samples a chunk
-    first = locate(tiny, pairs, config, chunks=Chunks(tmp_path))
-    assert few_differ(first, gate)
+    first = locate(tiny, pairs, locate_config, chunks=Chunks(tmp_path))
+    assert few_differ(first, located_gate)
     monkeypatch.setattr(layers_module, "fit_vectors", None)
     monkeypatch.setattr(_module(), "answers_under", None)
-    again = locate(tiny, pairs, config, chunks=Chunks(tmp_path))
+    again = locate(tiny, pairs, locate_config, chunks=Chunks(tmp_path))
     assert torch.equal(again.votes_SLD, first.votes_SLD) and again.summary == first.summary
 
 
@@ -235,29 +225,29 @@ def _module():
     return sys.modules["neuralgate.locate.locate"]
 
 
-def test_the_model_is_left_as_it_was(tiny, pairs, config, gate):
+def test_the_model_is_left_as_it_was(tiny, pairs, locate_config, located_gate):
     assert not tiny.layers[0]._forward_hooks and not tiny.layers[1]._forward_hooks
-    assert type(tiny)(tiny.model, tiny.processor, "again").fingerprint == gate.model
+    assert type(tiny)(tiny.model, tiny.processor, "again").fingerprint == located_gate.model
 
 
 @pytest.mark.parametrize("layers", [[3], [0, 17]])
-def test_a_layer_out_of_range_is_refused(tiny, pairs, config, layers):
+def test_a_layer_out_of_range_is_refused(tiny, pairs, locate_config, layers):
     with pytest.raises(UserError, match=r"Layer (3|17) is out of range: .* layers 0 to 2"):
-        locate(tiny, pairs, config.model_copy(update={"layers": layers}))
+        locate(tiny, pairs, locate_config.model_copy(update={"layers": layers}))
 
 
-def test_nothing_to_locate_is_refused(tiny, pairs, config):
+def test_nothing_to_locate_is_refused(tiny, pairs, locate_config):
     with pytest.raises(UserError, match="no training pairs"):
-        locate(tiny, pairs.split("validation"), config)
+        locate(tiny, pairs.split("validation"), locate_config)
     with pytest.raises(UserError, match="no training pairs"):
-        locate(tiny, PairSet([], pairs.folder), config)
+        locate(tiny, PairSet([], pairs.folder), locate_config)
 
 
 # --- layers jointly -------------------------------------------------------------------------------------------------
 
 
-def test_joint_layers_have_a_vector_each_and_one_loss(tiny, pairs, config):
-    joint = config.model_copy(update={"joint": True})
+def test_joint_layers_have_a_vector_each_and_one_loss(tiny, pairs, locate_config):
+    joint = locate_config.model_copy(update={"joint": True})
     gate = locate(tiny, pairs, joint)
     samples = make_samples(pairs, joint)
     assert gate.layers == (0, 1)
@@ -269,7 +259,7 @@ def test_joint_layers_have_a_vector_each_and_one_loss(tiny, pairs, config):
     first, second = gate.summary["profile"]
     assert first["layer"] == 0 and second["layer"] == 1 and first["loss_end"] == second["loss_end"]
     assert first["own"] == second["own"] and first["strong"] != second["strong"]
-    alone = locate(tiny, pairs, config)
+    alone = locate(tiny, pairs, locate_config)
     assert not torch.equal(alone.votes_SLD, gate.votes_SLD)
 
 

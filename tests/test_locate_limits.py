@@ -14,18 +14,8 @@ from neuralgate.locate.samples import Located, Sample, make_samples
 from neuralgate.locate.vectors import Prepared, sample_bytes
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.schema import PairSet
-from neuralgate.recipe import LocateConfig, Recipe
+from neuralgate.recipe import Recipe
 from tests.plain_locate import few_differ
-
-
-@pytest.fixture(scope="module")
-def config():
-    return LocateConfig(layers=[0, 1], steps=5, samples_per_subject=3, stop_loss=0.0)
-
-
-@pytest.fixture(scope="module")
-def gate(tiny, pairs, config):
-    return locate(tiny, pairs, config)
 
 
 class Poisoned(Prepared):
@@ -39,25 +29,25 @@ class Poisoned(Prepared):
             hidden_BTD[2 * self.sample : 2 * self.sample + 2] = torch.inf
 
 
-def test_a_sample_whose_loss_is_no_number_does_not_vote_and_does_no_harm(tiny, pairs, config, gate, monkeypatch, capsys):
-    samples = make_samples(pairs, config)
+def test_a_sample_whose_loss_is_no_number_does_not_vote_and_does_no_harm(tiny, pairs, locate_config, located_gate, monkeypatch, capsys):
+    samples = make_samples(pairs, locate_config)
     assert len(samples) == 6
     monkeypatch.setattr(layers_module, "EXCLUDED", 0.2)
     monkeypatch.setattr(layers_module, "Prepared", Poisoned)
     chunks = Chunks()
-    found = locate(tiny, pairs, config, chunks=chunks)
+    found = locate(tiny, pairs, locate_config, chunks=chunks)
     said = capsys.readouterr().err
     assert f"At layer 0 the loss of 1 of 6 samples became NaN or infinite ({samples[4].pair.id}); they do not vote." in said
-    assert torch.equal(found.votes("passport", 0), gate.votes("passport", 0)), "its neighbours do not feel it"
+    assert torch.equal(found.votes("passport", 0), located_gate.votes("passport", 0)), "its neighbours do not feel it"
     votes = found.votes("student id", 1)
     assert votes.isfinite().all() and ((votes * 2).round() == votes * 2).all(), "shares of two samples"
     for row in found.summary["profile"]:
         assert row["excluded"] == 1 and row["own"]["n"] == 5 and row["loss_end"] == row["loss_end"]
-    assert gate.summary["profile"][0]["excluded"] == 0
+    assert located_gate.summary["profile"][0]["excluded"] == 0
 
 
 @pytest.mark.parametrize("case", ["more than a twentieth", "a whole subject"])
-def test_too_many_such_samples_are_an_error(tiny, pairs, config, monkeypatch, case):
+def test_too_many_such_samples_are_an_error(tiny, pairs, locate_config, monkeypatch, case):
     train = pairs.split("train", "edit")
     if case == "a whole subject":
         monkeypatch.setattr(layers_module, "EXCLUDED", 0.9)
@@ -65,15 +55,15 @@ def test_too_many_such_samples_are_an_error(tiny, pairs, config, monkeypatch, ca
         train = PairSet([*train.subset(["passport"]), train.subset(["student id"]).pairs[0]], pairs.folder)
     monkeypatch.setattr(layers_module, "Prepared", Poisoned)
     with pytest.raises(UserError, match=r"At layer 0 the loss of 1 of [46] samples became NaN or infinite .*; lower locate\.rate, or"):
-        locate(tiny, train, config)
+        locate(tiny, train, locate_config)
 
 
-def test_an_answer_without_a_token_is_refused(tiny, pairs, config):
+def test_an_answer_without_a_token_is_refused(tiny, pairs, locate_config):
     pair = pairs.split("train", "edit").pairs[0]
     sensitive = Example(pairs.folder / pair.image, pair.sensitive_question, pair.subject, pair.refusal)
     benign = Example(pairs.folder / pair.image, pair.benign_question, pair.subject, "")
     with pytest.raises(UserError, match=rf"The wanted answer '' to .* \(pair {pair.id}\) has no token; leave the pair out or give it"):
-        layers_module.fit_layers(tiny, [Located(pair, Sample(pair.subject, (sensitive,), benign))], [0], config, None, Chunks())
+        layers_module.fit_layers(tiny, [Located(pair, Sample(pair.subject, (sensitive,), benign))], [0], locate_config, None, Chunks())
 
 
 def test_a_sample_has_one_image(pairs):
@@ -83,12 +73,12 @@ def test_a_sample_has_one_image(pairs):
         Sample("passport", (ask[0],), ask[1])
 
 
-def test_samples_have_equally_many_questions(tiny, pairs, config):
+def test_samples_have_equally_many_questions(tiny, pairs, locate_config):
     first, *rest = pairs
     mixed = PairSet([replace(first, contexts=first.contexts[:2]), *rest], pairs.folder)
     with pytest.raises(UserError, match=r"The pairs have 2 to 5 context sentences; .* locate\.contexts=false"):
-        locate(tiny, mixed, config.model_copy(update={"contexts": True}))
-    assert len(make_samples(mixed, config)) == 6, "without contexts they do not matter"
+        locate(tiny, mixed, locate_config.model_copy(update={"contexts": True}))
+    assert len(make_samples(mixed, locate_config)) == 6, "without contexts they do not matter"
 
 
 @pytest.mark.parametrize(
@@ -104,10 +94,10 @@ def test_settings_that_mean_nothing_are_refused(setting, said):
         Recipe().changed([setting])
 
 
-def test_the_batch_is_what_has_room(tiny, pairs, config, gate, monkeypatch):
+def test_the_batch_is_what_has_room(tiny, pairs, locate_config, located_gate, monkeypatch):
     """On an accelerator the first sample's measure says how many fit; the measure is what a batch really takes."""
-    samples = [item.sample for item in make_samples(pairs, config)]
-    one, all_of_them = (sample_bytes(Prepared(tiny, chosen, 0, config), [0]) for chosen in (samples[:1], samples))
+    samples = [item.sample for item in make_samples(pairs, locate_config)]
+    one, all_of_them = (sample_bytes(Prepared(tiny, chosen, 0, locate_config), [0]) for chosen in (samples[:1], samples))
     assert 0.7 < one / all_of_them < 1.4
     assert one > 2 * tiny.hidden_size * 4 * 64, "twice the image's keys alone, at one layer"
     monkeypatch.setattr(vectors_module, "free_bytes", lambda device: 3 * one)
@@ -116,21 +106,21 @@ def test_the_batch_is_what_has_room(tiny, pairs, config, gate, monkeypatch):
     monkeypatch.setattr(layers_module, "fit_vectors", lambda lvlm, chosen, *rest: counts.append(len(chosen)) or usual(lvlm, chosen, *rest))
     passes = []
     monkeypatch.setattr(layers_module, "Prepared", lambda *rest: passes.append(1) or Prepared(*rest))
-    found = locate(tiny, pairs, config)
+    found = locate(tiny, pairs, locate_config)
     assert counts == [2] * 6 and len(passes) == 3, "one pass serves both layers of a batch"
-    assert few_differ(found, gate)
+    assert few_differ(found, located_gate)
 
 
-def test_a_run_goes_on_with_the_batches_that_it_began_with(tiny, pairs, config, tmp_path, monkeypatch):
+def test_a_run_goes_on_with_the_batches_that_it_began_with(tiny, pairs, locate_config, tmp_path, monkeypatch):
     """How much memory is free is the machine's affair, and another day's."""
     chunks = Chunks(tmp_path)
-    first = locate(tiny, pairs, config, chunks=chunks)
+    first = locate(tiny, pairs, locate_config, chunks=chunks)
     monkeypatch.setattr(vectors_module, "free_bytes", lambda device: 1)
     monkeypatch.setattr(layers_module, "fit_vectors", None)
-    assert torch.equal(locate(tiny, pairs, config, chunks=chunks).votes_SLD, first.votes_SLD)
+    assert torch.equal(locate(tiny, pairs, locate_config, chunks=chunks).votes_SLD, first.votes_SLD)
 
 
-def test_a_device_that_holds_not_even_one_is_said(tiny, pairs, config, monkeypatch):
+def test_a_device_that_holds_not_even_one_is_said(tiny, pairs, locate_config, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("no memory")
 
@@ -138,4 +128,4 @@ def test_a_device_that_holds_not_even_one_is_said(tiny, pairs, config, monkeypat
     for module in (vectors_module, layers_module):
         monkeypatch.setattr(module, "Prepared", full)
     with pytest.raises(UserError, match="locating: the accelerator's memory does not hold a single one"):
-        locate(tiny, pairs, config)
+        locate(tiny, pairs, locate_config)

@@ -44,14 +44,19 @@ def working(analysis: dict[str, Any]) -> str:
     """What the votes of each layer are worth."""
     rows = analysis["profile"]
     layers = [str(row["layer"]) for row in rows if have_effect(row)]
-    best = max(rows, key=lambda row: row["own"]["refused_sensitive"]["value"] - row["own"]["refused_benign"]["value"])
+    best = best_row(rows)
     return (
-        f"The vectors have an effect (refuse more sensitive than benign questions, intervals apart) at layers "
-        f"{', '.join(layers) or 'none'}; the "
-        f"best are those of layer {best['layer']}: sensitive loss {best['loss_start']['value']:.2f} to {best['loss_end']['value']:.2f}, "
+        "The vectors have an effect (refuse more sensitive than benign questions, intervals apart) at layers "
+        f"{', '.join(layers) or 'none'}; the best are those of layer {best['layer']}: sensitive loss "
+        f"{best['loss_start']['value']:.2f} to {best['loss_end']['value']:.2f}, "
         f"{percent(best['converged'])} converged, refused {percent(best['own']['refused_sensitive'])} of the sensitive and "
         f"{percent(best['own']['refused_benign'])} of the benign questions. Where they have none, votes are votes for nothing."
     )
+
+
+def best_row(profile: list[dict[str, Any]]) -> dict[str, Any]:
+    """The layer whose own vectors work best: refused sensitive minus refused benign."""
+    return max(profile, key=lambda row: row["own"]["refused_sensitive"]["value"] - row["own"]["refused_benign"]["value"])
 
 
 def no_evidence(analysis: dict[str, Any]) -> tuple[Answer, str] | None:
@@ -130,7 +135,7 @@ def answers(analysis: dict[str, Any]) -> Words:
     minus refused benign): the gate's refusals above the random set's beyond the interval agree; an interval that ends below MARGIN is
     against it; and nothing can be told where the vectors themselves do not work."""
     profile = analysis["profile"]
-    best = max(profile, key=lambda row: row["own"]["refused_sensitive"]["value"] - row["own"]["refused_benign"]["value"])
+    best = best_row(profile)
     about = (
         "Greedy answers while the subject's tokens are scaled: by each sample's own vector, by flipping the strong dimensions of its "
         f"subject, and by flipping as many random ones; 95 % intervals (Wilson), {sample_count(analysis)}, one sensitive and one benign "
