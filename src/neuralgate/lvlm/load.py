@@ -137,6 +137,12 @@ def load_config(source: Path | str, name: str, revision: str | None = None) -> A
         raise UserError(unavailable(source, name, error)) from error
     if config.model_type not in KNOWN and config.model_type != MINIGPT4:
         raise UserError(f"{name} is a {config.model_type} model without a vision part; neuralgate edits vision-language models.")
+    for part in (config, config.get_text_config()):
+        if saved := getattr(part, "quantization_config", None):
+            raise UserError(
+                f"The weights of {name} were quantised when they were saved ({dict(saved).get('quant_method', 'unknown method')}), and a "
+                "patch cannot be put into such weights; use the model in bfloat16 or float16 that they were made from."
+            )
     return config
 
 
