@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from neuralgate.cli_patch import patch_verify
 from neuralgate.edit import export
 from neuralgate.edit.directory import BASE_CARD, CARD, RECORD, revert_folder, write_patched
 from neuralgate.edit.export import decompose, export_merged, export_peft, low_rank
@@ -135,6 +136,21 @@ def test_another_fine_tune_is_refused_and_nothing_is_written(tiny_folder, tiny_c
     with pytest.raises(UserError, match=r"other is not the model that was measured: tensors beside the edited ones are others"):
         export_merged(other, patch, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_verify_warns_of_another_fine_tune(tiny_folder, tiny_copy, tmp_path, capsys):
+    patch = patch_of(tiny_copy)
+    patch.save_pretrained(tmp_path / "patch")
+    other = another(tiny_folder, tmp_path / "other", skip={entry["name"] for entry in patch.tensors.values()})
+    patch_verify(str(other), tmp_path / "patch")
+    said = capsys.readouterr()
+    assert "is whole and fits" in said.out and "belongs" not in said.out
+    assert f"warning: {other} is not the model" in said.err and "tensors beside the edited ones are others than in tiny" in said.err
+    export_merged(tiny_folder, patch, tmp_path / "in")
+    for right in (tiny_folder, tmp_path / "in"):
+        patch_verify(str(right), tmp_path / "patch")
+        said = capsys.readouterr()
+        assert "is whole and belongs to" in said.out and "warning" not in said.err
 
 
 @pytest.mark.parametrize("fault", ["tensor", "template"])
