@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from neuralgate.cli_patch import patch_verify
 from neuralgate.edit import export
@@ -173,27 +173,41 @@ def test_what_would_not_be_served_as_measured_is_not_kept(tiny_folder, tiny_copy
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_heads_that_contradict_their_configuration(tiny_folder, tmp_path, tied):
-    """Two heads under ``tie_word_embeddings: true``, one under false: what the run was given is what leaves."""
-    base = tmp_path / "base"
-    made = load(tiny_folder)
-    if not tied:
-        made.model.lm_head.weight = made.model.get_input_embeddings().weight
-        made.model.config.tie_word_embeddings = made.model.config.text_config.tie_word_embeddings = True
-    made.save(base)
-    config = json.loads((base / "config.json").read_text())
+def say_tied(folder, tied):
+    config = json.loads((folder / "config.json").read_text())
     config["tie_word_embeddings"] = config["text_config"]["tie_word_embeddings"] = tied
-    (base / "config.json").write_text(json.dumps(config))
-    try:
-        lvlm = load(base)
-    except UserError as error:
-        assert not tied and "lack lm_head.weight" in str(error)
-        return
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_two_heads_under_a_configuration_that_ties_them(tiny_folder, tmp_path):
+    """What transformers made of them is what the run was given, and what leaves."""
+    base = tmp_path / "base"
+    shutil.copytree(tiny_folder, base)
+    say_tied(base, True)
+    lvlm = load(base)
     patch = patch_of(lvlm)
     export_merged(base, patch, tmp_path / "out")
     patch.apply_(lvlm.model)
     assert load(tmp_path / "out").fingerprint == load_fingerprint(lvlm)
+
+
+def test_one_head_under_a_configuration_of_two(tiny_folder, tmp_path):
+    made = load(tiny_folder)
+    made.model.lm_head.weight = made.model.get_input_embeddings().weight
+    made.model.config.tie_word_embeddings = made.model.config.text_config.tie_word_embeddings = True
+    made.save(tmp_path / "base")
+    say_tied(tmp_path / "base", False)
+    with pytest.raises(UserError, match=r"lack lm_head\.weight"):
+        load(tmp_path / "base")
+
+
+def test_names_that_no_model_has(tiny_folder, tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(tiny_folder, base)
+    held = load_file(base / SINGLE)
+    save_file({f"language_model.{name}": tensor for name, tensor in held.items()}, base / SINGLE, {"format": "pt"})
+    with pytest.raises(UserError, match=r"The weights of .* lack "):
+        load(base)
 
 
 def load_fingerprint(lvlm):
