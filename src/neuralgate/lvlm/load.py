@@ -104,9 +104,18 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
         except torch.OutOfMemoryError as error:
             raise UserError(no_room) from error
     model.eval().requires_grad_(False)
+    keep_gradients(model)
     lvlm = LVLM(model, processor, name, prompt_style)
     probe(lvlm)
     return lvlm
+
+
+def keep_gradients(model: torch.nn.Module) -> None:
+    """On CPUs with units for bfloat16 bitsandbytes packs 4-bit weights at the first evaluation, for a product that autograd does not know:
+    gradients would then go round every projection, along the residual alone, and vectors be fitted to nothing."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def placement(name: str, config: Any, dtype: str, device: str) -> dict[str, Any]:
