@@ -28,9 +28,11 @@ demo: $(READY)  ## edit the embedded model, measure what changed, write the repo
 	$(KEEP_MEMORY) $(BIN)/neuralgate run clerk --recipe recipes/demo.yaml --out runs/demo
 	@echo "Open runs/demo/report.html in a browser."
 
-test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest -n logical --dist loadfile
-	PYTHONPATH=$(TORCHVISION) $(BIN)/python -m pytest -n logical tests/families
+test: $(READY)  ## run all tests, the families' too where the others fail
+	@failed=0; \
+	$(BIN)/python -m pytest -n logical --dist loadfile || failed=1; \
+	PYTHONPATH=$(TORCHVISION) $(BIN)/python -m pytest -n logical tests/families || failed=1; \
+	exit $$failed
 
 test-oldest: $(READY)  ## the tests of all model families with the oldest supported transformers
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest

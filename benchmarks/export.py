@@ -1,4 +1,5 @@
-"""Memory and time of an export: a synthetic checkpoint of at least 6 GB in shards, one tensor edited.
+"""Memory and time of writing an export: a synthetic checkpoint of at least 6 GB in shards, one tensor edited. The loads before and
+after it, which hold the result against what was measured, are not in it.
 
     python -m benchmarks.export [--gigabytes 6.5]
 
@@ -21,7 +22,7 @@ from safetensors.torch import save_file
 
 from benchmarks.evidence import FOLDER
 from neuralgate.edit.patch import Patch, as_bits, sha256
-from neuralgate.files import write_json
+from neuralgate.files import write_folder, write_json
 
 SHAPE = (4096, 11008)  # the FFN output projection of LLaVA-1.5-7B
 NAMES = ("down_proj", "gate_proj", "up_proj")
@@ -42,7 +43,8 @@ def build(folder: Path, gigabytes: float) -> Patch:
             edited = (base.float() + 0.01 * torch.randn(SHAPE, generator=draw)).to(torch.bfloat16)
             entry = {"name": keys[0], "shape": list(SHAPE), "dtype": "bfloat16", "encoding": "xor", "base_sha256": sha256(base)}
             entry |= {"result_sha256": sha256(edited), "changed": 0, "relative_change": 0.0, "energy_ranks": {}}
-            patch = Patch({"decoder.0.ffn.out": as_bits(base) ^ as_bits(edited)}, {"decoder.0.ffn.out": entry})
+            information = {"base_model": "synthetic", "base_fingerprint": "0" * 64, "prompt_style": "chat"}
+            patch = Patch({"decoder.0.ffn.out": as_bits(base) ^ as_bits(edited)}, {"decoder.0.ffn.out": entry}, information)
         save_file(tensors, folder / name, metadata={"format": "pt"})
     index = {"metadata": {"total_size": count * 2 * SHAPE[0] * SHAPE[1]}, "weight_map": weight_map}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
@@ -53,11 +55,11 @@ def build(folder: Path, gigabytes: float) -> Patch:
 
 def child(base: str, patch: str, out: str) -> None:
     """The process that is measured."""
-    from neuralgate.edit.export import export_merged
+    from neuralgate.edit.directory import write_patched
 
     started = time.perf_counter()
     if out:
-        export_merged(Path(base), Patch.from_pretrained(patch), Path(out))
+        write_folder(Path(out), lambda folder: write_patched(Path(base), Patch.from_pretrained(patch), folder))
     status = Path("/proc/self/status").read_text()  # getrusage would count what the parent held at the fork
     peak = 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
     print(json.dumps({"peak_bytes": peak, "seconds": round(time.perf_counter() - started, 1)}))

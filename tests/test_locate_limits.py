@@ -12,6 +12,7 @@ from neuralgate.locate import locate
 from neuralgate.locate import vectors as vectors_module
 from neuralgate.locate.samples import Located, Sample, make_samples
 from neuralgate.locate.vectors import Prepared, sample_bytes
+from neuralgate.lvlm.forward import check_gradient
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import Recipe
@@ -85,6 +86,7 @@ def test_samples_have_equally_many_questions(tiny, pairs, locate_config):
     ("setting", "said"),
     [
         ("locate.layers=[1,1]", "a layer is named twice"),
+        ("edit.layers=[0,0]", "a layer is named twice"),
         ("locate={parametrisation: clamp, start: -3}", "start must lie between -1 and 1"),
         ("locate={joint: true, layers: [0, 2]}", "joint wants layers that follow each other, not 0, 2"),
     ],
@@ -129,3 +131,13 @@ def test_a_device_that_holds_not_even_one_is_said(tiny, pairs, locate_config, mo
         monkeypatch.setattr(module, "Prepared", full)
     with pytest.raises(UserError, match="locating: the accelerator's memory does not hold a single one"):
         locate(tiny, pairs, locate_config)
+
+
+def test_vectors_that_get_no_gradient_are_refused(tiny_copy, pairs, locate_config):
+    """A projection whose product autograd does not know leaves a gradient along the residual alone."""
+    projection = tiny_copy.layers[2].self_attn.q_proj
+    projection.register_forward_hook(lambda module, inputs, output: output.detach())
+    with pytest.raises(UserError, match=r"A Linear of .* passes no gradient back"):
+        locate(tiny_copy, pairs, locate_config)
+    with pytest.raises(UserError, match="The vectors at layer 1 got no gradient"):
+        check_gradient(torch.zeros(2, 3), "The vectors at layer 1")

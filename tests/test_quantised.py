@@ -1,8 +1,12 @@
 """Clerk in 8 and 4 bit: read, located on and measured; not edited."""
 
+import sys
+from unittest.mock import patch
+
 import pytest
 import torch
 
+from neuralgate.cli import main
 from neuralgate.edit import edit
 from neuralgate.errors import UserError
 from neuralgate.judges import contains
@@ -38,3 +42,27 @@ def test_it_can_be_located_on(quantised, drawn):
 def test_it_is_not_edited(quantised, drawn):
     with pytest.raises(UserError, match="Quantised weights cannot be edited"):
         edit(quantised, drawn, None, EditConfig(layers=[0], gate="none", max_steps=1))
+
+
+def test_the_command_line_locates_and_does_not_edit(quantised, tmp_path, capsys):
+    """As a user gets there: the pairs, then the gate; only what edits is refused."""
+    dtype = "8bit" if quantised.model.hf_quantizer.quantization_config.load_in_8bit else "4bit"
+    run, machine = str(tmp_path / "run"), ["--machine", f"dtype={dtype}"]
+    small = ["pairs.subjects=[passport]", "pairs.contrast=[]", "pairs.per_subject=2", "pairs.validation_per_subject=1"]
+    small += ["pairs.test_per_subject=1", "evaluate.vqa=1", "locate.layers=[0]", "locate.samples_per_subject=1", "locate.steps=2"]
+    assert call("pairs", run, "--model", "clerk", *machine, *(part for setting in small for part in ("--set", setting))) == 0
+    assert call("locate", run, *machine) == 0
+    assert "the search for the layer is left out" in capsys.readouterr().err
+    assert call("run", "clerk", "--out", str(tmp_path / "other"), *machine) == 2
+    assert "Quantised weights cannot be edited, only located on" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def call(*arguments: str) -> int:
+    """The command line in this process; its exit code."""
+    with patch.object(sys, "argv", ["neuralgate", *arguments]):
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+    return 0

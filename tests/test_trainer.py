@@ -106,20 +106,47 @@ def test_strong_is_none_when_every_dimension_has_all_votes(tiny, pairs, gate, ga
 
 
 @pytest.mark.parametrize("gate_at", ["ffn", "layer"])
-def test_closed_where_only_subjects_may_teach_changes_nothing(tiny, pairs, gate, gate_at):
+def test_closed_where_only_subjects_may_teach_is_refused(tiny, pairs, gate, gate_at):
+    """Nothing would change, and the patch would look like a result."""
     alone = PairSet((pair for pair in pairs if pair.role == "edit"), pairs.folder)
-    patch, _ = edit(tiny, alone, None, settings_of(gate="closed", positions=["subject"], gate_at=gate_at, layers=[0, 1]))
-    assert all(entry["changed"] == 0 and entry["relative_change"] == 0 for entry in patch.tensors.values())
+    with pytest.raises(UserError, match="layer 0 got no gradient at the first step"):
+        edit(tiny, alone, None, settings_of(gate="closed", positions=["subject"], gate_at=gate_at, layers=[0, 1]))
     patch, _ = edit(tiny, alone, None, settings_of(gate="none", positions=["subject"], gate_at=gate_at, layers=[0, 1]))
     assert all(entry["changed"] > 0 for entry in patch.tensors.values())
+
+
+def test_weights_that_play_no_part_in_the_loss_are_refused(tiny_copy, pairs):
+    """As a projection does whose product autograd does not know."""
+    projection = tiny_copy.ffn_out(1)
+    projection.register_forward_hook(lambda module, inputs, output: output.detach())
+    with pytest.raises(UserError, match="layer 1 got no gradient"):
+        edit(tiny_copy, pairs, None, settings_of(gate_at="layer", layers=[1]))
 
 
 def test_contrast_subjects_are_not_gated(tiny, pairs, gate):
     """Their subject tokens teach, although the gate is closed and holds no votes for them."""
     patch, _ = edit(tiny, pairs, gate, settings_of(gate="closed", positions=["subject"]))
     assert patch.tensors["decoder.1.ffn.out"]["changed"] > 0
-    without, _ = edit(tiny, pairs, gate, settings_of(gate="closed", positions=["subject"], contrast_weight=0.0))
-    assert without.tensors["decoder.1.ffn.out"]["changed"] == 0
+    with pytest.raises(UserError, match="got no gradient"):
+        edit(tiny, pairs, gate, settings_of(gate="closed", positions=["subject"], contrast_weight=0.0))
+
+
+def test_contrast_rows_that_count_nothing_are_not_run(tiny, pairs, monkeypatch):
+    parts = set()
+    usual = Trainer.gradients
+    monkeypatch.setattr(Trainer, "gradients", lambda made, rows: parts.update(row.part for row in rows) or usual(made, rows))
+    edit(tiny, pairs, None, settings_of(contrast_weight=0.0, max_steps=2))
+    assert parts == {"sensitive", "benign"}
+
+
+def test_the_loss_that_stops_is_the_weighted_one(tiny, pairs):
+    """Of one step's parts the weighted sum decides, in batches as in sequence."""
+    heavy = {"lambda_benign": 100.0, "max_steps": 3, "stop": "loss"}
+    _, whole = edit(tiny, pairs, None, settings_of(**heavy, stop_loss=1e-9))
+    first = whole.curve[0]
+    plain = sum(first[f"loss_{part}"] for part in ("sensitive", "benign", "contrast"))
+    _, training = edit(tiny, pairs, None, settings_of(**heavy, stop_loss=plain + 1e-3))
+    assert training.steps == 3, f"the plain sum {plain} is below the limit, the weighted one far above"
 
 
 @pytest.mark.parametrize("layers", [[2], [0, 1], [2, 0, 1]])

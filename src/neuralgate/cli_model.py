@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuralgate.cli_patch import BaseModel, NewFolder, PatchFolder, Revision
-from neuralgate.terminal import evidence_of, print_table
+from neuralgate.cli_patch import BaseModel, NewFolder, PatchFolder, Revision, write_merged
+from neuralgate.terminal import print_table
 
 
 def doctor(
@@ -53,19 +53,18 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="peft: write it although more than a tenth is lost.")] = False,
 ) -> None:
     """Write BASE with the patch in it, for any tool that loads models."""
+    if format == "merged":
+        write_merged(base, patch, out, revision)
+        return
+    from transformers.utils.logging import disable_progress_bar
+
     from neuralgate.edit import Patch
     from neuralgate.edit import export as exports
     from neuralgate.errors import UserError
     from neuralgate.lvlm.load import base_folder
 
+    disable_progress_bar()
     loaded, folder = Patch.from_pretrained(patch), base_folder(base, revision)
-    if format == "merged":
-        exports.export_merged(folder, loaded, out, evidence_of(patch))
-        print(out)
-        return
-    from neuralgate.lvlm.doctor import skeleton
-    from neuralgate.lvlm.load import load_config
-
     parts = exports.decompose(folder, loaded, rank, energy)
     for role, part in parts.items():
         print(f"{role}: rank {len(part.down_RF)}, {part.error:.1%} of the change's norm is lost")
@@ -75,7 +74,7 @@ def export(
             f"An adapter that loses {worst:.1%} of the change is not the edit that was measured; raise --rank or --energy, export "
             "merged, or give --force and measure the adapter."
         )
-    exports.export_peft(skeleton(load_config(folder, base)), base, parts, out)
+    exports.export_peft(exports.measured_base(folder, loaded).model, base, parts, out)
     print(out)
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from neuralgate.errors import UserError
 from neuralgate.terminal import evidence_of, load_quietly, print_table
-
-if TYPE_CHECKING:
-    from neuralgate.edit import Patch
-    from neuralgate.lvlm.model import LVLM
 
 patch_app = typer.Typer(help="Look at a patch, check it, put it into a model, take it out again.", no_args_is_help=True)
 
@@ -76,39 +73,58 @@ def patch_push(
 @patch_app.command("verify")
 def patch_verify(base: BaseModel, patch: PatchFolder, revision: Revision = None) -> None:
     """Whether a patch is whole and belongs to BASE."""
-    lvlm, loaded = load_both(base, patch, revision=revision)
+    from neuralgate.edit import Patch
+    from neuralgate.edit.export import other_base
+
+    loaded = Patch.from_pretrained(patch)
+    dtype = next(iter(loaded.tensors.values()))["dtype"]
+    lvlm = load_quietly(base, dtype, revision=revision, prompt_style=loaded.information["prompt_style"])
     state = loaded.state(lvlm.model)
-    print(f"{patch} is whole and belongs to {base}, which {'already holds it' if state == 'patched' else 'does not hold it'}.")
+    if state == "patched":
+        loaded.revert_(lvlm.model)
+    holds = f"which {'already holds it' if state == 'patched' else 'does not hold it'}"
+    if difference := other_base(lvlm, loaded):
+        print(f"warning: {base} is not the model that {patch} was measured on: {difference}.", file=sys.stderr)
+        print(f"{patch} is whole and fits {base}, {holds}.")
+    else:
+        print(f"{patch} is whole and belongs to {base}, {holds}.")
 
 
 @patch_app.command("apply")
 def patch_apply(base: BaseModel, patch: PatchFolder, out: NewFolder, revision: Revision = None) -> None:
-    """Write a copy of BASE with the patch in it."""
-    lvlm, loaded = load_both(base, patch, out, revision)
-    loaded.apply_(lvlm.model)
-    lvlm.save(out)
-    print(out)
+    """Write a copy of BASE with the patch in it: `neuralgate export` to a model directory."""
+    write_merged(base, patch, out, revision)
 
 
 @patch_app.command("revert")
 def patch_revert(
-    model: Annotated[str, typer.Argument(metavar="DIR", help="A model directory with the patch in it.", show_default=False)],
+    model: Annotated[Path, typer.Argument(metavar="DIR", help="A model directory with the patch in it.", show_default=False)],
     patch: PatchFolder,
     out: NewFolder,
 ) -> None:
     """Write a copy of DIR without the patch: the base, bit for bit."""
-    lvlm, loaded = load_both(model, patch, out)
-    loaded.revert_(lvlm.model)
-    lvlm.save(out)
+    from neuralgate.edit import Patch
+    from neuralgate.edit.directory import revert_folder
+    from neuralgate.lvlm.load import base_folder
+
+    missing = revert_folder(base_folder(str(model)), Patch.from_pretrained(patch), out)
+    if missing:
+        print(f"warning: DIR never held these files of the base: {', '.join(missing)}.", file=sys.stderr)
     print(out)
 
 
-def load_both(model: str, patch: Path, out: Path | None = None, revision: str | None = None) -> tuple[LVLM, Patch]:
-    """The model in its patch's dtype, and the patch. Raises UserError when ``out`` is there already."""
-    if out is not None and out.exists():
-        raise UserError(f"{out} exists already; choose a new folder.")
-    from neuralgate.edit import Patch
+def write_merged(base: str, patch: Path, out: Path, revision: str | None) -> None:
+    """A model directory with the patch in it, and a word about what of BASE is not there."""
+    from transformers.utils.logging import disable_progress_bar
 
-    loaded = Patch.from_pretrained(patch)
-    dtypes = {entry["dtype"] for entry in loaded.tensors.values()}
-    return load_quietly(model, dtypes.pop(), revision=revision), loaded
+    from neuralgate.edit import Patch
+    from neuralgate.edit.export import export_merged
+    from neuralgate.lvlm.load import base_folder
+
+    if out.exists():
+        raise UserError(f"{out} exists already; choose a new folder.")
+    disable_progress_bar()
+    left_out = export_merged(base_folder(base, revision), Patch.from_pretrained(patch), out, evidence_of(patch))
+    if left_out:
+        print(f"warning: left out, because they hold unedited weights: {', '.join(left_out)}.", file=sys.stderr)
+    print(out)

@@ -50,7 +50,7 @@ def begin(
     recipe = recipe.model_copy(update={"model": model}).changed([*(settings or []), *gate_setting])
     here = Machine.parse(machine or [])
     lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
-    pipeline.check(recipe, lvlm)
+    pipeline.check(recipe, lvlm, until)
     folder = out or Path("runs") / f"{Path(model).resolve().name}-{recipe.name}"
     with run_class().open(folder, recipe, lvlm.fingerprint) as current:
         pipeline.execute(current, lambda: lvlm, here, until)

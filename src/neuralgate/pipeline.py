@@ -92,7 +92,9 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 from neuralgate.locate import locate
 
                 gate = locate(model(), pairs(), recipe.locate, report=stage.report, chunks=stage.chunks)
-                if recipe.edit.layers == "search":
+                if recipe.edit.layers == "search" and model().is_quantised:
+                    run.display.line("the search for the layer is left out: it edits, and quantised weights cannot be edited")
+                elif recipe.edit.layers == "search":
                     gate.summary |= search_layer(model(), pairs(), gate, recipe.edit, report=stage.report, chunks=stage.chunks)
                 if stage.leads:
                     gate.save(run.path("gate"))
@@ -168,11 +170,12 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 write_report(run.folder)
 
 
-def check(recipe: Recipe, lvlm: LVLM) -> None:
+def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report") -> None:
     """Say before anything is written what could only fail later.
 
     Raises:
-        UserError: a layer out of range, a subject or pair set that cannot be used so, or a gate needed at a layer that is not located.
+        UserError: a layer out of range, a subject or pair set that cannot be used so, a gate needed at a layer that is not located, or
+            an edit of quantised weights.
     """
     from neuralgate.pairs.builder import check_subjects
     from neuralgate.pairs.mixture import load_set
@@ -185,8 +188,12 @@ def check(recipe: Recipe, lvlm: LVLM) -> None:
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []
     located = recipe.locate.layers if recipe.locate.layers is not None else list(range(len(lvlm.layers) - 1))
     for layer in (*located, *edited):
-        if not lvlm.ffn_out(layer).weight.is_floating_point():
-            raise UserError("Quantised weights cannot be edited; run in bfloat16, export, and measure that with `eval RUN --served OUT`.")
+        lvlm.ffn_out(layer)  # says so if it is out of range
+    if lvlm.is_quantised and STAGES.index(until) >= STAGES.index("edit"):
+        raise UserError(
+            "Quantised weights cannot be edited, only located on (`neuralgate pairs RUN --model MODEL`, then `neuralgate locate RUN`, both "
+            "with --machine dtype=4bit); run in bfloat16, export, and measure that with `eval RUN --served OUT`."
+        )
     needing = [gate for gate in (recipe.edit.gate, *recipe.variants) if gate not in ("none", "closed")]
     for layer in edited:
         if needing and layer not in located:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_text
@@ -21,6 +21,15 @@ from neuralgate.settings import Settings, parse_settings, read_yaml
 GateMode = Literal["strong", "none", "random", "inverted", "closed"]
 Position = Literal["subject", "question", "image", "answer"]
 Layer = Annotated[int, Field(ge=0)]
+
+
+def _no_layer_twice(layers: list[int]) -> list[int]:
+    if len(set(layers)) < len(layers):
+        raise ValueError("a layer is named twice")
+    return layers
+
+
+Layers = Annotated[list[Layer], Field(min_length=1), AfterValidator(_no_layer_twice)]
 
 #: What each gate lets through of the gradient that arrives at the subject's tokens.
 GATE_MODES: dict[GateMode, str] = {
@@ -62,9 +71,7 @@ class PairsConfig(Settings):
 class LocateConfig(Settings):
     """Scaling vectors (Eq. 2-6): for each sample and layer, the sign flips at subject tokens that turn an answer into a refusal."""
 
-    layers: Annotated[list[Layer], Field(min_length=1)] | None = Field(
-        None, description="Decoder layers to look at; null takes all but the last."
-    )
+    layers: Layers | None = Field(None, description="Decoder layers to look at; null takes all but the last.")
     tokens: Literal["all", "last"] = Field("all", description="Which of the subject's tokens are scaled.")
     joint: bool = Field(
         False, description="Optimise the vectors of all `layers`, which must follow each other, together (Eq. 8); else each layer alone."
@@ -86,13 +93,6 @@ class LocateConfig(Settings):
     one_prefix: bool = Field(True, description="One refusal prefix as target of all samples; otherwise one of the 21 is drawn for each.")
     stop_loss: float = Field(0.05, ge=0, description="A vector is finished when its loss is below this.")
 
-    @field_validator("layers")
-    @classmethod
-    def _no_layer_twice(cls, layers: list[int] | None) -> list[int] | None:
-        if layers and len(set(layers)) < len(layers):
-            raise ValueError("a layer is named twice")
-        return layers
-
     @model_validator(mode="after")
     def _settings_fit(self) -> Self:
         if self.parametrisation == "clamp" and abs(self.start) > 1:
@@ -105,7 +105,7 @@ class LocateConfig(Settings):
 class EditConfig(Settings):
     """The gated edit (Eq. 7) of the FFN output projections."""
 
-    layers: Annotated[list[Layer], Field(min_length=1)] | Literal["search"] = Field(
+    layers: Layers | Literal["search"] = Field(
         "search", description="Decoder layers to edit, or `search` for the one that does best on validation pairs."
     )
     gate: GateMode = Field("none", description="What passes of the gradient at subject tokens; see `neuralgate ls methods`.")

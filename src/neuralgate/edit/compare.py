@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neuralgate.edit.export import edited_tensor
+from neuralgate.edit.directory import change_of
 from neuralgate.edit.patch import Patch
 from neuralgate.lvlm.checkpoint import Checkpoint
 
@@ -35,8 +35,8 @@ def angle(first: Patch, second: Patch, role: str, checkpoint: Checkpoint) -> tup
     """The norms of both changes of a tensor, and the cosine between them."""
     changes = []
     for patch in (first, second):
-        _, stored, edited = edited_tensor(checkpoint, patch, role)
-        changes.append(edited.double() - stored.double())
+        change = change_of(checkpoint, patch, role)
+        changes.append(change.other.double() - change.stored.double())
     norms = [float(change.norm()) for change in changes]
     cosine = float((changes[0] * changes[1]).sum()) / (norms[0] * norms[1]) if all(norms) else 0.0
     return " / ".join(f"{norm:.4g}" for norm in norms), f"{cosine:.4f}"

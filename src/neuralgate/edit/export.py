@@ -1,103 +1,93 @@
 """A patch leaves as something that other tools load: a merged model directory, or a PEFT adapter.
 
-Merged: only the files that hold an edited tensor are written anew, piece by piece; the rest is linked. PEFT: the change
-of each tensor as a product of two thin matrices (truncated singular value decomposition, the best there is for its rank
-by Eckart and Young), with the error said beforehand, because an edit need not be of low rank.
+Merged: what is served is what was measured. The base is loaded as the run loaded it and must be the run's, tensor by tensor; the
+written directory is loaded again and must be the patched base, tensor by tensor and in its answers. PEFT: the change of each tensor
+as a product of two thin matrices (truncated singular value decomposition, the best there is for its rank by Eckart and Young), with
+the error said beforehand, because an edit need not be of low rank.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.functional import pad
 
-from neuralgate.edit.patch import Patch, sha256
+from neuralgate.edit.directory import changes_of, write_patched
+from neuralgate.edit.patch import Patch, sha256, shown_name
 from neuralgate.errors import UserError
 from neuralgate.files import write_folder
-from neuralgate.lvlm.checkpoint import CODES, INDEX, Checkpoint, copy_or_link
-
-#: Weights in other formats would still be the unedited ones.
-OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgpack", ".h5", ".index.json")
+from neuralgate.lvlm.checkpoint import Checkpoint
+from neuralgate.lvlm.load import load
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.roles import find_roles
 
 MAX_ERROR = 0.1  # of a change's norm that an adapter may lose unasked
+QUESTIONS = ("What is the colour of the picture?", "What is written in the picture?", "What is the number of the passport?")
 
 
-def edited_tensor(checkpoint: Checkpoint, patch: Patch, role: str) -> tuple[str, Tensor, Tensor]:
-    """A tensor's name in the files, its values there, and the edited ones in the patch's type.
-
-    Raises:
-        UserError: it is not the one that the patch was made on.
-    """
-    entry, key = patch.tensors[role], checkpoint.find(role)
-    stored = checkpoint.read(key)
-    base = stored.to(getattr(torch, entry["dtype"]))
-    if sha256(base) != entry["base_sha256"]:
-        raise UserError(
-            f"Wrong base: {key} of {checkpoint.folder} is not the tensor that the patch was made on "
-            f"({patch.information.get('base_model', 'unknown')}, {entry['dtype']})."
-        )
-    edited = patch.other_side(role, base)
-    if sha256(edited) != entry["result_sha256"]:
-        raise UserError(f"The patch does not lead to what its patch.json names for {role}; get the patch again.")
-    return key, stored, edited
-
-
-def export_merged(base: Path, patch: Patch, out: Path, evidence: str = "") -> None:
+def export_merged(base: Path, patch: Patch, out: Path, evidence: str = "") -> list[str]:
     """Write ``base`` with the patch in it as a model directory that plain transformers loads: whole or not at all.
 
-    Where the patch was made in another type than the checkpoint's (float32 for a bfloat16 file), the edited tensors keep the
-    patch's type and config.json says so, because rounding would serve another model than the one that was measured.
+    Returns the files of ``base`` that were left out: other forms of the unedited weights. See `write_patched` for types.
 
     Raises:
-        UserError: wrong base, ``out`` exists, or the disk refuses.
+        UserError: ``base`` is not the model that the patch was made on, what was written is not the patched base when it is
+            loaded again, ``out`` exists, or the disk refuses.
     """
-    checkpoint = Checkpoint(base)
-    changed = {}
-    for role in patch.tensors:
-        key, _, changed[key] = edited_tensor(checkpoint, patch, role)
+    left_out: list[str] = []
 
     def write(folder: Path) -> None:
-        growth = 0
-        for name in checkpoint.headers:
-            here = {key: tensor for key, tensor in changed.items() if checkpoint.tensors[key].file == name}
-            if here:
-                checkpoint.rewrite(name, here, folder / name)
-                growth += sum(tensor.nbytes - checkpoint.tensors[key].size for key, tensor in here.items())
-            else:
-                copy_or_link(base / name, folder / name)
-        for path in sorted(base.rglob("*")):  # a second tokenizer or chat template may have a folder of its own
-            inside = path.relative_to(base)
-            hidden = any(part.startswith(".") for part in inside.parts)
-            if path.is_file() and not hidden and not path.name.endswith(OTHER_WEIGHTS):
-                (folder / inside).parent.mkdir(exist_ok=True, parents=True)
-                shutil.copyfile(path, folder / inside)
-        if (base / INDEX).is_file():
-            index = json.loads((base / INDEX).read_text(encoding="utf-8"))
-            if "total_size" in index.get("metadata", {}):
-                index["metadata"]["total_size"] += growth
-            (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        types = {key: CODES[checkpoint.tensors[key].code] for key in changed}
-        if any(tensor.dtype != types[key] for key, tensor in changed.items()):
-            name_type(folder / "config.json", str(next(iter(changed.values())).dtype).removeprefix("torch."))
-        (folder / "README.md").write_text(patch.card(merged=True, evidence=evidence), encoding="utf-8")
+        changes_of(Checkpoint(base), patch)  # says of a wrong base at once which tensor is another
+        lvlm = measured_base(base, patch)
+        patch.apply_(lvlm.model)
+        expected = identity(lvlm)
+        how = {"dtype": str(lvlm.model.dtype).removeprefix("torch."), "prompt_style": lvlm.prompt_style}
+        del lvlm  # there may be no room for two
+        left_out.extend(write_patched(base, patch, folder, evidence))
+        written = identity(load(folder, **how))
+        if other := sorted(name for name in expected.keys() | written.keys() if expected.get(name) != written.get(name)):
+            raise UserError(
+                f"{out} is not written: loaded again, {other[0]} would not be what was measured; save {base} anew with save_pretrained "
+                "and export from that."
+            )
 
     write_folder(out, write)
+    return left_out
 
 
-def name_type(path: Path, dtype: str) -> None:
-    """Set the type that a configuration asks its weights to be loaded in."""
-    config = {**json.loads(path.read_text(encoding="utf-8")), "dtype": dtype}
-    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
-        for name in ("dtype", "torch_dtype"):
-            if name in part:
-                part[name] = dtype
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+def measured_base(base: Path, patch: Patch) -> LVLM:
+    """The model in ``base``, loaded as it was for the patch. Raises UserError when it is not the model that the patch was made on."""
+    dtype = next(iter(patch.tensors.values()))["dtype"]
+    lvlm = load(base, dtype=dtype, prompt_style=patch.information.get("prompt_style", ""))
+    if difference := other_base(lvlm, patch):
+        raise UserError(f"{base} is not the model that was measured: {difference}; export from the base of the run.")
+    return lvlm
+
+
+def other_base(lvlm: LVLM, patch: Patch) -> str:
+    """How a model without the patch differs from the one that the patch was made on, in words; empty where it does not."""
+    expected = str(patch.information.get("base_fingerprint"))
+    if lvlm.fingerprint == expected:
+        return ""
+    return (
+        f"tensors beside the edited ones are others than in {patch.information.get('base_model')} "
+        f"(fingerprint {lvlm.fingerprint[:12]}, not {expected[:12]})"
+    )
+
+
+def identity(lvlm: LVLM) -> dict[str, str]:
+    """Every tensor's name with its shape, type and hash, and three questions with their answers."""
+    picture = Image.merge("RGB", (Image.linear_gradient("L"), Image.radial_gradient("L"), Image.new("L", (256, 256), 128)))
+    answers = lvlm.generate([(picture, question) for question in QUESTIONS])
+    tensors = {name: f"{tuple(tensor.shape)} {tensor.dtype} {sha256(tensor)}" for name, tensor in lvlm.model.state_dict().items()}
+    return {**tensors, **{f"the answer to {question!r}": answer for question, answer in zip(QUESTIONS, answers, strict=True)}}
 
 
 @dataclass(frozen=True)
@@ -127,16 +117,15 @@ def decompose(base: Path, patch: Patch, rank: int | None = None, energy: float =
     """Role -> the low-rank form of its change. Raises UserError on a wrong base or a rank below 1."""
     if (rank is not None and rank < 1) or not 0 < energy <= 1:
         raise UserError("The rank must be 1 or more, the energy above 0 and at most 1.")
-    checkpoint = Checkpoint(base)
-    parts = {}
-    for role in patch.tensors:
-        _, stored, edited = edited_tensor(checkpoint, patch, role)
-        parts[role] = low_rank(edited.float() - stored.float(), rank, energy)
-    return parts
+    changes = zip(patch.tensors, changes_of(Checkpoint(base), patch), strict=True)
+    return {role: low_rank(change.other.float() - change.stored.float(), rank, energy) for role, change in changes}
 
 
 def export_peft(model: Any, base: str, parts: dict[str, LowRank], out: Path) -> None:
     """Write a LoRA adapter for `PeftModel.from_pretrained(model, out)`.
+
+    All tensors get the same rank, zeros in the directions that one of them does not need: readers that scale by a tensor's own rank
+    and readers that scale by the adapter's then add the same.
 
     Args:
         model: the base model, which may be on the meta device: only the names of its modules are read.
@@ -145,20 +134,16 @@ def export_peft(model: Any, base: str, parts: dict[str, LowRank], out: Path) -> 
     Raises:
         UserError: ``out`` exists, or the disk refuses.
     """
-    from neuralgate.lvlm.roles import find_role
-
     names = {id(parameter): name.removesuffix(".weight") for name, parameter in model.named_parameters()}
-    modules = {role: names[id(find_role(model, role))] for role in parts}
-    ranks = {modules[role]: len(part.down_RF) for role, part in parts.items()}
+    modules = {role: names[id(parameter)] for role, parameter in find_roles(model, parts).items()}
+    rank = max(len(part.down_RF) for part in parts.values())
     config = {
         "peft_type": "LORA",
         "task_type": None,
-        "base_model_name_or_path": base,
+        "base_model_name_or_path": shown_name(base),
         "inference_mode": True,
-        "r": max(ranks.values()),
-        "lora_alpha": max(ranks.values()),
-        "rank_pattern": ranks,
-        "alpha_pattern": ranks,  # alpha = r: the product is added as it is
+        "r": rank,
+        "lora_alpha": rank,  # alpha = r: the product is added as it is
         "lora_dropout": 0.0,
         "bias": "none",
         "fan_in_fan_out": False,
@@ -166,8 +151,8 @@ def export_peft(model: Any, base: str, parts: dict[str, LowRank], out: Path) -> 
     }
     tensors = {}
     for role, part in parts.items():
-        tensors[f"base_model.model.{modules[role]}.lora_A.weight"] = part.down_RF.contiguous()
-        tensors[f"base_model.model.{modules[role]}.lora_B.weight"] = part.up_DR.contiguous()
+        tensors[f"base_model.model.{modules[role]}.lora_A.weight"] = pad(part.down_RF, (0, 0, 0, rank - len(part.down_RF))).contiguous()
+        tensors[f"base_model.model.{modules[role]}.lora_B.weight"] = pad(part.up_DR, (0, rank - len(part.down_RF))).contiguous()
 
     def write(folder: Path) -> None:
         (folder / "adapter_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")

@@ -9,45 +9,97 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from neuralgate.edit.card import model_card
 from neuralgate.errors import UserError, first_line
-from neuralgate.files import write_bytes
+from neuralgate.files import digest, read_json, write_bytes
 from neuralgate.lvlm.load import HUB_ID
 from neuralgate.lvlm.model import LVLM, tensor_bytes
-from neuralgate.lvlm.roles import find_role
+from neuralgate.lvlm.roles import ROLE, find_roles
 
-FORMAT = 1
+FORMAT = 2
 BITS = {2: torch.int16, 4: torch.int32}
 ENERGIES = (0.5, 0.9, 0.99)
 FILES = ("patch.json", "patch.safetensors")
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Role = Annotated[str, StringConstraints(pattern=rf"^{ROLE.pattern}$")]
 
 
 class Entry(BaseModel):
     """What patch.json says of one tensor; read from a file that anybody may have written."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     name: str
     shape: list[int]
     dtype: Literal["float32", "bfloat16", "float16"]
     encoding: Literal["xor"]
-    base_sha256: str
-    result_sha256: str
+    base_sha256: Sha256
+    result_sha256: Sha256
     changed: int
     relative_change: float
-    energy_ranks: dict[str, int]
+    energy_ranks: dict[Literal["0.5", "0.9", "0.99"], int]
+
+
+class Description(BaseModel):
+    """patch.json without its checksum; what is not named here (method, gate, recipe digest ...) is information."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    format: Literal[2]
+    base_model: str
+    base_fingerprint: Sha256
+    prompt_style: str
+    safetensors_sha256: Sha256
+    tensors: dict[Role, Entry] = Field(min_length=1)
+
+
+def sealed(data: dict[str, Any]) -> dict[str, Any]:
+    """``data`` with the checksum of what it says."""
+    return {**data, "checksum": digest(data)}
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """What `sealed` made. Raises UserError when it is not JSON, or says something else than when it was made."""
+    cure = "get the folder again."
+    try:
+        data = read_json(path)
+    except UserError as error:
+        raise UserError(f"{path} is broken ({first_line(error)}); {cure}") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path} is broken (no mapping); {cure}")
+    if data.get("format") != FORMAT:  # before the checksum, which another version may make in another way
+        raise UserError(
+            f"{path} is of format {str(data.get('format'))[:20]}, this neuralgate reads format {FORMAT}; use the version that wrote it."
+        )
+    checksum = data.pop("checksum", None)
+    try:
+        whole = digest(data) == checksum
+    except ValueError:  # NaN, half a character: nothing that was ever sealed
+        whole = False
+    if not whole:
+        raise UserError(f"{path} does not match its checksum: something in it was lost or changed; {cure}")
+    return data
+
+
+def shown_name(name: str) -> str:
+    """A model's name for other eyes: nobody else has this machine's folders."""
+    return name if HUB_ID.fullmatch(name) and not os.path.exists(name) else Path(name).resolve().name
 
 
 def fetched(repo_id: str, revision: str | None, endpoint: str | None) -> Path:
@@ -98,24 +150,33 @@ class Patch:
     def between(cls, lvlm: LVLM, base: dict[str, Tensor], edited: dict[str, Tensor], information: dict[str, Any]) -> Patch:
         """The patch that leads from ``base`` to ``edited`` (role -> tensor)."""
         names = {id(parameter): name for name, parameter in lvlm.model.named_parameters()}
+        parameters = find_roles(lvlm.model, base)
         differences, tensors = {}, {}
         for role, before in base.items():
             after = edited[role]
             change = after.double() - before.double()
+            relative_change = float(change.norm() / before.double().norm())
+            if not math.isfinite(relative_change):
+                raise UserError(f"The edit of {role} leads to values that are no finite numbers; lower the rate and edit again.")
             differences[role] = as_bits(before) ^ as_bits(after)
             tensors[role] = {
-                "name": names[id(find_role(lvlm.model, role))],
+                "name": names[id(parameters[role])],
                 "shape": list(before.shape),
                 "dtype": str(before.dtype).removeprefix("torch."),
                 "encoding": "xor",
                 "base_sha256": sha256(before),
                 "result_sha256": sha256(after),
                 "changed": int((differences[role] != 0).sum()),
-                "relative_change": float(change.norm() / before.double().norm()),
+                "relative_change": relative_change,
                 "energy_ranks": energy_ranks(change),
             }
-        name = Path(lvlm.name).resolve().name if Path(lvlm.name).exists() else lvlm.name  # nobody else has this machine's folders
-        return cls(differences, tensors, {"base_model": name, "base_fingerprint": lvlm.fingerprint, **information})
+        base_model = {"base_model": shown_name(lvlm.name), "base_fingerprint": lvlm.fingerprint, "prompt_style": lvlm.prompt_style}
+        return cls(differences, tensors, {**base_model, **information})
+
+    @property
+    def identity(self) -> str:
+        """sha256 over what the patch leads to."""
+        return digest({role: entry["result_sha256"] for role, entry in self.tensors.items()})
 
     def state(self, model: nn.Module) -> Literal["base", "patched"]:
         """Whether ``model`` holds the base values or the patched ones; either way the other side is checked as well.
@@ -124,44 +185,57 @@ class Patch:
             UserError: a tensor is neither, or does not become the other side; the message names it.
         """
         states = set()
+        parameters = find_roles(model, self.tensors)
         for role, entry in self.tensors.items():
-            tensor = find_role(model, role).data
-            digest = sha256(tensor)
-            if list(tensor.shape) != entry["shape"] or digest not in (entry["base_sha256"], entry["result_sha256"]):
+            tensor = parameters[role].data
+            found = sha256(tensor)
+            if list(tensor.shape) != entry["shape"] or found not in (entry["base_sha256"], entry["result_sha256"]):
                 raise UserError(
                     f"Wrong base: {entry['name']} ({role}) of this model is not the tensor that the patch was made on "
                     f"({self.information.get('base_model', 'unknown')}, {entry['dtype']}); load that model in that dtype."
                 )
-            other = "result_sha256" if digest == entry["base_sha256"] else "base_sha256"
-            if sha256(self.other_side(role, tensor)) != entry[other]:
-                raise UserError(f"The patch does not lead to what its patch.json names for {role}; get the patch again.")
+            self.other_side(role, tensor, "base_sha256" if found == entry["base_sha256"] else "result_sha256")
             if entry["base_sha256"] != entry["result_sha256"]:  # an edit that left this tensor as it was tells nothing
-                states.add("base" if digest == entry["base_sha256"] else "patched")
+                states.add("base" if found == entry["base_sha256"] else "patched")
         if len(states) > 1:
             raise UserError("The model holds some tensors of the patch and not others; load a clean base.")
         return "patched" if states == {"patched"} else "base"
 
-    def other_side(self, role: str, tensor: Tensor) -> Tensor:
-        """The edited values of ``role`` for the base's, and the base's for the edited."""
-        return (as_bits(tensor) ^ self.differences[role].to(tensor.device)).view(tensor.dtype)
+    def other_side(self, role: str, tensor: Tensor, side: str) -> Tensor:
+        """The edited values of ``role`` for the base's (``side``: "base_sha256"), and the base's for the edited ("result_sha256").
 
-    def _toggle(self, model: nn.Module) -> None:
+        Raises:
+            UserError: they are not those that patch.json names, or no finite numbers.
+        """
+        other = (as_bits(tensor) ^ self.differences[role].to(tensor.device)).view(tensor.dtype)
+        if sha256(other) != self.tensors[role]["result_sha256" if side == "base_sha256" else "base_sha256"]:
+            raise UserError(f"The patch does not lead to what its patch.json names for {role}; get the patch again.")
+        if not bool(torch.isfinite(other).all()):
+            raise UserError(f"The patch leads to values of {role} that are no finite numbers; do not use it.")
+        return other
+
+    def _toggle(self, model: nn.Module, side: str) -> None:
+        """From one side to the other, all tensors or none. Raises UserError when the model holds something else than ``side``."""
+        parameters = find_roles(model, self.tensors)
+        others = {role: self.other_side(role, parameter.data, side) for role, parameter in parameters.items()}
         with torch.no_grad():
-            for role in self.differences:
-                data = find_role(model, role).data
-                data.copy_(self.other_side(role, data))
+            for role, other in others.items():
+                parameters[role].data.copy_(other)
+        for role, parameter in find_roles(model, self.tensors).items():
+            if not torch.equal(as_bits(parameter.data), as_bits(others[role])):
+                raise UserError(f"{role} did not take the values that were written to it; load the model again.")
 
     def apply_(self, model: nn.Module) -> None:
         """Change ``model`` in place. Raises UserError unless it holds exactly the base tensors."""
         if self.state(model) == "patched":
             raise UserError("The patch is applied already; revert it before applying it again.")
-        self._toggle(model)
+        self._toggle(model, "base_sha256")
 
     def revert_(self, model: nn.Module) -> None:
         """Restore the base bit for bit. Raises UserError unless the model holds exactly the patched tensors."""
         if self.state(model) == "base":
             raise UserError("The patch is not applied to this model; there is nothing to revert.")
-        self._toggle(model)
+        self._toggle(model, "result_sha256")
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
@@ -170,13 +244,16 @@ class Patch:
         try:
             yield
         finally:
-            self._toggle(model)
+            self._toggle(model, "result_sha256")
 
     def stacked(self, other: Patch) -> Patch:
-        """Both patches as one. Raises UserError when they change the same tensor, where the order would matter."""
+        """Both patches as one. Raises UserError when they change the same tensor, where the order would matter, or were made on
+        different bases."""
         common = self.tensors.keys() & other.tensors.keys()
         if common:
             raise UserError(f"Both patches change {', '.join(sorted(common))}; only patches of different tensors can be stacked.")
+        if self.information.get("base_fingerprint") != other.information.get("base_fingerprint"):
+            raise UserError("The patches were made on different bases (base_fingerprint in `neuralgate patch show`); they do not stack.")
         information = {**other.information, **self.information, "stacked": [self.information, other.information]}
         return Patch({**self.differences, **other.differences}, {**self.tensors, **other.tensors}, information)
 
@@ -206,54 +283,18 @@ class Patch:
         return str(address)
 
     def save_pretrained(self, folder: Path | str, evidence: str = "") -> None:
-        """Write patch.safetensors, patch.json and a model card (with ``evidence``, see `card`), each in one piece."""
+        """Write patch.safetensors, patch.json and a model card (with ``evidence``, see `model_card`), each in one piece."""
         folder = Path(folder)
         data = save({role: bits.contiguous() for role, bits in self.differences.items()})
         header = {"format": FORMAT, **self.information, "safetensors_sha256": hashlib.sha256(data).hexdigest(), "tensors": self.tensors}
+        text = json.dumps(sealed(header), indent=1, ensure_ascii=False)
         contents = {
             "patch.safetensors": data,
-            "patch.json": json.dumps(header, indent=1, ensure_ascii=False).encode(),
-            "README.md": self.card(evidence=evidence).encode(),
+            "patch.json": text.encode(),
+            "README.md": model_card(self.information, self.tensors, evidence=evidence).encode(),
         }
         for name, content in contents.items():
             write_bytes(folder / name, content)
-
-    def card(self, merged: bool = False, evidence: str = "") -> str:
-        """A short model card: what it changes, of which base, how to use it, and its limits.
-
-        Args:
-            merged: of a whole model with the patch in it.
-            evidence: effect and damage as Markdown.
-        """
-        rows = "\n".join(
-            f"| `{role}` | `{entry['name']}` | {' x '.join(map(str, entry['shape']))} "
-            f"| {entry['changed']:,} | {entry['relative_change']:.4f} |"
-            for role, entry in self.tensors.items()
-        )
-        base, method = str(self.information.get("base_model")), self.information.get("method")
-        dtype = next((entry["dtype"] for entry in self.tensors.values()), "float32")
-        front = f"---\nbase_model: {base}\n---\n\n" if HUB_ID.fullmatch(base) else ""
-        if merged:
-            title = f"# {base} with a Neural Gate patch in it"
-            usage = (
-                "from transformers import AutoModelForImageTextToText\n"
-                f'model = AutoModelForImageTextToText.from_pretrained("this-folder", dtype="{dtype}")'
-            )
-        else:
-            title = f"# A Neural Gate patch of {base}"
-            usage = (
-                f'import neuralgate\nlvlm = neuralgate.load("{base}", dtype="{dtype}")\n'
-                'patch = neuralgate.Patch.from_pretrained("this-folder")\n'
-                "with patch.applied(lvlm.model):\n    print(lvlm.generate([(image, question)]))"
-            )
-        return (
-            f"{front}{title}\n\nMethod: {method}. Recipe: `{self.information.get('recipe_digest', '')}`. "
-            f"Base fingerprint: `{self.information.get('base_fingerprint', '')}`, loaded in {dtype}.\n\n"
-            f"| role | tensor | shape | values changed | norm of the change / norm |\n|---|---|---|---|---|\n{rows}\n\n"
-            f"```python\n{usage}\n```\n\n{evidence}"
-            "Limits: it changes what the model says, not what it has seen, and it is no proof against somebody who retrains the weights. "
-            "What it refuses and what it breaks is in the report of the run that made it; do not use it without that.\n"
-        )
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, revision: str | None = None, endpoint: str | None = None) -> Patch:
@@ -262,33 +303,27 @@ class Patch:
         Raises:
             UserError: files are missing, broken, of a newer format, or do not match their checksum.
         """
-        if not Path(folder).exists() and HUB_ID.fullmatch(str(folder)):
+        if not os.path.exists(folder) and HUB_ID.fullmatch(str(folder)):
             folder = fetched(str(folder), revision, endpoint)
-        folder = Path(folder)
         for name in FILES:
-            if not (folder / name).is_file():
+            if not os.path.isfile(os.path.join(folder, name)):  # unlike Path's, it knows names that no file can have
                 raise UserError(f"{folder} is not a patch folder (no {name} in it).")
+        folder = Path(folder)
+        header = read_sealed(folder / "patch.json")
         data = (folder / "patch.safetensors").read_bytes()
         try:
-            header = json.loads((folder / "patch.json").read_text(encoding="utf-8"))
-            tensors, expected, version = header.pop("tensors"), header.pop("safetensors_sha256"), header.pop("format")
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-            raise UserError(f"{folder}/patch.json is broken ({error}); get the patch again.") from error
-        if version != FORMAT:
-            raise UserError(f"{folder} is a patch of format {version!r}, this neuralgate reads format {FORMAT}; update neuralgate.")
-        if hashlib.sha256(data).hexdigest() != expected:
+            description = Description.model_validate(header)
+        except ValidationError as error:
+            place = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise UserError(f"{folder}/patch.json is no description of a patch ({place[:80]}); get the patch again.") from error
+        if hashlib.sha256(data).hexdigest() != description.safetensors_sha256:
             raise UserError(f"{folder}/patch.safetensors does not match its checksum: bytes were lost or changed; get the patch again.")
         try:
             differences = load(data)
         except SafetensorError as error:
             raise UserError(f"{folder}/patch.safetensors is broken ({error}); get the patch again.") from error
-        try:
-            checked = {role: Entry.model_validate(entry) for role, entry in dict(tensors).items()}
-        except (ValidationError, TypeError, ValueError) as error:
-            raise UserError(f"{folder}/patch.json does not describe its tensors as a patch does; get the patch again.") from error
         held = {role: (list(bits.shape), bits.dtype) for role, bits in differences.items()}
-        if held != {role: (entry.shape, BITS[getattr(torch, entry.dtype).itemsize]) for role, entry in checked.items()}:
+        if held != {role: (entry.shape, BITS[getattr(torch, entry.dtype).itemsize]) for role, entry in description.tensors.items()}:
             raise UserError(f"{folder}: patch.json and patch.safetensors list different tensors; get the patch again.")
-        if not held:
-            raise UserError(f"{folder} is a patch without a tensor; there is nothing to apply.")
-        return cls(differences, {role: entry.model_dump() for role, entry in checked.items()}, header)
+        information = {key: value for key, value in header.items() if key not in ("format", "safetensors_sha256", "tensors")}
+        return cls(differences, {role: entry.model_dump() for role, entry in description.tensors.items()}, information)

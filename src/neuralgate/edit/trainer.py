@@ -25,7 +25,7 @@ from neuralgate.edit.patch import Patch
 from neuralgate.edit.validation import Validation
 from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
-from neuralgate.lvlm.forward import target_losses
+from neuralgate.lvlm.forward import check_gradient, target_losses
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.packing import Packed
 from neuralgate.lvlm.prompts import Example
@@ -114,6 +114,8 @@ class Trainer:
         if any(not pair.benign_target or (pair.role == "contrast" and not pair.sensitive_target) for pair in asked):
             pairs = with_own_answers(lvlm, pairs)
         self.edit, self.contrast = pairs.split("train", "edit"), pairs.split("train", "contrast")
+        if not config.contrast_weight:  # rows that count nothing are not run
+            self.contrast = PairSet((), pairs.folder)
         if not len(self.edit):
             raise UserError("The pair set holds no training pairs of role edit; there is nothing to train on.")
         self.validation = Validation(lvlm, pairs, config)
@@ -130,6 +132,7 @@ class Trainer:
         self.inputs = inputs or Inputs(lvlm, min(layers))
         self.fitting = lvlm.fitting(4 * config.batch_size, "training rows")
         self.rng = np.random.default_rng([config.seed, 3])
+        self.begun = False  # whether a gradient has been taken
 
     def row_losses(self, rows: Sequence[Row]) -> Tensor:
         """The loss of each row, ``(N,)``, with the gated gradient attached."""
@@ -171,7 +174,7 @@ class Trainer:
         time as fit into memory, which changes nothing but the order of sums.
 
         Raises:
-            UserError: the loss is no finite number.
+            UserError: the loss is no finite number, or nothing gets a gradient at the first step.
         """
         means = dict.fromkeys((row.part for row in rows), 0.0)
         counts = Counter(row.part for row in rows)
@@ -181,8 +184,11 @@ class Trainer:
         def work(chosen: Sequence[tuple[Row, float]]) -> float:
             losses_N = self.row_losses([row for row, _ in chosen])
             total = (losses_N * losses_N.new_tensor([weight for _, weight in chosen])).sum()
-            for sum_DF, part_DF in zip(totals, torch.autograd.grad(scale * total, list(self.parameters.values())), strict=True):
-                sum_DF += part_DF.to(sum_DF.dtype) / scale
+            parameters = list(self.parameters.values())
+            parts = torch.autograd.grad(scale * total, parameters, allow_unused=True) if total.requires_grad else [None] * len(parameters)
+            for sum_DF, part_DF in zip(totals, parts, strict=True):
+                if part_DF is not None:  # zeros are looked at below
+                    sum_DF += part_DF.to(sum_DF.dtype) / scale
             for (row, _), loss in zip(chosen, losses_N.tolist(), strict=True):
                 means[row.part] += loss / counts[row.part]
             return total.item()
@@ -190,8 +196,11 @@ class Trainer:
         total = sum(self.fitting.run(work, list(zip(rows, self.row_weights(rows), strict=True))))
         if not math.isfinite(total):
             raise UserError(f"The loss of the edit became {total}; lower edit.rate ({self.config.rate:g} now).")
-        for master, gradient in zip(self.masters.values(), totals, strict=True):
+        for (layer, master), gradient in zip(self.masters.items(), totals, strict=True):
+            if not self.begun:
+                check_gradient(gradient, f"The edited weights of layer {layer}")
             master.grad = gradient
+        self.begun = True
         return total, means
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -245,11 +254,11 @@ class Trainer:
         batches = minibatches(self.edit, self.contrast, self.config.batch_size, self.rng)
         for step in range(1, self.config.max_steps + 1):
             rows = next(batches)
-            _, losses = self.gradients(rows)
+            total, losses = self.gradients(rows)
             if step in (1, 2, 4, 8):
                 shares.append(self.gradient_share(rows))
             self.step(optimizer)
-            stop = self.note(training, step, losses, report, self.config.max_steps)
+            stop = self.note(training, step, total, losses, report, self.config.max_steps)
             if stop:
                 training.stopped = "converged"
                 break
@@ -268,7 +277,8 @@ class Trainer:
                     break
                 self.step(optimizer)
                 training.steps += 1
-            self.note(training, training.steps, losses, report, len(self.edit) * self.config.steps_per_pair, check=number == len(self.edit))
+            limit = len(self.edit) * self.config.steps_per_pair
+            self.note(training, training.steps, total, losses, report, limit, check=number == len(self.edit))
         training.stopped = "end of pairs"
         training.gradient_share = {name: round(float(np.mean([share[name] for share in shares])), 4) for name in SHARE_NAMES}
 
@@ -276,6 +286,7 @@ class Trainer:
         self,
         training: Training,
         step: int,
+        total: float,
         losses: dict[str, float],
         report: Callable[..., None] | None,
         limit: int,
@@ -294,7 +305,7 @@ class Trainer:
             known = {key: value for key, value in point.items() if value is not None and key != "step"}
             report(done=step, total=limit, text=f"editing layer {', '.join(map(str, self.layers))} (gate: {self.config.gate})", **known)
         if self.config.stop == "loss":
-            return sum(losses.values()) < self.config.stop_loss
+            return total < self.config.stop_loss
         return bool(measured) and self.validation.satisfied(measured)
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from neuralgate.locate.samples import Sample
-from neuralgate.lvlm.forward import output_changed, target_losses
+from neuralgate.lvlm.forward import check_gradient, gradients_watched, output_changed, target_losses
 from neuralgate.lvlm.generate import continuations
 from neuralgate.lvlm.memory import SavedBytes, free_bytes
 from neuralgate.lvlm.model import LVLM
@@ -179,7 +179,9 @@ def fit_vectors(
     curve_NT = torch.full((len(samples), config.steps), float("nan"), device=device)
     for step in range(config.steps):
         values_MLD = values_NLD[members_M]
-        data_M = part.weighted(part.losses(layers, vector_of(values_MLD, config)))
+        # a projection that autograd does not know would leave the vectors a gradient along the residual alone
+        with ExitStack() if step else gradients_watched(lvlm):
+            data_M = part.weighted(part.losses(layers, vector_of(values_MLD, config)))
         finite_N[members_M[~data_M.isfinite()]] = False
         running_M = running_N[members_M] & (data_M.detach() >= config.stop_loss) & finite_N[members_M]
         running_N[members_M] = running_M
@@ -188,6 +190,8 @@ def fit_vectors(
             break
         optimizer.zero_grad()
         (data_M + config.gamma * sparsity(values_MLD, config))[running_M].sum().backward()
+        if not step:
+            check_gradient(values_NLD.grad, f"The vectors at layer {', '.join(map(str, layers))}")
         kept_NLD = values_NLD.detach().clone()
         optimizer.step()
         with torch.no_grad():

@@ -13,19 +13,98 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import from_json
 from torch import Tensor
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.roles import OTHER_TOWERS, OUT_NAMES, ROLE
+from neuralgate.files import read_json
+from neuralgate.lvlm.roles import OTHER_TOWERS, OUT_NAMES, layer_of
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 CODES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 NAMES = {dtype: code for code, dtype in CODES.items()}
 PIECE = 16 * 2**20  # bytes copied at a time
 MAX_HEADER = 100 * 2**20  # the format's own limit
+
+Model = TypeVar("Model", bound=BaseModel)
+FileName = Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f]{1,200}\.safetensors$")]
+Count = Annotated[int, Field(ge=0, le=2**48)]
+
+
+class Index(BaseModel):
+    """Which file holds which tensor."""
+
+    model_config = ConfigDict(strict=True)
+
+    weight_map: dict[str, FileName] = Field(min_length=1)
+    metadata: dict[str, Any] = {}
+
+
+class Place(BaseModel):
+    """What a header says of one tensor."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    dtype: str  # the format's name of the type
+    shape: list[Count] = Field(max_length=16)
+    data_offsets: list[Count] = Field(min_length=2, max_length=2)  # from the end of the header
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.data_offsets[1] - self.data_offsets[0]
+
+
+PLACES = TypeAdapter(dict[str, Place])
+
+
+@dataclass(frozen=True)
+class Header:
+    """The beginning of a file: its bytes as they stand, and what they say."""
+
+    raw: bytes
+    metadata: dict[str, Any] | None
+    places: dict[str, Place]  # in the order of the tensors' bytes
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Header:
+        """Raises ValueError when the bytes are no header, or a type, a shape and a place contradict each other."""
+        entries = from_json(raw[8:])
+        if not isinstance(entries, dict):
+            raise ValueError("no mapping")
+        metadata = entries.pop("__metadata__", None)
+        places = dict(sorted(PLACES.validate_python(entries).items(), key=lambda item: item[1].data_offsets))
+        end = 0
+        for place in places.values():
+            if place.data_offsets[0] != end or place.size < 0:
+                raise ValueError("tensors that overlap or leave a gap")
+            if place.dtype in CODES and prod(place.shape) * CODES[place.dtype].itemsize != place.size:
+                raise ValueError("a shape and a size that contradict each other")
+            end = place.data_offsets[1]
+        return cls(raw, metadata, places)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return len(self.raw) + sum(place.size for place in self.places.values())
+
+    def with_types(self, changed: Mapping[str, Tensor]) -> Header:
+        """The same with the types of ``changed``; where they are those that it has, byte for byte the same."""
+        if all(self.places[key].dtype == NAMES[tensor.dtype] for key, tensor in changed.items()):
+            return self
+        entries: dict[str, Any] = {} if self.metadata is None else {"__metadata__": self.metadata}
+        end = 0
+        for key, place in self.places.items():
+            start, end = end, end + (changed[key].nbytes if key in changed else place.size)
+            code = NAMES[changed[key].dtype] if key in changed else place.dtype
+            entries[key] = {"dtype": code, "shape": place.shape, "data_offsets": [start, end]}
+        text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+        text += b" " * (-len(text) % 8)
+        return Header.parse(len(text).to_bytes(8, "little") + text)
 
 
 @dataclass(frozen=True)
@@ -45,21 +124,23 @@ class Checkpoint:
     def __init__(self, folder: Path) -> None:
         """Raises UserError when there are no safetensors files, one is missing, or a header is broken."""
         self.folder = folder
-        self.headers: dict[str, dict[str, Any]] = {}
+        self.index, names = weight_files(folder)
+        self.headers = {name: read_header(folder / name) for name in names}
         self.tensors: dict[str, Stored] = {}
-        for name in shard_names(folder):
-            header, start = read_header(folder / name)
-            self.headers[name] = header
-            for key, entry in header.items():
-                if key != "__metadata__":
-                    first, last = entry["data_offsets"]
-                    self.tensors[key] = Stored(name, entry["dtype"], tuple(entry["shape"]), start + first, last - first)
+        for name, header in self.headers.items():
+            for key, place in header.places.items():
+                if key in self.tensors:
+                    raise UserError(f"{key} stands in {self.tensors[key].file} and in {name} of {folder}; get the model again.")
+                start = len(header.raw) + place.data_offsets[0]
+                self.tensors[key] = Stored(name, place.dtype, tuple(place.shape), start, place.size)
 
     def read(self, key: str) -> Tensor:
         """One tensor, in memory of its own."""
         place = self.tensors[key]
         if place.code not in CODES:
-            raise UserError(f"{key} is stored as {place.code}; export needs a base in {', '.join(CODES)}.")
+            raise UserError(
+                f"{key} is stored as {place.code}, a patch needs {', '.join(CODES)}; load the model once and save it with save_pretrained."
+            )
         with (self.folder / place.file).open("rb") as file:
             file.seek(place.start)
             data = bytearray(file.read(place.size))
@@ -73,9 +154,7 @@ class Checkpoint:
         Raises:
             UserError: there is no such tensor.
         """
-        match = ROLE.fullmatch(role)
-        layer = match[1] if match else ""
-        pattern = re.compile(rf"(?:^|\.)layers\.{layer}\.(?:\w+\.)*(?:{'|'.join(OUT_NAMES)})\.weight$")
+        pattern = re.compile(rf"(?:^|\.)layers\.{layer_of(role)}\.(?:\w+\.)*(?:{'|'.join(OUT_NAMES)})\.weight$")
         found = [
             key
             for key in self.tensors
@@ -88,28 +167,23 @@ class Checkpoint:
             raise UserError(f"{self.folder} holds no single tensor {role} ({len(found)} found); it is not the model of the patch.")
         return found[0]
 
-    def rewrite(self, name: str, changed: Mapping[str, Tensor], out: Path) -> None:
-        """Write the file ``name`` to ``out`` with the tensors of ``changed`` in place of its own, of whatever type."""
-        header = {key: dict(entry) for key, entry in self.headers[name].items()}
-        keys = sorted((key for key in header if key != "__metadata__"), key=lambda key: header[key]["data_offsets"][0])
-        place = 0
-        for key in keys:
-            tensor = changed.get(key)
-            size = self.tensors[key].size if tensor is None else tensor.nbytes
-            header[key]["data_offsets"] = [place, place + size]
-            if tensor is not None:
-                header[key]["dtype"] = NAMES[tensor.dtype]
-            place += size
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        text += b" " * (-len(text) % 8)
+    def rewrite(self, name: str, changed: Mapping[str, Tensor], out: Path, header: Header | None = None) -> None:
+        """Write the file ``name`` to ``out`` with the tensors of ``changed`` in place of its own, of whatever type.
+
+        Args:
+            header: the new file's, which says the order of its tensors; without it the old one with the new types.
+        """
+        header = header or self.headers[name].with_types(changed)
         with (self.folder / name).open("rb") as source, out.open("wb") as target:
-            target.write(len(text).to_bytes(8, "little") + text)
-            for key in keys:
+            target.write(header.raw)
+            for key, place in header.places.items():
+                if place.size != (changed[key].nbytes if key in changed else self.tensors[key].size):
+                    raise UserError(f"{key} of {self.folder / name} has another size than it had; get the model again.")
                 if key in changed:
                     target.write(changed[key].contiguous().view(torch.uint8).numpy().data)
                 else:
                     source.seek(self.tensors[key].start)
-                    copy_bytes(source, target, self.tensors[key].size)
+                    copy_bytes(source, target, place.size)
 
 
 def copy_bytes(source: BinaryIO, target: BinaryIO, count: int) -> None:
@@ -121,48 +195,43 @@ def copy_bytes(source: BinaryIO, target: BinaryIO, count: int) -> None:
         count -= len(piece)
 
 
-def shard_names(folder: Path) -> list[str]:
-    """The safetensors files of a model directory. Raises UserError when there are none or one is missing."""
-    if (folder / INDEX).is_file():
-        try:
-            names = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{folder / INDEX} is not an index of weights; get the model again.") from error
-        for name in names:
-            if Path(name).name != name or not (folder / name).is_file():
-                raise UserError(f"{folder / INDEX} names {name}, which is not there; get the model again.")
-        return names
+def read_as(model: type[Model], path: Path, broken: str) -> Model:
+    """A JSON file in its form. Raises UserError, which says ``broken``, when it has another."""
+    try:
+        return model.model_validate(read_json(path))
+    except (UserError, ValidationError) as error:
+        raise UserError(broken) from error
+
+
+def weight_files(folder: Path) -> tuple[Index | None, list[str]]:
+    """The safetensors files that transformers reads of a model directory, and their index where it reads one: a single file goes
+    before an index. Raises UserError when there are none or one is missing."""
     if (folder / SINGLE).is_file():
-        return [SINGLE]
-    raise UserError(f"{folder} holds no {SINGLE}; convert its weights to safetensors first (load it once and save_pretrained).")
+        return None, [SINGLE]
+    if not (folder / INDEX).is_file():
+        raise UserError(f"{folder} holds no {SINGLE}; convert its weights to safetensors first (load it once and save_pretrained).")
+    index = read_as(Index, folder / INDEX, f"{folder / INDEX} is not an index of weights; get the model again.")
+    names = sorted(set(index.weight_map.values()))
+    for name in names:
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / INDEX} names {name}, which is not there; get the model again.")
+    return index, names
 
 
-def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file and where its data begins. Raises UserError when it is broken."""
+def read_header(path: Path) -> Header:
+    """The header of a safetensors file. Raises UserError when it is broken."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
+        length = int.from_bytes(first := file.read(8), "little")
         if not 2 <= length <= min(MAX_HEADER, size - 8):
             raise UserError(f"{path} is not a safetensors file or is cut off; get it again.")
         try:
-            header = json.loads(file.read(length))
-            entries = [entry for key, entry in header.items() if key != "__metadata__"]
-            ends = [checked_end(entry) for entry in entries]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            header = Header.parse(first + file.read(length))
+        except ValueError as error:
             raise UserError(f"The header of {path} is broken; get it again.") from error
-    if 8 + length + max(ends, default=0) != size:
-        raise UserError(f"{path} has {size:,} bytes where its header promises {8 + length + max(ends, default=0):,}; get it again.")
-    return header, 8 + length
-
-
-def checked_end(entry: dict[str, Any]) -> int:
-    """Where a tensor's bytes end. Raises ValueError when its type, shape and place contradict each other."""
-    first, last = entry["data_offsets"]
-    if not (isinstance(first, int) and isinstance(last, int) and 0 <= first <= last):
-        raise ValueError("odd offsets")
-    if entry["dtype"] in CODES and prod(entry["shape"]) * CODES[entry["dtype"]].itemsize != last - first:
-        raise ValueError("shape and bytes contradict each other")
-    return last
+    if header.size != size:
+        raise UserError(f"{path} has {size:,} bytes where its header promises {header.size:,}; get it again.")
+    return header
 
 
 def copy_or_link(source: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from neuralgate.errors import UserError
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Batch
 
@@ -32,6 +33,34 @@ def output_changed(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Ite
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def gradients_watched(lvlm: LVLM) -> Iterator[None]:
+    """Raises UserError when a projection of the decoder, run while the context lasts, loses the gradient of what it was given: what is
+    fitted through it would follow the residual alone."""
+
+    def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if torch.is_grad_enabled() and inputs[0].requires_grad and not output.requires_grad:
+            raise UserError(
+                f"A {type(module).__name__} of {lvlm.name} passes no gradient back, so nothing can be fitted; load it in another dtype."
+            )
+
+    handles = [module.register_forward_hook(look) for module in lvlm.decoder.modules() if isinstance(module, nn.Linear)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def check_gradient(gradient: Tensor | None, what: str) -> None:
+    """Raises UserError when what is to be fitted, named by ``what``, has no gradient at its first step or one of zeros: every later step
+    would leave it as it is, and it would look like a result."""
+    if gradient is None or not bool(gradient.any()):
+        raise UserError(
+            f"{what} got no gradient at the first step, so nothing would be fitted; look at the gate, the positions and the dtype."
+        )
 
 
 @contextmanager

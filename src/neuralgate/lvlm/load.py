@@ -104,9 +104,18 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
         except torch.OutOfMemoryError as error:
             raise UserError(no_room) from error
     model.eval().requires_grad_(False)
+    keep_gradients(model)
     lvlm = LVLM(model, processor, name, prompt_style)
     probe(lvlm)
     return lvlm
+
+
+def keep_gradients(model: torch.nn.Module) -> None:
+    """On CPUs with units for bfloat16 bitsandbytes packs 4-bit weights at the first evaluation, for a product that autograd does not know:
+    gradients would then go round every projection, along the residual alone, and vectors be fitted to nothing."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def placement(name: str, config: Any, dtype: str, device: str) -> dict[str, Any]:
@@ -137,6 +146,12 @@ def load_config(source: Path | str, name: str, revision: str | None = None) -> A
         raise UserError(unavailable(source, name, error)) from error
     if config.model_type not in KNOWN and config.model_type != MINIGPT4:
         raise UserError(f"{name} is a {config.model_type} model without a vision part; neuralgate edits vision-language models.")
+    for part in (config, config.get_text_config()):
+        if saved := getattr(part, "quantization_config", None):
+            raise UserError(
+                f"The weights of {name} were quantised when they were saved ({dict(saved).get('quant_method', 'unknown method')}), and a "
+                "patch cannot be put into such weights; use the model in bfloat16 or float16 that they were made from."
+            )
     return config
 
 

@@ -114,6 +114,11 @@ class LVLM:
         """The names of the inputs that the model's forward pass takes."""
         return frozenset(inspect.signature(self.model.forward).parameters)
 
+    @property
+    def is_quantised(self) -> bool:
+        """Whether its weights are stored in 8 or 4 bit: located on and measured, never edited."""
+        return getattr(self.model, "hf_quantizer", None) is not None
+
     def fitting(self, size: int, what: str) -> Fitting:
         """Batches of at most ``size`` items, or of what fitted before."""
         return Fitting(size, what, self.sizes)

@@ -8,6 +8,7 @@ width back to the hidden size. Everything else in the package asks for ``decoder
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
@@ -20,7 +21,7 @@ FFN_NAMES = ("mlp", "feed_forward", "ffn")
 OUT_NAMES = ("down_proj", "fc2", "w2", "dense_4h_to_h", "c_proj", "wo")
 SHARED_EXPERTS = ("shared_expert", "shared_experts", "shared_mlp")
 NORM_NAMES = ("norm", "final_layer_norm", "final_layernorm", "ln_f", "embedding_norm", "layer_norm")
-ROLE = re.compile(r"decoder\.(\d+)\.ffn\.out")
+ROLE = re.compile(r"decoder\.(0|[1-9][0-9]{0,3})\.ffn\.out")  # one spelling a tensor
 
 
 def find_decoder(model: Any) -> tuple[Any, str]:
@@ -97,12 +98,29 @@ def role_of(layer: int) -> str:
     return f"decoder.{layer}.ffn.out"
 
 
+def layer_of(role: str) -> int:
+    """The layer of ``decoder.<l>.ffn.out``. Raises UserError when it is spelt in any other way."""
+    match = ROLE.fullmatch(role)
+    if not match:
+        raise UserError(f"{role[:80]!r} names no tensor of a patch (decoder.<layer>.ffn.out); get the patch again.")
+    return int(match[1])
+
+
 def find_role(model: Any, role: str) -> nn.Parameter:
     """The parameter that plays ``role`` in ``model``. Raises UserError if there is none."""
-    match = ROLE.fullmatch(role)
-    layers = find_decoder(model)[0].layers
-    if not match or int(match[1]) >= len(layers):
+    layer, layers = layer_of(role), find_decoder(model)[0].layers
+    if layer >= len(layers):
         raise UserError(f"The model has no tensor {role} (it has {len(layers)} decoder layers); the patch belongs to another model.")
-    weight = output_projection(layers[int(match[1])], int(match[1])).weight
+    weight = output_projection(layers[layer], layer).weight
     assert isinstance(weight, nn.Parameter)
     return weight
+
+
+def find_roles(model: Any, roles: Iterable[str]) -> dict[str, nn.Parameter]:
+    """Role -> parameter. Raises UserError where two roles share one: what is done to both would be done to it twice."""
+    found = {role: find_role(model, role) for role in roles}
+    owners: dict[int, str] = {}
+    for role, parameter in found.items():
+        if (other := owners.setdefault(parameter.data_ptr() or id(parameter), role)) != role:  # meta tensors have no address
+            raise UserError(f"{other} and {role} are one tensor of this model, which shares it between layers; edit one of them.")
+    return found
