@@ -115,7 +115,7 @@ def keep_gradients(model: torch.nn.Module) -> None:
     gradients would then go round every projection, along the residual alone, and vectors be fitted to nothing."""
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010 - only bitsandbytes has it
 
 
 def placement(name: str, config: Any, dtype: str, device: str) -> dict[str, Any]:
