@@ -25,7 +25,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -125,6 +125,13 @@ def values(part: str, gate: str) -> dict[int, dict[str, float]]:
     return found
 
 
+def interval(values_N: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
+    """Mean and Student's 95 % interval over seeds."""
+    mean = float(np.mean(values_N))
+    half = float(stats.t.ppf(0.975, len(values_N) - 1)) * float(np.std(values_N, ddof=1)) / math.sqrt(len(values_N))
+    return mean, mean - half, mean + half
+
+
 def compare(part: str, first: str, second: str) -> list[dict[str, Any]]:
     """One row a measure: the paired difference over seeds with its interval, and what it says."""
     one, other = values(part, first), values(part, second)
@@ -132,9 +139,8 @@ def compare(part: str, first: str, second: str) -> list[dict[str, Any]]:
     rows = []
     for title in (*MEASURES, "separation"):
         differences_N = np.array([one[seed][title] - other[seed][title] for seed in seeds])
-        mean, error = float(differences_N.mean()), float(differences_N.std(ddof=1)) / math.sqrt(len(seeds))
-        half = float(stats.t.ppf(0.975, len(seeds) - 1)) * error
-        low, high = mean - half, mean + half
+        mean, low, high = interval(differences_N)
+        error = float(differences_N.std(ddof=1)) / math.sqrt(len(seeds))
         rows.append(
             {
                 "comparison": f"{first} - {second}",
@@ -143,7 +149,7 @@ def compare(part: str, first: str, second: str) -> list[dict[str, Any]]:
                 "mean": round(mean, 4),
                 "low": round(low, 4),
                 "high": round(high, 4),
-                "shown at least": round(half + float(stats.t.ppf(0.8, len(seeds) - 1)) * error, 4),
+                "shown at least": round(high - mean + float(stats.t.ppf(0.8, len(seeds) - 1)) * error, 4),
                 "verdict": verdict(low, high),
             }
         )

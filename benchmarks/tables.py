@@ -15,8 +15,10 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
+from benchmarks import fixed_steps
 from benchmarks.evidence import FOLDER
 from neuralgate.files import digest, read_json, write_text
+from neuralgate.lvlm.families import FAMILIES, HEADER
 
 DOCS = Path(__file__).parent.parent / "docs"
 FIGURE = "![Effect and damage over the edited layer](layers.svg)\n\n"
@@ -73,39 +75,25 @@ def score_rows(found: dict[str, dict[str, Any]], base: bool = True) -> str:
     return table(header, rows)
 
 
-README_ROWS: tuple[tuple[str, str, str], ...] = (
-    *((name, "rta_sensitive", f"{name}: sensitive refused") for name in LADDER),
-    ("privacypair-test", "eta", "privacypair-test: EtA"),
-    ("unseen-subjects", "eta", "unseen-subjects: EtA"),
-    ("privacypair-test", "leak_rate", "privacypair-test: leak"),
-    ("privacypair-test", "rta_benign", "*damage:* benign twins refused"),
-    ("privacypair-test", "benign_accuracy", "*damage:* benign accuracy"),
-    ("public-contrast", "accuracy", "*damage:* public, contrast: accuracy"),
-    ("public-unseen", "accuracy", "*damage:* public, never seen: accuracy"),
-    ("public-unseen", "attribute_refusal_rate", "*damage:* public, never seen: harmless words refused"),
-    ("protected", "rta_sensitive", "*damage:* protected: sensitive refused"),
-    ("protected", "rta_benign", "*damage:* protected: benign refused"),
-    ("awareness", "accuracy", "*damage:* awareness"),
-    ("vqa", "accuracy", "*damage:* vqa"),
-)
+README_ROWS = ("edited subjects refused", "edited subjects leaked", "look-alikes refused", "vqa")
 
 
-def readme_rows(found: dict[str, dict[str, Any]]) -> str:
-    """Base, ungated, gated and one random gate side by side, seed 0."""
-    chosen = {
-        title: found[f"seed0-{name}"]["scores"] for title, name in (("no gate", "none"), ("gate", "strong"), ("random gate", "random-0"))
-    }
-    base = chosen["no gate"]["base"]
-    rows = [
-        [
-            title,
-            str(base[bench][metric]["n"]),
-            share(base[bench][metric]),
-            *(share(scores["edited"][bench][metric]) for scores in chosen.values()),
-        ]
-        for bench, metric, title in README_ROWS
-    ]
-    return table(["measure", "n", "base", *chosen], rows)
+def readme_rows() -> str:
+    """Four rows: base, and the means over seeds of the edits without and with the gate, Student's intervals over seeds."""
+    found = {gate: list(fixed_steps.values("main", gate).values()) for gate in ("none", "strong", "random")}
+    base = read_json(next((FOLDER / "fixed" / "main").glob("seed0-none.json")))["scores"]["base"]
+    rows = []
+    for title in README_ROWS:
+        bench, metric = fixed_steps.MEASURES[title]
+        cells_of = [fixed_steps.interval([row[title] for row in rows_of]) for rows_of in found.values()]
+        rows.append(
+            [
+                title,
+                share(base[bench][metric]),
+                *(share({"value": mean, "low": max(low, 0), "high": min(high, 1)}) for mean, low, high in cells_of),
+            ]
+        )
+    return table(["share", "base", "edited, no gate", "edited, gate", "edited, random gate"], rows)
 
 
 def ladder_rows(found: dict[str, dict[str, Any]]) -> str:
@@ -225,6 +213,39 @@ def layer_figure() -> None:
     figure.savefig(DOCS / "layers.svg", metadata={"Date": None})
 
 
+def fixed_rows(part: str) -> str:
+    """Means over seeds of every measure and gate, then the paired differences with their intervals and what they say."""
+    gates = [gate for gate in ("none", "strong", "random", "closed") if fixed_steps.values(part, gate)]
+    found = {gate: list(fixed_steps.values(part, gate).values()) for gate in gates}
+    titles = list(found["none"][0])
+    means = [[title, *(f"{sum(row[title] for row in rows) / len(rows):.3f}" for rows in found.values())] for title in titles]
+    compared = [row for first, other in fixed_steps.COMPARISONS if first in found for row in fixed_steps.compare(part, first, other)]
+    differences = [
+        [
+            row["comparison"],
+            row["measure"],
+            f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]",
+            f"{row['shown at least']:.3f}",
+            row["verdict"],
+        ]
+        for row in compared
+    ]
+    header = ["comparison", "measure", f"difference, {compared[0]['n']} seeds", "would have been shown from", "verdict"]
+    return table([f"mean of {len(found['none'])} seeds", *gates], means) + "\n" + table(header, differences)
+
+
+def held_out_rows() -> str:
+    """Answers of held-out samples under each kind of vector, and the shares by the number of samples."""
+    found = read_json(FOLDER / "held_out.json")
+    answers = [
+        [row["vector"], share(row["sensitive"]), f"{row['sensitive']['subjects']} of 6", share(row["benign"]), str(row["sensitive"]["n"])]
+        for row in found["answers"]
+    ]
+    shares = [[str(row["samples"]), *(f"{row[name]:.3f}" for name in ("inactive", "weak", "strong"))] for row in found["shares"]]
+    header = ["vector", "sensitive refused", "subjects with a refusal", "benign refused", "n"]
+    return table(header, answers) + "\n" + table(["samples a subject", "inactive", "weak", "strong"], shares)
+
+
 def main() -> None:
     DOCS.mkdir(exist_ok=True)
     gate = read_json(FOLDER / "gate/gate.json")
@@ -271,11 +292,15 @@ def main() -> None:
         "spread": spread_rows(main_cells),
         "seeds": seed_rows(main_cells),
         "layers": FIGURE + score_rows(cells("layers"), base=False) if cells("layers") else "(not measured)\n",
+        "fixed": fixed_rows("main"),
+        "fixed-subject": fixed_rows("subject"),
+        "held-out": held_out_rows(),
         "regimes": regime_rows() if (FOLDER / "regimes").is_dir() else "(not measured)\n",
         "locate": locate_rows(),
     }
     fill(DOCS / "evidence.md", parts)
-    fill(DOCS.parent / "README.md", {"results": readme_rows(main_cells)})
+    fill(DOCS.parent / "README.md", {"results": readme_rows()})
+    fill(DOCS / "models.md", {"families": table(HEADER, FAMILIES)})
 
 
 def fill(page: Path, parts: dict[str, str]) -> None:

@@ -7,10 +7,27 @@ from pathlib import Path
 
 import pytest
 
+from neuralgate.cli import list_models
+from neuralgate.lvlm.families import FAMILIES
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+
+def test_the_first_page_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").split()) <= 900
+
+
+def test_the_families_stand_in_one_list(capsys: pytest.CaptureFixture[str]) -> None:
+    """`ls models` and docs/models.md show it; the families' tests look whether it holds every class that they build."""
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    list_models()
+    printed = "".join(capsys.readouterr().out.split())
+    for family in FAMILIES:
+        assert "| " + " | ".join(family) + " |" in page
+        assert "".join(family.name.split())[:12] in printed
 
 
 def test_the_example_runs(clerk: LVLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,9 +171,12 @@ app.command()(doctor)
 
 @list_app.command("models")
 def list_models() -> None:
-    """Models that come with the package."""
+    """The embedded model, and the families that run."""
+    from neuralgate.lvlm.families import FAMILIES, HEADER
+
     print("clerk   the embedded model: reads documents aloud, 128 x 128 pixels, runs on two CPU cores")
-    print("Any directory of a LLaVA-architecture model (model_type llava) with its processor works, too.")
+    print("A model directory or a name of the hub, of one of these families (`neuralgate doctor MODEL` says what one would need here):")
+    print_table(list(HEADER), [list(family) for family in FAMILIES])
 
 
 @list_app.command("methods")

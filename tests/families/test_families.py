@@ -7,6 +7,7 @@ from neuralgate.edit.gradient import gated, gradient_mask
 from neuralgate.edit.patch import Patch
 from neuralgate.locate.samples import Sample
 from neuralgate.locate.vectors import Prepared, fit_vectors
+from neuralgate.lvlm.families import FAMILIES as LISTED
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, SUBJECT, Example, encode_examples
@@ -201,3 +202,7 @@ def test_rows_of_one_length_need_no_mask(lvlm, examples):
     config = LocateConfig(steps=3, stop_loss=0.0, rate=0.2)
     fitted, expected = fit_vectors(lvlm, [sample], [0], config), plain_fit(lvlm, sample, [0], config)
     assert fitted.curve_NT[0].tolist() == pytest.approx(expected.curve, rel=1e-5)
+
+
+def test_the_list_of_families_names_its_class(lvlm):
+    assert any(type(lvlm.model).__name__ in family.model for family in LISTED)
