@@ -54,4 +54,6 @@ clerk: $(READY)  ## retrain the embedded model from its seed
 
 evidence: $(READY)  ## the whole comparison of gates, layers and settings (resumable)
 	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.evidence
+	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.fixed_steps
+	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.held_out
 	$(BIN)/python -m benchmarks.tables
