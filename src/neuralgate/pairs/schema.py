@@ -13,6 +13,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import write_bytes, write_jsonl
 
 Split = Literal["train", "validation"]
+AnswerKind = Literal["text", "yes-no", "option"]
 Role = Literal["edit", "contrast", "lookalike", "protected"]
 
 
@@ -70,7 +71,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class Question:
-    """One question of an evaluation, with the truth that a correct answer contains."""
+    """One question of an evaluation, with the truth that a correct answer contains, or (``answer_kind`` yes-no or option) begins
+    with."""
 
     benchmark: str
     id: str
@@ -80,6 +82,7 @@ class Question:
     truth: str
     image: str | None
     attribute: str = ""
+    answer_kind: AnswerKind = "text"
 
 
 def check_texts(record: Pair | Question) -> None:
