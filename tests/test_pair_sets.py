@@ -16,8 +16,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from neuralgate.cli import app
+from neuralgate.edit import edit
 from neuralgate.errors import UserError
-from neuralgate.files import hash_path, read_jsonl
+from neuralgate.files import hash_path, read_jsonl, write_jsonl
 from neuralgate.pairs.camera import perspective
 from neuralgate.pairs.mixture import gather, load_set
 from neuralgate.pairs.own_images import ALIKE, OwnImages, look_of
@@ -27,7 +28,7 @@ from neuralgate.pairs.subjects import KINDS, VISUAL_ATTRIBUTES, load_subjects, r
 from neuralgate.pairs.values import LOCALES, LONGEST, sample_value
 from neuralgate.pairs.world import Gallery
 from neuralgate.pipeline import draw_pair_set
-from neuralgate.recipe import Recipe
+from neuralgate.recipe import EditConfig, Recipe
 
 SEEDS = st.integers(0, 2**31 - 1)
 some = settings(deadline=None, max_examples=20, derandomize=True)
@@ -360,7 +361,7 @@ def test_a_mixture_holds_both_sets(drawn, subjects, tmp_path):
 def test_pictures_of_one_name_in_two_folders_stay_apart(drawn, tmp_path):
     """A set made by hand."""
     pairs = []
-    for number, pair in enumerate(drawn.pairs[:2]):
+    for number, pair in enumerate((drawn.pairs[0], drawn.split("validation", "edit").pairs[0])):
         path = tmp_path / "mine" / str(number) / "0001.jpg"
         path.parent.mkdir(parents=True)
         path.write_bytes((drawn.folder / pair.image).read_bytes())
@@ -373,7 +374,7 @@ def test_pictures_of_one_name_in_two_folders_stay_apart(drawn, tmp_path):
         assert (tmp_path / "mine" / before.image).read_bytes() == (tmp_path / "copy" / after.image).read_bytes()
     row = {**question, "image": None, "truth": 4817}
     (tmp_path / "mine" / "questions.jsonl").write_text(json.dumps(row))
-    with pytest.raises(UserError, match="truth must be text"):
+    with pytest.raises(UserError, match="line 1 is not a question: truth: "):
         load_set(tmp_path / "mine")
     (tmp_path / "mine" / "away.jpg").symlink_to("/etc/hostname")
     (tmp_path / "mine" / "questions.jsonl").write_text(json.dumps({**question, "image": "away.jpg"}))
@@ -470,3 +471,24 @@ def test_a_run_refuses_a_set_that_is_not_whole(tiny_folder, drawn, tmp_path, mis
     said = "has no questions.jsonl" if missing == "questions.jsonl" else "has no pairs.jsonl"
     assert isinstance(result.exception, UserError) and said in str(result.exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_set_writes_only_into_its_target(drawn, tmp_path):
+    """Its folder's own name must not help it out of the target."""
+    gather([drawn.folder], tmp_path / "evil")
+    rows = read_jsonl(tmp_path / "evil" / "pairs.jsonl")
+    rows[0]["image"] = f"../evil/{rows[0]['image']}"
+    write_jsonl(tmp_path / "evil" / "pairs.jsonl", rows)
+    with pytest.raises(UserError, match=r"line 1: .* is outside"):
+        gather([tmp_path / "evil"], tmp_path / "runs" / "pairs")
+    assert not (tmp_path / "runs" / "evil").exists()
+
+
+def test_every_subject_to_edit_needs_validation_pairs(drawn, tiny, tmp_path):
+    gather([drawn.folder], tmp_path / "set")
+    rows = [row for row in read_jsonl(tmp_path / "set" / "pairs.jsonl") if (row["split"], row["role"]) != ("validation", "edit")]
+    write_jsonl(tmp_path / "set" / "pairs.jsonl", rows)
+    with pytest.raises(UserError, match="no validation pair of the role edit about the work permit"):
+        load_set(tmp_path / "set")
+    with pytest.raises(UserError, match="`stop: validation` could never stop"):
+        edit(tiny, PairSet.load(tmp_path / "set"), None, EditConfig(layers=[0], gate="none"))

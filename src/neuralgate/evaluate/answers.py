@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from neuralgate.edit.patch import Patch
 from neuralgate.errors import UserError
 from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.evaluate.metrics import score
-from neuralgate.files import read_jsonl, write_json, write_jsonl
+from neuralgate.files import write_json, write_jsonl
 from neuralgate.judges import judge_all
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import Question
+from neuralgate.pairs.schema import Question, check_image, read_records
 from neuralgate.recipe import EvaluateConfig, Recipe
 
 CHUNK = 512  # questions between two savings of a resumable run
@@ -42,8 +43,8 @@ def answer(
         Rows of answers.jsonl without verdicts.
     """
     questions = [
-        Question(**{**row, "image": f"{folder.name}/{row['image']}" if row["image"] else None})
-        for row in read_jsonl(folder / "questions.jsonl")
+        replace(question, image=f"{folder.name}/{question.image}" if question.image else None)
+        for _, question in read_records(folder / "questions.jsonl", Question, "question")
     ]
     chunks = chunks or Chunks()
     total = len(questions) * (len(patches) + 1)
@@ -81,7 +82,10 @@ def ask(
 
     def generate(key: str) -> bytes:
         start = int(key.removeprefix(f"{variant}/"))
-        part = [(root / question.image if question.image else None, question.question) for question in questions[start : start + CHUNK]]
+        part = [
+            (check_image(root, question.image, f"Question {question.id}") if question.image else None, question.question)
+            for question in questions[start : start + CHUNK]
+        ]
         texts = lvlm.generate(part, max_new_tokens=config.max_new_tokens, batch_size=config.batch_size)
         told(start + len(texts))
         return json.dumps(texts).encode()
