@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -492,3 +493,23 @@ def test_every_subject_to_edit_needs_validation_pairs(drawn, tiny, tmp_path):
         load_set(tmp_path / "set")
     with pytest.raises(UserError, match="`stop: validation` could never stop"):
         edit(tiny, PairSet.load(tmp_path / "set"), None, EditConfig(layers=[0], gate="none"))
+
+
+def test_every_file_is_used_or_named(album, subjects, tmp_path):
+    for name in ("work permit/scan.heic", "work permit/moving.gif", "work permit/.hidden", "notes.txt", "stranger/1.jpg"):
+        (album / name).parent.mkdir(exist_ok=True)
+        (album / name).write_bytes(b"x")
+    os.mkfifo(album / "work permit" / "pipe.png")
+    unused = OwnImages(album, subjects).unused
+    assert set(unused) == {"work permit/scan.heic", "work permit/moving.gif", "work permit/pipe.png", "notes.txt", "stranger"}
+    assert "save it as PNG or JPEG" in unused["work permit/scan.heic"] and unused["work permit/pipe.png"] == "no regular file"
+    Image.new("RGB", (64, 64), "white").save(album / "work permit" / "empty.png")
+    with pytest.raises(UserError, match=r"empty.png is blank"):
+        OwnImages(album, subjects)
+
+
+@pytest.mark.parametrize("value", ["x" * 200_000, "a\0b"], ids=["long", "nul"])
+def test_odd_fields_of_truths_are_one_sentence(album, subjects, value):
+    (album / "truths.csv").write_text(f"image,attribute,value\nwork permit/0.jpg,number,{value}\n")
+    with pytest.raises(UserError, match=r"truths.csv, line 2"):
+        OwnImages(album, subjects)
