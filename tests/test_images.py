@@ -274,3 +274,16 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
     Image.new("RGBA", (3000, 3000), (9, 9, 9, 128)).save(tmp_path / "x.png", compress_level=1)
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "x.png")], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 3000 * 3000 * 10 // 2**20  # bytes a pixel: 4 of the file, 3 of the result, and a little
+
+
+def test_a_mistyped_folder_is_not_fetched(tmp_path, monkeypatch):
+    """Where its parent is here, a folder was meant."""
+    from neuralgate.lvlm.load import base_folder, is_hub_name, load
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert is_hub_name("llava-hf/llava-1.5-7b-hf")
+    assert not any(map(is_hub_name, ("runs/demo", "./runs", "runs", "/runs/demo", "../runs", "a/b/c")))
+    for open_model in (base_folder, load):
+        with pytest.raises(UserError, match="runs/demo is not a model directory"):
+            open_model("runs/demo")

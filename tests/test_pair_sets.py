@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from neuralgate.cli import app
 from neuralgate.edit import edit
 from neuralgate.errors import UserError
+from neuralgate.evaluate import evaluate
 from neuralgate.files import hash_path, read_jsonl, write_jsonl
 from neuralgate.pairs.camera import perspective
 from neuralgate.pairs.mixture import gather, load_set
@@ -29,7 +30,7 @@ from neuralgate.pairs.subjects import KINDS, VISUAL_ATTRIBUTES, load_subjects, r
 from neuralgate.pairs.values import LOCALES, LONGEST, sample_value
 from neuralgate.pairs.world import Gallery
 from neuralgate.pipeline import draw_pair_set
-from neuralgate.recipe import EditConfig, Recipe
+from neuralgate.recipe import EditConfig, EvaluateConfig, Recipe
 
 SEEDS = st.integers(0, 2**31 - 1)
 some = settings(deadline=None, max_examples=20, derandomize=True)
@@ -513,3 +514,21 @@ def test_odd_fields_of_truths_are_one_sentence(album, subjects, value):
     (album / "truths.csv").write_text(f"image,attribute,value\nwork permit/0.jpg,number,{value}\n")
     with pytest.raises(UserError, match=r"truths.csv, line 2"):
         OwnImages(album, subjects)
+
+
+def test_the_librarys_evaluation_writes_where_it_is_told(drawn, tiny, tmp_path, monkeypatch):
+    gather([drawn.folder], tmp_path / "mine" / "set")
+    rows = read_jsonl(drawn.folder / "questions.jsonl")[:2]
+    write_jsonl(tmp_path / "mine" / "set" / "questions.jsonl", rows)
+    patch, _ = edit(tiny, PairSet.load(tmp_path / "mine" / "set"), None, EditConfig(layers=[0], gate="none", max_steps=1, stop="never"))
+    monkeypatch.chdir(tmp_path / "mine" / "set")
+    before = hash_path(tmp_path / "mine")
+    config = EvaluateConfig(max_new_tokens=2)
+    scores = evaluate(tiny, ".", {"edited": patch}, config)
+    assert hash_path(tmp_path / "mine") == before
+    assert evaluate(tiny, ".", {"edited": patch}, config, out=tmp_path / "out") == scores
+    images = {row["image"] for row in read_jsonl(tmp_path / "out" / "answers.jsonl")}
+    assert images == {f"set/{row['image']}" for row in rows}
+    (tmp_path / "mine" / "set" / "questions.jsonl").unlink()
+    with pytest.raises(UserError, match=r"no questions.jsonl to ask"):
+        evaluate(tiny, ".", {"edited": patch}, config)
