@@ -532,3 +532,31 @@ def test_the_librarys_evaluation_writes_where_it_is_told(drawn, tiny, tmp_path, 
     (tmp_path / "mine" / "set" / "questions.jsonl").unlink()
     with pytest.raises(UserError, match=r"no questions.jsonl to ask"):
         evaluate(tiny, ".", {"edited": patch}, config)
+
+
+def test_benchmarks_say_what_answer_they_expect(drawn):
+    """The verdicts on our own benchmarks stay what they were: a first word decides where yes, no or a letter is asked for."""
+    _, questions = load_set(drawn.folder)
+    for question in questions:
+        choice = (
+            "yes-no" if question.truth in ("Yes", "No") else "option" if len(question.truth) == 1 and question.truth.isalpha() else "text"
+        )
+        assert question.answer_kind == (choice if question.benchmark in ("awareness", "vqa") else "text")
+    assert {question.answer_kind for question in questions} == {"text", "yes-no", "option"}
+
+
+class EndedWorld(PhotographWorld):
+    def image(self, shown, large=False):
+        os._exit(9)
+
+
+@pytest.mark.parametrize("fault", ["disk", "process"])
+def test_a_process_that_cannot_draw_is_one_sentence(subjects, tmp_path, fault):
+    world = (PhotographWorld if fault == "disk" else EndedWorld)(subjects, 112)
+    gallery = Gallery(world, tmp_path)
+    gallery.add("one", [0], lambda rng: world.draw(subjects[0], (), rng, "train", 0))
+    (tmp_path / "images").mkdir()
+    if fault == "disk":
+        (tmp_path / gallery.path("one")).symlink_to("/dev/full")
+    with pytest.raises(UserError, match="no space left" if fault == "disk" else "ended from outside"):
+        gallery.save(processes=2)
