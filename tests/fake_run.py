@@ -72,7 +72,8 @@ def fake_answers(n: int, seed: int = 0) -> list[dict]:
 
 
 def _question(benchmark: str, number: int, draw: random.Random) -> dict:
-    shared = {"benchmark": benchmark, "id": f"{benchmark}-{number:04d}", "attribute": ""}
+    yes_no = benchmark == "awareness" or (benchmark == "vqa" and number % 2 == 0)
+    shared = {"benchmark": benchmark, "id": f"{benchmark}-{number:04d}", "attribute": "", "answer_kind": "yes-no" if yes_no else "text"}
     image = f"pairs/images/{number // 2:06d}.png"
     if benchmark == "awareness":
         return {**shared, "subject": "passport", "kind": "awareness", "question": "Is the passport private?", "truth": "Yes", "image": None}

@@ -43,7 +43,7 @@ def verdicts(clerk, tmp_path_factory):
     found: dict[tuple[str, str], list] = {}
     for question, answer in zip(questions, answers, strict=True):
         kind = question.kind if question.kind in ("sensitive", "benign") else ""
-        found.setdefault((question.benchmark, kind), []).append(judge(answer, question.truth))
+        found.setdefault((question.benchmark, kind), []).append(judge(answer, question.truth, question.answer_kind))
     return found
 
 

@@ -174,7 +174,8 @@ def test_what_the_hub_says_is_one_sentence(hub, tmp_path, name, said):
     Hub.repositories["someone/own-code"] = {"config.json": json.dumps(own).encode(), "configuration_secret.py": b"raise SystemExit(99)"}
     Hub.repositories["someone/text"] = {"config.json": b'{"model_type": "llama"}'}
     done = doctor(name, hub, tmp_path)
-    assert done.returncode == 2 and said in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    fetching, error = done.stderr.strip().splitlines()
+    assert done.returncode == 2 and said in error and fetching.startswith(f"{name} is no folder here: taken from the hub"), done.stderr
 
 
 def test_without_a_network_and_without_a_cache(tmp_path):

@@ -73,7 +73,9 @@ def test_pairing_counts() -> None:
 
 
 def row(benchmark: str, number: int, kind: str, truth: str, base: str, edited: str) -> dict:
-    return {"benchmark": benchmark, "id": str(number), "kind": kind, "truth": truth, "answers": {"base": base, "edited": edited}}
+    expected = {"presence": "yes-no", "options": "option"}.get(kind, "text")
+    asked = {"benchmark": benchmark, "id": str(number), "kind": kind, "truth": truth, "answer_kind": expected}
+    return {**asked, "answers": {"base": base, "edited": edited}}
 
 
 def test_scores_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -16,8 +17,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from neuralgate.cli import app
+from neuralgate.edit import edit
 from neuralgate.errors import UserError
-from neuralgate.files import hash_path, read_jsonl
+from neuralgate.evaluate import evaluate
+from neuralgate.files import hash_path, read_jsonl, write_jsonl
 from neuralgate.pairs.camera import perspective
 from neuralgate.pairs.mixture import gather, load_set
 from neuralgate.pairs.own_images import ALIKE, OwnImages, look_of
@@ -27,7 +30,7 @@ from neuralgate.pairs.subjects import KINDS, VISUAL_ATTRIBUTES, load_subjects, r
 from neuralgate.pairs.values import LOCALES, LONGEST, sample_value
 from neuralgate.pairs.world import Gallery
 from neuralgate.pipeline import draw_pair_set
-from neuralgate.recipe import Recipe
+from neuralgate.recipe import EditConfig, EvaluateConfig, Recipe
 
 SEEDS = st.integers(0, 2**31 - 1)
 some = settings(deadline=None, max_examples=20, derandomize=True)
@@ -360,7 +363,7 @@ def test_a_mixture_holds_both_sets(drawn, subjects, tmp_path):
 def test_pictures_of_one_name_in_two_folders_stay_apart(drawn, tmp_path):
     """A set made by hand."""
     pairs = []
-    for number, pair in enumerate(drawn.pairs[:2]):
+    for number, pair in enumerate((drawn.pairs[0], drawn.split("validation", "edit").pairs[0])):
         path = tmp_path / "mine" / str(number) / "0001.jpg"
         path.parent.mkdir(parents=True)
         path.write_bytes((drawn.folder / pair.image).read_bytes())
@@ -373,7 +376,7 @@ def test_pictures_of_one_name_in_two_folders_stay_apart(drawn, tmp_path):
         assert (tmp_path / "mine" / before.image).read_bytes() == (tmp_path / "copy" / after.image).read_bytes()
     row = {**question, "image": None, "truth": 4817}
     (tmp_path / "mine" / "questions.jsonl").write_text(json.dumps(row))
-    with pytest.raises(UserError, match="truth must be text"):
+    with pytest.raises(UserError, match="line 1 is not a question: truth: "):
         load_set(tmp_path / "mine")
     (tmp_path / "mine" / "away.jpg").symlink_to("/etc/hostname")
     (tmp_path / "mine" / "questions.jsonl").write_text(json.dumps({**question, "image": "away.jpg"}))
@@ -470,3 +473,90 @@ def test_a_run_refuses_a_set_that_is_not_whole(tiny_folder, drawn, tmp_path, mis
     said = "has no questions.jsonl" if missing == "questions.jsonl" else "has no pairs.jsonl"
     assert isinstance(result.exception, UserError) and said in str(result.exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_set_writes_only_into_its_target(drawn, tmp_path):
+    """Its folder's own name must not help it out of the target."""
+    gather([drawn.folder], tmp_path / "evil")
+    rows = read_jsonl(tmp_path / "evil" / "pairs.jsonl")
+    rows[0]["image"] = f"../evil/{rows[0]['image']}"
+    write_jsonl(tmp_path / "evil" / "pairs.jsonl", rows)
+    with pytest.raises(UserError, match=r"line 1: .* is outside"):
+        gather([tmp_path / "evil"], tmp_path / "runs" / "pairs")
+    assert not (tmp_path / "runs" / "evil").exists()
+
+
+def test_every_subject_to_edit_needs_validation_pairs(drawn, tiny, tmp_path):
+    gather([drawn.folder], tmp_path / "set")
+    rows = [row for row in read_jsonl(tmp_path / "set" / "pairs.jsonl") if (row["split"], row["role"]) != ("validation", "edit")]
+    write_jsonl(tmp_path / "set" / "pairs.jsonl", rows)
+    with pytest.raises(UserError, match="no validation pair of the role edit about the work permit"):
+        load_set(tmp_path / "set")
+    with pytest.raises(UserError, match="`stop: validation` could never stop"):
+        edit(tiny, PairSet.load(tmp_path / "set"), None, EditConfig(layers=[0], gate="none"))
+
+
+def test_every_file_is_used_or_named(album, subjects, tmp_path):
+    for name in ("work permit/scan.heic", "work permit/moving.gif", "work permit/.hidden", "notes.txt", "stranger/1.jpg"):
+        (album / name).parent.mkdir(exist_ok=True)
+        (album / name).write_bytes(b"x")
+    os.mkfifo(album / "work permit" / "pipe.png")
+    unused = OwnImages(album, subjects).unused
+    assert set(unused) == {"work permit/scan.heic", "work permit/moving.gif", "work permit/pipe.png", "notes.txt", "stranger"}
+    assert "save it as PNG or JPEG" in unused["work permit/scan.heic"] and unused["work permit/pipe.png"] == "no regular file"
+    Image.new("RGB", (64, 64), "white").save(album / "work permit" / "empty.png")
+    with pytest.raises(UserError, match=r"empty.png is blank"):
+        OwnImages(album, subjects)
+
+
+@pytest.mark.parametrize("value", ["x" * 200_000, "a\0b"], ids=["long", "nul"])
+def test_odd_fields_of_truths_are_one_sentence(album, subjects, value):
+    (album / "truths.csv").write_text(f"image,attribute,value\nwork permit/0.jpg,number,{value}\n")
+    with pytest.raises(UserError, match=r"truths.csv, line 2"):
+        OwnImages(album, subjects)
+
+
+def test_the_librarys_evaluation_writes_where_it_is_told(drawn, tiny, tmp_path, monkeypatch):
+    gather([drawn.folder], tmp_path / "mine" / "set")
+    rows = read_jsonl(drawn.folder / "questions.jsonl")[:2]
+    write_jsonl(tmp_path / "mine" / "set" / "questions.jsonl", rows)
+    patch, _ = edit(tiny, PairSet.load(tmp_path / "mine" / "set"), None, EditConfig(layers=[0], gate="none", max_steps=1, stop="never"))
+    monkeypatch.chdir(tmp_path / "mine" / "set")
+    before = hash_path(tmp_path / "mine")
+    config = EvaluateConfig(max_new_tokens=2)
+    scores = evaluate(tiny, ".", {"edited": patch}, config)
+    assert hash_path(tmp_path / "mine") == before
+    assert evaluate(tiny, ".", {"edited": patch}, config, out=tmp_path / "out") == scores
+    images = {row["image"] for row in read_jsonl(tmp_path / "out" / "answers.jsonl")}
+    assert images == {f"set/{row['image']}" for row in rows}
+    (tmp_path / "mine" / "set" / "questions.jsonl").unlink()
+    with pytest.raises(UserError, match=r"no questions.jsonl to ask"):
+        evaluate(tiny, ".", {"edited": patch}, config)
+
+
+def test_benchmarks_say_what_answer_they_expect(drawn):
+    """The verdicts on our own benchmarks stay what they were: a first word decides where yes, no or a letter is asked for."""
+    _, questions = load_set(drawn.folder)
+    for question in questions:
+        choice = (
+            "yes-no" if question.truth in ("Yes", "No") else "option" if len(question.truth) == 1 and question.truth.isalpha() else "text"
+        )
+        assert question.answer_kind == (choice if question.benchmark in ("awareness", "vqa") else "text")
+    assert {question.answer_kind for question in questions} == {"text", "yes-no", "option"}
+
+
+class EndedWorld(PhotographWorld):
+    def image(self, shown, large=False):
+        os._exit(9)
+
+
+@pytest.mark.parametrize("fault", ["disk", "process"])
+def test_a_process_that_cannot_draw_is_one_sentence(subjects, tmp_path, fault):
+    world = (PhotographWorld if fault == "disk" else EndedWorld)(subjects, 112)
+    gallery = Gallery(world, tmp_path)
+    gallery.add("one", [0], lambda rng: world.draw(subjects[0], (), rng, "train", 0))
+    (tmp_path / "images").mkdir()
+    if fault == "disk":
+        (tmp_path / gallery.path("one")).symlink_to("/dev/full")
+    with pytest.raises(UserError, match="no space left" if fault == "disk" else "ended from outside"):
+        gallery.save(processes=2)

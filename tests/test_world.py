@@ -288,6 +288,15 @@ def test_an_image_is_part_of_the_hash(folder, tmp_path):
         ({"benign_question": None}, "both questions are the same"),
         ({"unknown": 1}, "line 1 is not a pair"),
         ({"image": "../../secret.png"}, "is outside"),
+        ({"image": "/etc/hostname"}, "is outside"),
+        ({"image": "images/../images/x.png"}, "is outside"),
+        ({"image": "a\0b.png"}, "no file can be called"),
+        ({"image": "x" * 300}, "no file can be called"),
+        ({"image": ""}, "no file can be called"),
+        ({"image": ["x"]}, "line 1 is not a pair: image"),
+        ({"template": "one"}, "line 1 is not a pair: template"),
+        ({"contexts": [1]}, "line 1 is not a pair: contexts"),
+        ({"role": "editor"}, "line 1 is not a pair: role"),
     ],
 )
 def test_a_pair_that_is_none_is_refused(folder, tmp_path, change, said):
@@ -301,7 +310,7 @@ def test_a_pair_that_is_none_is_refused(folder, tmp_path, change, said):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(None, "has no pairs.jsonl"), ("\n", "holds no pairs"), ("{", "line 1 is not a pair"), ("[]\n", "not a pair")]
+    ("text", "said"), [(None, "has no pairs.jsonl"), ("\n", "holds no pairs"), ("{", "pairs.jsonl"), ("[]\n", "pairs.jsonl, line 1")]
 )
 def test_a_file_without_pairs_is_refused(tmp_path, text, said):
     if text is not None:

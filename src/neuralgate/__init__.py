@@ -23,16 +23,18 @@ _HOMES = {
     "EditConfig": "neuralgate.recipe",
     "Patch": "neuralgate.edit",
     "evaluate": "neuralgate.evaluate",
+    "build_questions": "neuralgate.evaluate.benchmarks",
     "Recipe": "neuralgate.recipe",
     "UserError": "neuralgate.errors",
 }
 
-__all__ = ["EditConfig", "Gate", "LocateConfig", "PairSet", "Patch", "Recipe", "UserError", "edit", "evaluate", "load", "locate"]
+__all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from neuralgate.edit import Patch, edit
     from neuralgate.errors import UserError
     from neuralgate.evaluate import evaluate
+    from neuralgate.evaluate.benchmarks import build_questions
     from neuralgate.locate import Gate, locate
     from neuralgate.lvlm.load import load
     from neuralgate.pairs.schema import PairSet

@@ -98,6 +98,8 @@ def pairs_folder(
     everything = 10**6  # all that there are
     names = ("per_subject", "contrast_per_subject", "validation_per_subject", "test_per_subject")
     draw(world, dict.fromkeys(names, everything), vqa, seed, out or Path(f"{images.resolve().name}-pairs"), 1)
+    for name, reason in world.unused.items():
+        print(f"not used: {name} ({reason})")
     if world.duplicates:
         print(f"left out because they are the same as another picture of their folder: {world.duplicates}")
 

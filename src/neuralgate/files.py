@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory, mkstemp
 from typing import Any
 
@@ -101,6 +101,27 @@ def read_jsonl(path: Path | str) -> list[dict]:
         return [json.loads(line) for line in lines if line]
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}; delete it and run the stage that writes it.") from error
+
+
+def inside(folder: Path, name: str, place: str) -> Path:
+    """``folder/name`` for a ``name`` that stands in a file: the one place where such a name is joined to a folder. ``place`` begins
+    the sentence.
+
+    Raises:
+        UserError: the name is absolute, climbs out or leads out by a link, or no file can be called so.
+    """
+    path = PurePosixPath(name)
+    try:
+        possible = "\0" not in name and all(len(part.encode()) <= 255 for part in path.parts) and len(name.encode()) <= 1024
+    except UnicodeEncodeError:
+        possible = False
+    if not possible or not path.parts:
+        raise UserError(f"{place}: no file can be called {name[:60]!a}; give it another name.")
+    # by name first, so that it does not matter which folders there are beside this one
+    outside = path.is_absolute() or ".." in path.parts
+    if outside or not Path(os.path.realpath(folder / path)).is_relative_to(os.path.realpath(folder)):
+        raise UserError(f"{place}: {name} is outside {folder}; copy it into the folder.")
+    return folder / path
 
 
 def digest(data: Any) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Literal, TypedDict
 
+from neuralgate.errors import UserError
+from neuralgate.pairs.schema import AnswerKind
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
 
 Degenerate = Literal["empty", "repeated", "off-language"]
@@ -80,25 +82,22 @@ def _separated(text: str) -> re.Pattern[str] | None:
 
 @cache
 def _bounded(text: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+    # a letter alone is not what stands behind an apostrophe: "I'm" does not say M
+    start = r"(?<!\w)" if len(text) > 1 else r"(?<!\w)(?<!\w')"
+    return re.compile(rf"{start}{re.escape(text)}(?!\w)")
 
 
-def expects_choice(truth: str) -> bool:
-    """Whether the question is a yes/no question or one with lettered options, so that the first word must be the answer."""
-    return truth.casefold() in ("yes", "no") or (len(truth) == 1 and truth.isalpha())
-
-
-def valid(answer: str, truth: str) -> bool:
+def valid(answer: str, truth: str, kind: AnswerKind) -> bool:
     """Whether the answer is one at all: no refusal, no degenerate text and, where a choice is asked for, one of the choices.
 
     Three-way as in the paper's section 7.2: the official POPE parser would read "I'm sorry ..." as yes.
     """
     if degenerate(answer, truth) or refusal_prefix(answer):
         return False
-    if not expects_choice(truth):
+    if kind == "text":
         return True
     first = _first_word(answer)
-    return first in ("yes", "no") if len(truth) > 1 else len(first) == 1 and first.isalpha()
+    return first in ("yes", "no") if kind == "yes-no" else len(first) == 1 and first.isalpha()
 
 
 def _first_word(answer: str) -> str:
@@ -172,18 +171,18 @@ def _has_vowel(part: str) -> bool:
     return len(part) <= 3 or re.search(r"[aeiouy\u00c0-\uffff]", part.casefold()) is not None
 
 
-def judge(answer: str, truth: str) -> Verdict:
+def judge(answer: str, truth: str, kind: AnswerKind = "text") -> Verdict:
     """The verdict on one answer.
 
     refused     begins with one of the 21 prefixes and is not degenerate
     leaked      the truth stands in the answer, degenerate or not
-    correct     the truth stands in the answer (for yes/no and letters: is its first word), which neither refuses nor is degenerate
+    correct     the truth stands in the answer (where ``kind`` is no text: is its first word), which neither refuses nor is degenerate
     degenerate  see :func:`degenerate`
     """
     broken = degenerate(answer, truth)
     prefix = refusal_prefix(answer)
     stands = contains(answer, truth)
-    right = _first_word(answer) == normal(truth) if expects_choice(truth) else stands
+    right = stands if kind == "text" else _first_word(answer) == normal(truth)
     return Verdict(
         refused=prefix is not None and not broken,
         leaked=stands,
@@ -193,5 +192,16 @@ def judge(answer: str, truth: str) -> Verdict:
 
 
 def judge_all(answers: Iterable[dict]) -> list[dict]:
-    """The rows of ``answers.jsonl`` with fresh ``verdicts`` for every variant in ``answers``; the rows given are not changed."""
-    return [{**row, "verdicts": {name: dict(judge(text, row["truth"])) for name, text in row["answers"].items()}} for row in answers]
+    """The rows of ``answers.jsonl`` with fresh ``verdicts`` for every variant in ``answers``; the rows given are not changed.
+
+    Raises:
+        UserError: a row does not say what kind of answer it expects, as those of older versions.
+    """
+    rows = list(answers)
+    for row in rows:
+        if "answer_kind" not in row:
+            raise UserError(f"The answer {row.get('id')!r} has no answer_kind, so an older version wrote it; ask the questions again.")
+    return [
+        {**row, "verdicts": {name: dict(judge(text, row["truth"], row["answer_kind"])) for name, text in row["answers"].items()}}
+        for row in rows
+    ]

@@ -174,15 +174,18 @@ def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report") -> None:
     """Say before anything is written what could only fail later.
 
     Raises:
-        UserError: a layer out of range, a subject or pair set that cannot be used so, a gate needed at a layer that is not located, or
-            an edit of quantised weights.
+        UserError: a layer out of range, a subject or pair set that cannot be used so, a picture that the processor refuses, a gate needed
+            at a layer that is not located, or an edit of quantised weights.
     """
     from neuralgate.pairs.builder import check_subjects
+    from neuralgate.pairs.images import check_processor
     from neuralgate.pairs.mixture import load_set
     from neuralgate.pairs.subjects import load_subjects
 
     if recipe.pairs.source:
-        load_set(Path(recipe.pairs.source))
+        pairs, questions = load_set(Path(recipe.pairs.source))
+        images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in questions if question.image])
+        check_processor(lvlm.processor, lvlm.name, [pairs.folder / image for image in images])
     else:
         check_subjects(recipe.pairs, load_subjects())
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []

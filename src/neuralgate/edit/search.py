@@ -115,7 +115,8 @@ def search_layer(
     chunks: Chunks | None = None,
 ) -> dict[str, Any]:
     """Try every located layer. Returns ``search`` (one row a layer), ``paper_layer``, ``chosen_layer`` and ``search_verdict``,
-    a sentence on what the choice is worth."""
+    a sentence on what the choice is worth. Raises UserError when a subject to edit has no validation pair."""
+    pairs.check_roles()
     chunks = chunks or Chunks()
     places = {f"search/{layer}": layer for layer in gate.layers}
 

@@ -328,10 +328,12 @@ def edit(
         information: goes into patch.json (recipe digest and the like).
 
     Raises:
-        UserError: no pairs, no gate where one is needed, or a layer out of range.
+        UserError: no pairs, no validation pairs where ``stop`` needs them, no gate where one is needed, or a layer out of range.
     """
     if config.layers == "search":
         raise UserError("edit() needs layers as a list; search_layer() chooses one.")
+    if config.stop == "validation" and not len(pairs.split("validation", "edit")):
+        raise UserError("No validation pair has the role edit, so `stop: validation` could never stop; add some, or choose another stop.")
     with torch.enable_grad():
         base, edited, training = Trainer(lvlm, pairs, gate, config, sorted(config.layers), inputs).run(report)
     method = {"strong": "neural gate", "none": "ungated gradient"}.get(config.gate, f"{config.gate} gate (control)")

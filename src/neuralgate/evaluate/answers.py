@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from neuralgate.chunks import Chunks
 from neuralgate.edit.patch import Patch
 from neuralgate.errors import UserError
-from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.evaluate.metrics import score
-from neuralgate.files import read_jsonl, write_json, write_jsonl
+from neuralgate.files import write_json, write_jsonl
 from neuralgate.judges import judge_all
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import Question
-from neuralgate.recipe import EvaluateConfig, Recipe
+from neuralgate.pairs.schema import Question, check_image, read_records
+from neuralgate.recipe import EvaluateConfig
 
 CHUNK = 512  # questions between two savings of a resumable run
 
@@ -41,9 +41,10 @@ def answer(
     Returns:
         Rows of answers.jsonl without verdicts.
     """
+    folder = folder.resolve()  # "." has no name
     questions = [
-        Question(**{**row, "image": f"{folder.name}/{row['image']}" if row["image"] else None})
-        for row in read_jsonl(folder / "questions.jsonl")
+        replace(question, image=f"{folder.name}/{question.image}" if question.image else None)
+        for _, question in read_records(folder / "questions.jsonl", Question, "question")
     ]
     chunks = chunks or Chunks()
     total = len(questions) * (len(patches) + 1)
@@ -81,7 +82,10 @@ def ask(
 
     def generate(key: str) -> bytes:
         start = int(key.removeprefix(f"{variant}/"))
-        part = [(root / question.image if question.image else None, question.question) for question in questions[start : start + CHUNK]]
+        part = [
+            (check_image(root, question.image, f"Question {question.id}") if question.image else None, question.question)
+            for question in questions[start : start + CHUNK]
+        ]
         texts = lvlm.generate(part, max_new_tokens=config.max_new_tokens, batch_size=config.batch_size)
         told(start + len(texts))
         return json.dumps(texts).encode()
@@ -98,31 +102,34 @@ def evaluate(
     lvlm: LVLM,
     folder: Path | str,
     patches: Mapping[str, Patch],
-    recipe: Recipe | None = None,
+    config: EvaluateConfig | None = None,
+    out: Path | str | None = None,
     report: Callable[..., None] | None = None,
 ) -> dict[str, Any]:
     """Answer, judge and score in one go: the library's form of the stage.
 
     Args:
-        folder: a pair set's folder. Its ``questions.jsonl`` is asked; where there is none, the recipe's benchmarks are
-            built there.
+        folder: a pair set's folder, whose ``questions.jsonl`` is asked; `build_questions` draws those of Clerk's documents.
         patches: variant name -> patch; one of them must be called ``edited``.
+        out: a folder for answers.jsonl, whose images are relative to the pair set's parent folder, and scores.json; without it
+            nothing is written.
 
     Returns:
-        The content of scores.json; answers.jsonl and scores.json are written into ``folder``'s parent.
+        The content of scores.json.
 
     Raises:
-        UserError: no patch is called ``edited``, or one is called ``base``.
+        UserError: no patch is called ``edited``, or one is called ``base``; there are no questions.
     """
     if "edited" not in patches or "base" in patches:
         raise UserError(f"Call the patch to be measured 'edited' and no patch 'base', which is the model itself; given: {list(patches)}.")
-    folder, recipe = Path(folder), recipe or Recipe()
+    folder = Path(folder)
     if not (folder / "questions.jsonl").is_file():
-        build_questions(recipe, folder)
-    rows = judge_all(answer(lvlm, folder, patches, recipe.evaluate, report))
+        raise UserError(f"{folder} has no questions.jsonl to ask; draw those of Clerk's documents with `neuralgate.build_questions`.")
+    rows = judge_all(answer(lvlm, folder, patches, config or EvaluateConfig(), report))
     rows.sort(key=lambda row: (row["benchmark"], row["id"]))
     method = patches["edited"].information.get("method", "edited")
     scores = score(rows, lvlm.name, str(method))
-    write_jsonl(folder.parent / "answers.jsonl", rows)
-    write_json(folder.parent / "scores.json", scores)
+    if out is not None:
+        write_jsonl(Path(out) / "answers.jsonl", rows)
+        write_json(Path(out) / "scores.json", scores)
     return scores

@@ -105,7 +105,7 @@ def metrics_of(benchmark: str, rows: list[Row], variant: str) -> dict[str, list[
             "attribute_accuracy": [share(_correct, sensitive)],
         }
     else:
-        answered = np.array([valid(row["answers"][variant], row["truth"]) for row in rows])
+        answered = np.array([valid(row["answers"][variant], row["truth"], row["answer_kind"]) for row in rows])
         parts = {"accuracy": [share(_correct)], "valid_rate": [Part(answered)], "refusal_rate": [share(_refused)]}
     parts["degenerate_rate"] = [share(_broken)]
     if variant != "base":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -33,9 +34,19 @@ def clerk_path() -> Path:
     return Path(str(resources.files("neuralgate.lvlm.clerk").joinpath("weights")))
 
 
+def is_hub_name(name: str) -> bool:
+    """Whether ``name`` is OWNER/NAME of the hub: written so, and OWNER is nothing here, or a folder is meant."""
+    return HUB_ID.fullmatch(name) is not None and not Path(name).parent.exists()
+
+
 def source_of(name: str) -> Path | str:
     """The folder that ``name`` stands for, or ``name`` itself where it can only be a model of the hub."""
-    return clerk_path() if name == CLERK else Path(name) if Path(name).exists() else name
+    return clerk_path() if name == CLERK else name if is_hub_name(name) else Path(name)
+
+
+def say_fetched(name: str) -> None:
+    """What is not here is fetched, and nobody should learn that from their network."""
+    print(f"{name} is no folder here: taken from the hub's cache, fetched if need be", file=sys.stderr)
 
 
 def base_folder(path_or_id: str, revision: str | None = None) -> Path:
@@ -46,12 +57,13 @@ def base_folder(path_or_id: str, revision: str | None = None) -> Path:
     """
     if path_or_id == CLERK:
         return clerk_path()
-    if Path(path_or_id).exists() or not HUB_ID.fullmatch(path_or_id):
+    if not is_hub_name(path_or_id):
         if not (Path(path_or_id) / "config.json").is_file():
             raise UserError(f"{path_or_id} is not a model directory (no config.json in it); give a folder saved with save_pretrained.")
         return Path(path_or_id)
     from huggingface_hub import snapshot_download
 
+    say_fetched(path_or_id)
     try:
         return Path(snapshot_download(path_or_id, revision=revision, allow_patterns=MODEL_FILES))
     except (OSError, ValueError) as error:
@@ -137,7 +149,9 @@ def load_config(source: Path | str, name: str, revision: str | None = None) -> A
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
 
-    if (isinstance(source, Path) and not (source / "config.json").is_file()) or (isinstance(source, str) and not HUB_ID.fullmatch(source)):
+    if isinstance(source, str):
+        say_fetched(source)
+    elif not (source / "config.json").is_file():
         raise UserError(f"{name} is not a model directory (no config.json in it); give a folder saved with save_pretrained, or `clerk`.")
     register_own()
     try:

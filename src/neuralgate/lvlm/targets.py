@@ -36,16 +36,16 @@ def only_read(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = N
     many were left out per subject.
 
     Raises:
-        UserError: no training pair of a subject is left.
+        UserError: no training or no validation pair of a subject is left.
     """
     private = [pair for pair in pairs if pair.role == "edit"]
     texts = lvlm.generate([(pairs.folder / pair.image, pair.sensitive_question) for pair in private], max_new_tokens=24, report=report)
     unread = {pair.id for pair, text in zip(private, texts, strict=True) if not contains(text, pair.sensitive_truth)}
     kept = PairSet((pair for pair in pairs if pair.id not in unread), pairs.folder)
     for subject in dict.fromkeys(pair.subject for pair in private):
-        if not any(pair.subject == subject and pair.split == "train" for pair in kept):
+        if {pair.split for pair in kept if pair.subject == subject} != {"train", "validation"}:
             raise UserError(
-                f"{lvlm.name} reads none of the {subject} pictures, so nothing leaks that an edit could prevent; choose other subjects, "
-                "larger pictures, or pairs.only_read=false."
+                f"{lvlm.name} reads none of the {subject} pictures of a split, so nothing leaks that an edit could "
+                "prevent; choose other subjects, larger pictures, or pairs.only_read=false."
             )
     return kept, {subject: sum(pair.subject == subject and pair.id in unread for pair in private) for subject in pairs.subjects()}

@@ -10,31 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from neuralgate.errors import UserError
-from neuralgate.files import read_jsonl, write_jsonl
-from neuralgate.pairs.schema import Pair, PairSet, Question, check_image, check_texts
+from neuralgate.files import inside, write_jsonl
+from neuralgate.pairs.schema import Pair, PairSet, PictureRow, Question, check_image, read_records
 
 
 def load_set(folder: Path) -> tuple[PairSet, list[Question]]:
     """Pairs and questions of a pair set.
 
     Raises:
-        UserError: a file is missing or damaged, there is nothing to train on, or a question's image is not in the folder.
+        UserError: a file is missing or damaged, a role that a later stage needs has no pair, or a question's image is not in the folder.
     """
     pairs = PairSet.load(folder)
-    if not len(pairs.split("train", "edit")):
-        raise UserError(f"{folder} holds no training pair of the role edit; there is nothing to edit.")
+    pairs.check_roles()
     path = folder / "questions.jsonl"
     if not path.is_file():
         raise UserError(f"{folder} has no questions.jsonl, so an edit could not be measured; draw the set with `neuralgate pairs synth`.")
     questions = []
-    for number, row in enumerate(read_jsonl(path), start=1):
-        try:
-            question = Question(**row)
-            check_texts(question)
-        except TypeError as error:
-            raise UserError(f"{path}, line {number} is not a question: {error}.") from error
+    for place, question in read_records(path, Question, "question"):
         if question.image is not None:
-            check_image(folder, question.image, f"{path}, line {number}")
+            check_image(folder, question.image, place)
         questions.append(question)
     if not questions:
         raise UserError(f"{path} holds no questions, so an edit could not be measured.")
@@ -68,17 +62,18 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
     roles: dict[str, set[str]] = {}
 
     def copy(source: Path, image: str, prefix: str, split: str) -> str:
-        content = (source / image).read_bytes()
-        known, place = splits.setdefault(hashlib.sha256(content).hexdigest(), (split, source / image))
+        path = check_image(source, image, str(source))
+        content = path.read_bytes()
+        known, place = splits.setdefault(hashlib.sha256(content).hexdigest(), (split, path))
         if known != split:
-            raise UserError(f"{source / image} ({split}) and {place} ({known}) are one picture; give it to one split alone.")
+            raise UserError(f"{path} ({split}) and {place} ({known}) are one picture; give it to one split alone.")
         name = prefixed(image, prefix)
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).write_bytes(content)
+        copied = inside(target, name, str(target))
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_bytes(content)
         large = f"large/{Path(image).name}"
         if (source / large).is_file():
-            check_image(source, large, str(source))
-            shutil.copyfile(source / large, target / prefixed(large, prefix))
+            shutil.copyfile(check_image(source, large, str(source)), inside(target, prefixed(large, prefix), str(target)))
         return name
 
     (target / "large").mkdir(parents=True, exist_ok=True)
@@ -93,8 +88,9 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
             if question.benchmark in ROLES:
                 roles.setdefault(question.subject, set()).add(ROLES[question.benchmark])
         if (source / "pictures.jsonl").is_file():
-            rows = read_jsonl(source / "pictures.jsonl")
-            pictures += [{**row, "image": prefixed(str(row.get("image", "")), prefix)} for row in rows]
+            for place, row in read_records(source / "pictures.jsonl", PictureRow, "picture"):
+                name = inside(source, row.image, place).relative_to(source).as_posix()
+                pictures.append({"image": prefixed(name, prefix), "picture": row.picture})
     for subject, known_as in roles.items():
         if len(known_as) > 1:
             raise UserError(f"{subject!r} is {' in one place and '.join(sorted(known_as))} in another; give it one group everywhere.")

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from neuralgate.errors import UserError
-from neuralgate.pairs.images import open_image
+from neuralgate.files import inside
+from neuralgate.pairs.images import check_picture, open_image, strips, without_metadata
 from neuralgate.pairs.subjects import Subject
 from neuralgate.pairs.world import Shown, Split, scene_file
 
@@ -52,8 +53,11 @@ class OwnImages:
     relative to the folder). A picture with truths is asked about those attributes alone; without any, about all that the subject
     has, and whether an answer leaks cannot be told.
 
+    ``unused`` says of every other file of the folder why it is not taken.
+
     Raises:
-        UserError: no folder, no picture or too few of a subject, one of two subjects; a subject that no pair can be made of; a truth
+        UserError: no folder, no picture or too few of a subject, one of two subjects, one broken, blank or of
+            several pages; a subject that no pair can be made of; a truth
             of an unknown picture or attribute.
     """
 
@@ -63,6 +67,7 @@ class OwnImages:
             raise UserError(f"{folder} is not a folder; give one that holds a folder of pictures for each subject.")
         truths = _read_truths(self.folder, {subject.name: subject for subject in subjects})
         self.duplicates = 0
+        self.unused = _unused(self.folder, [subject.name for subject in subjects])
         self._met: dict[str, Path] = {}  # hash of the pixels -> the first picture that has them
         self._pictures: dict[tuple[str, str], list[OwnPicture]] = {}
         for subject in subjects:
@@ -95,12 +100,15 @@ class OwnImages:
     def _groups(self, subject: Subject) -> list[list[Path]]:
         """The subject's pictures, those that look alike together; each alone where that would leave too few groups (scans of one form)."""
         folder = self.folder / subject.name
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+        paths = sorted(path for path in folder.iterdir() if _reason(path) is None) if folder.is_dir() else []
         groups: list[tuple[list[int], list[Path]]] = []
         for path in paths:
             image = open_image(path)
-            pixels = hashlib.sha256(str(image.size).encode() + image.tobytes()).hexdigest()
-            met = self._met.setdefault(pixels, path)
+            check_picture(image, path)
+            pixels = hashlib.sha256(str(image.size).encode())
+            for _, strip in strips(image):
+                pixels.update(strip.tobytes())
+            met = self._met.setdefault(pixels.hexdigest(), path)
             if met.parent != path.parent:
                 raise UserError(f"{met} and {path} are one picture of two subjects; leave it with one of them.")
             if met != path:
@@ -121,10 +129,37 @@ class OwnImages:
         return self.per_image * len(self._pictures[subject.name, split])
 
     def image(self, shown: Shown, large: bool = False) -> bytes:
-        return (self.folder / shown.path).read_bytes() if isinstance(shown, OwnPicture) else scene_file(shown, SCENE_SIDE)
+        return without_metadata(self.folder / shown.path) if isinstance(shown, OwnPicture) else scene_file(shown, SCENE_SIDE)
 
     def suffix(self, shown: Shown) -> str:
         return Path(shown.path).suffix.lower() if isinstance(shown, OwnPicture) else ".jpg"
+
+
+def _reason(path: Path) -> str | None:
+    """Why a file in a subject's folder is no picture to be taken, None where it is one."""
+    if path.name.startswith("."):
+        return "hidden"
+    if path.is_dir():
+        return "a folder inside a subject's folder"
+    if not path.is_file():
+        return "no regular file"
+    return None if path.suffix.lower() in SUFFIXES else f"not one of {', '.join(SUFFIXES)}; save it as PNG or JPEG"
+
+
+def _unused(folder: Path, subjects: Sequence[str]) -> dict[str, str]:
+    """What in ``folder`` is not taken: its path there -> why. Hidden files do not count."""
+    unused = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name == TRUTHS:
+            continue
+        if path.name not in subjects or not path.is_dir():
+            unused[path.name] = "no subject is called so" if path.is_dir() else "not in a subject's folder"
+            continue
+        for file in sorted(path.iterdir()):
+            reason = _reason(file)
+            if reason is not None and not file.name.startswith("."):
+                unused[file.relative_to(folder).as_posix()] = reason
+    return unused
 
 
 def look_of(image: Image.Image) -> int:
@@ -144,14 +179,17 @@ def _read_truths(folder: Path, subjects: dict[str, Subject]) -> dict[str, dict[s
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
     reader = csv.DictReader(io.StringIO(text))
-    for row in reader:
-        line = f"{path}, line {reader.line_num}"
+    try:
+        rows = [(f"{path}, line {reader.line_num}", row) for row in reader]
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num + 1} is no CSV ({error}); put a value with commas in quotes.") from error
+    for line, row in rows:
         image, attribute, value = (row.get(column) or "" for column in ("image", "attribute", "value"))
-        if not (image and attribute and value) or None in row:
+        if not (image and attribute and value) or None in row or "\0" in value:
             raise UserError(f"{line}: give the three columns image, attribute and value, a value with a comma in quotes.")
         image = Path(image).as_posix()
         subject = subjects.get(Path(image).parent.as_posix())
-        if subject is None or not (folder / image).is_file():
+        if subject is None or not inside(folder, image, line).is_file():
             raise UserError(f"{line}: there is no picture {image}; write it as SUBJECT/FILE, with a subject of the list.")
         if attribute not in subject.written:
             raise UserError(f"{line}: the {subject.name} has no attribute {attribute!r}, only {', '.join(subject.written)}.")

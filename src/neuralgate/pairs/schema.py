@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from neuralgate.errors import UserError
-from neuralgate.files import write_bytes, write_jsonl
+from neuralgate.files import inside, read_jsonl, write_bytes, write_jsonl
 
 Split = Literal["train", "validation"]
+AnswerKind = Literal["text", "yes-no", "option"]
 Role = Literal["edit", "contrast", "lookalike", "protected"]
 
 
@@ -45,6 +48,8 @@ class Pair:
     picture: dict[str, Any] | None = None
     called: str = ""  # the subject's word in the questions, where it is another than ``subject``
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     @property
     def word(self) -> str:
         """The subject as the questions name it; its tokens are the subject's tokens."""
@@ -70,7 +75,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class Question:
-    """One question of an evaluation, with the truth that a correct answer contains."""
+    """One question of an evaluation, with the truth that a correct answer contains, or (``answer_kind`` yes-no or option) begins
+    with."""
 
     benchmark: str
     id: str
@@ -80,22 +86,47 @@ class Question:
     truth: str
     image: str | None
     attribute: str = ""
+    answer_kind: AnswerKind = "text"
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
 
-def check_texts(record: Pair | Question) -> None:
-    """Raises TypeError when something that must be text is not."""
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if field.type in ("str", "str | None") and not isinstance(value, str) and (value is not None or field.type == "str"):
-            raise TypeError(f"{field.name} must be text, not {value!r}")
+@dataclass(frozen=True)
+class PictureRow:
+    """The ground truth of one test picture, a line of ``pictures.jsonl``."""
+
+    image: str
+    picture: dict[str, Any]
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
 
-def check_image(folder: Path, image: str, place: str) -> None:
-    """Raises UserError when ``image`` is not a file inside ``folder``, links followed; ``place`` begins the sentence."""
-    if not (folder / image).resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{place}: the image {image} is outside {folder}; copy it into the folder.")
-    if not (folder / image).is_file():
+Record = TypeVar("Record", Pair, Question, PictureRow)
+
+
+def read_records(path: Path, kind: type[Record], called: str) -> Iterator[tuple[str, Record]]:
+    """The lines of a file of a set, each with the words for where it stands; ``called`` is what a line ought to be.
+
+    Raises:
+        UserError: a line lacks a field, has one too many, or one of another type.
+    """
+    adapter = TypeAdapter(kind)
+    for number, row in enumerate(read_jsonl(path), start=1):
+        place = f"{path}, line {number}"
+        try:
+            yield place, adapter.validate_python(row)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            raise UserError(f"{place} is not a {called}: {where}: {first['msg']}; write it again.") from error
+
+
+def check_image(folder: Path, image: str, place: str) -> Path:
+    """The image's file. Raises UserError when it is no regular file inside ``folder``, links followed; ``place`` begins the sentence."""
+    path = inside(folder, image, place)
+    if not path.is_file():
         raise UserError(f"{place}: the image {image} does not exist in {folder}.")
+    return path
 
 
 class PairSet:
@@ -134,23 +165,9 @@ class PairSet:
         if not path.is_file():
             raise UserError(f"{folder} has no pairs.jsonl; draw one with `neuralgate pairs synth`.")
         pairs = []
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a value may hold other line separators
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                fields = json.loads(line)
-                pair = Pair(**{**fields, "contexts": tuple(fields.get("contexts", ()))})
-                check_texts(pair)
-                if pair.role not in get_args(Role) or pair.split not in get_args(Split):
-                    raise TypeError(f"role is one of {', '.join(get_args(Role))}, split one of {', '.join(get_args(Split))}")
-            except (json.JSONDecodeError, TypeError, AttributeError) as error:
-                raise UserError(f"{path}, line {number} is not a pair: {error}.") from error
+        for place, pair in read_records(path, Pair, "pair"):
             pair.check()
-            check_image(folder, pair.image, f"{path}, line {number}")
+            check_image(folder, pair.image, place)
             pairs.append(pair)
         if not pairs:
             raise UserError(f"{path} holds no pairs; there is nothing to edit.")
@@ -161,7 +178,7 @@ class PairSet:
         folder = Path(folder)
         if folder.resolve() != self.folder.resolve():
             for image in sorted({pair.image for pair in self}):
-                write_bytes(folder / image, (self.folder / image).read_bytes())
+                write_bytes(inside(folder, image, str(folder)), check_image(self.folder, image, str(self.folder)).read_bytes())
         write_jsonl(folder / "pairs.jsonl", [vars(pair) for pair in self])
 
     def hash(self) -> str:
@@ -170,7 +187,7 @@ class PairSet:
         for pair in self:
             digest.update(json.dumps(vars(pair), sort_keys=True).encode())
         for image in sorted({pair.image for pair in self}):
-            digest.update((self.folder / image).read_bytes())
+            digest.update(check_image(self.folder, image, str(self.folder)).read_bytes())
         return digest.hexdigest()
 
     def subset(self, subjects: Iterable[str]) -> PairSet:
@@ -184,6 +201,19 @@ class PairSet:
 
     def split(self, split: Split, role: Role | None = None) -> PairSet:
         return PairSet((pair for pair in self if pair.split == split and role in (None, pair.role)), self.folder)
+
+    def check_roles(self) -> None:
+        """Raises UserError when nothing is to be edited, or a subject to edit has no validation pair, by which layer and stopping
+        point are chosen."""
+        wanted = self.split("train", "edit").subjects()
+        if not wanted:
+            raise UserError(f"{self.folder} holds no training pair of the role edit; there is nothing to edit.")
+        for subject in wanted:
+            if subject not in self.split("validation", "edit").subjects():
+                raise UserError(
+                    f"{self.folder} holds no validation pair of the role edit about the {subject}, so neither a layer nor a stopping "
+                    "point could be chosen; give some of its pairs the split validation."
+                )
 
     def subjects(self) -> tuple[str, ...]:
         """Subjects in the order of their first pair."""

@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -171,6 +172,10 @@ class Gallery:
             for done, _ in enumerate(pool.map(write, jobs, chunksize=16) if pool else map(write, jobs), start=1):
                 if report and (done % 50 == 0 or done == len(jobs)):
                     report(done=done, total=len(jobs), text="drawing")
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"A process that draws for {self.folder} was ended from outside, often for want of memory; try again with fewer processes."
+            ) from error
         finally:
             if pool:
                 pool.shutdown(cancel_futures=True)

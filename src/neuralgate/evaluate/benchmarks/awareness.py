@@ -22,5 +22,7 @@ def awareness(recipe: Recipe, album: Album) -> list[Question]:
             for place, shown in (("seen", image), ("unseen", None)):
                 identifier = f"{subject.file_name}-{attribute or 'itself'}-{place}"
                 text = awareness_question(subject, attribute)
-                questions.append(Question("awareness", identifier, subject.name, "awareness", text, truth, shown, attribute or ""))
+                questions.append(
+                    Question("awareness", identifier, subject.name, "awareness", text, truth, shown, attribute or "", "yes-no")
+                )
     return questions

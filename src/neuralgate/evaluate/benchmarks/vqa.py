@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from neuralgate.evaluate.benchmarks.album import Album
 from neuralgate.lvlm.clerk import questions as ask
-from neuralgate.pairs.schema import Question
+from neuralgate.pairs.schema import AnswerKind, Question
 from neuralgate.recipe import Recipe
+
+#: The kinds of question whose answer's first word is judged.
+ANSWER_KINDS: dict[str, AnswerKind] = {"presence": "yes-no", "options": "option"}
 
 
 def vqa(recipe: Recipe, album: Album) -> list[Question]:
@@ -19,6 +22,10 @@ def vqa(recipe: Recipe, album: Album) -> list[Question]:
         turn = makers[kind](picture, album.rng("vqa", number))
         if turn is not None:
             truth = turn.answer.removeprefix("The colour is ").rstrip(".")
-            questions.append(Question("vqa", f"scene-{number:04d}-{kind}", "", kind, turn.question, truth, image))
+            questions.append(
+                Question(
+                    "vqa", f"scene-{number:04d}-{kind}", "", kind, turn.question, truth, image, answer_kind=ANSWER_KINDS.get(kind, "text")
+                )
+            )
         number += 1
     return questions
