@@ -11,7 +11,7 @@ ROOT = Path(neuralgate.__file__).parent
 
 # The path of the data: a module may import from its own station and from earlier ones.
 STATIONS = (
-    {"errors", "files", "chunks", "intervals"},
+    {"errors", "text", "files", "chunks", "intervals"},
     {"progress", "settings"},
     {"recipe"},
     {"pairs"},
@@ -28,6 +28,7 @@ HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
 LIGHT = (
     "",
     "errors",
+    "text",
     "files",
     "chunks",
     "intervals",
