@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from pydantic_core import from_json
 
 from neuralgate.errors import UserError
-from neuralgate.text import short
+from neuralgate.text import clipped, short
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def open_plain(path: Path | str) -> BinaryIO:
         raise UserError(f"{path} is missing; run the stage that writes it.") from error
     except (OSError, ValueError) as error:  # a ValueError is a NUL in the name
         reason = getattr(error, "strerror", None) or "it holds a NUL"
-        raise UserError(f"{short(str(path), 200)} cannot be read ({reason}); give another path.") from error
+        raise UserError(f"{clipped(str(path), 200)} cannot be read ({reason}); give another path.") from error
 
 
 def read_text(path: Path | str) -> str:

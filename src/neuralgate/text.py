@@ -48,9 +48,11 @@ def for_markdown(text: str) -> str:
 
 
 def short(value: Any, length: int = 60) -> str:
-    """A value as an error message shows it: the beginning alone of a long one. Text is quoted."""
-    # a whole repr of nested lists or long text is not needed to show its beginning
-    text = repr(value[: length + 1]) if isinstance(value, str) else repr(value)
+    """A value as an error message shows it: of a long one the beginning. Text is quoted."""
+    return clipped(repr(value[: length + 1] if isinstance(value, str) else value), length)
+
+
+def clipped(text: str, length: int = 60) -> str:
     return text if len(text) <= length else f"{text[: length - 4].rstrip()} ..."
 
 
