@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuralgate.errors import UserError
-from neuralgate.terminal import evidence_of, load_quietly, print_table
+from neuralgate.terminal import evidence_of, load_quietly, print_table, say
 
 if TYPE_CHECKING:
     from neuralgate.edit import Patch
@@ -29,7 +29,7 @@ def patch_show(patch: PatchFolder) -> None:
 
     loaded = Patch.from_pretrained(patch)
     for key, value in loaded.information.items():
-        print(f"{key:<20} {value}")
+        say(f"{key:<20} {value}")
     rows = [
         [
             role,
@@ -78,7 +78,7 @@ def patch_verify(base: BaseModel, patch: PatchFolder, revision: Revision = None)
     """Whether a patch is whole and belongs to BASE."""
     lvlm, loaded = load_both(base, patch, revision=revision)
     state = loaded.state(lvlm.model)
-    print(f"{patch} is whole and belongs to {base}, which {'already holds it' if state == 'patched' else 'does not hold it'}.")
+    say(f"{patch} is whole and belongs to {base}, which {'already holds it' if state == 'patched' else 'does not hold it'}.")
 
 
 @patch_app.command("apply")

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuralgate.text import for_markdown, for_terminal
+
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
 
@@ -28,16 +30,19 @@ def print_result(folder: Path) -> None:
 
     scores = read_json(folder / "scores.json")
     print_table(*table(columns(scores, read_json(folder / "training.json")["edited"]["gate"])))
-    print(claim(scores))
+    say(claim(scores))
     shown = examples(load_run(folder))[0].questions
     for question in shown:
-        print(f"\n  {question.question}\n    base:   {question.base}\n    edited: {question.edited}")
+        print()
+        say(f"  {question.question}")
+        say(f"    base:   {question.base}")
+        say(f"    edited: {question.edited}")
     print()
     page = folder / "report.html"
     if page.is_file() and page.stat().st_mtime >= (folder / "scores.json").stat().st_mtime:
-        print(f"report: {page}")
+        say(f"report: {page}")
     else:
-        print(f"For a report of these scores: neuralgate report {folder}")
+        say(f"For a report of these scores: neuralgate report {folder}")
 
 
 def evidence_of(patch: Path) -> str:
@@ -49,8 +54,10 @@ def evidence_of(patch: Path) -> str:
         return ""
     scores = read_json(patch.parent / "scores.json")
     header, rows = table(columns(scores))
-    lines = ["| " + " | ".join(row) + " |" for row in ([name or "part" for name in header], ["---"] * len(header), *rows)]
-    return f"## Effect and damage\n\n{claim(scores)}\n\n" + "\n".join(lines) + "\n\n"
+    shown = [[for_markdown(cell) for cell in row] for row in ([name or "part" for name in header], *rows)]
+    shown.insert(1, ["---"] * len(header))
+    lines = ["| " + " | ".join(row) + " |" for row in shown]
+    return f"## Effect and damage\n\n{for_markdown(claim(scores))}\n\n" + "\n".join(lines) + "\n\n"
 
 
 def print_scores(path: Path) -> None:
@@ -61,6 +68,11 @@ def print_scores(path: Path) -> None:
     print_table(*table(columns(read_json(path))))
 
 
+def say(line: str) -> None:
+    """One line on standard output, whatever stands in it."""
+    print(for_terminal(line))
+
+
 def print_table(header: list[str], rows: list[list[str]]) -> None:
     from rich import box
     from rich.console import Console
@@ -69,7 +81,7 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for title in header:
-        table.add_column(Text(title))
+        table.add_column(Text(for_terminal(title)))
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: a bracket in a cell is no markup
+        table.add_row(*(Text(for_terminal(cell)) for cell in row))  # Text: a bracket in a cell is no markup
     Console(width=None if sys.stdout.isatty() else 160).print(table)

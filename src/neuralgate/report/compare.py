@@ -79,25 +79,21 @@ def run_rows(comparison: Comparison) -> list[list[str]]:
 def write_comparison(folders: Sequence[Path], path: Path) -> Path:
     """Write the comparison as one self-contained HTML file to ``path`` and return it."""
     # Imported here: the terminal table alone needs neither templates nor figures.
-    from neuralgate.report.html import all_parts, environment, main_parts, style
+    from neuralgate.report.html import all_parts, fill, main_parts
 
     comparison = compare(folders)
     sets = [column for _, column in comparison.named]
     titles = [title for title, _ in comparison.named]
-    page = (
-        environment()
-        .get_template("compare.html.jinja")
-        .render(
-            runs=comparison.runs,
-            style=style(),
-            notes=comparison.notes,
-            titles=titles,
-            run_header=RUN_HEADER,
-            run_rows=run_rows(comparison),
-            main_parts=main_parts(sets),
-            all_parts=all_parts(sets),
-            claims=[(name, claim(run.scores)) for name, run in zip(titles[1:], comparison.runs, strict=True)],
-        )
+    page = fill(
+        "compare.html.jinja",
+        runs=comparison.runs,
+        notes=comparison.notes,
+        titles=titles,
+        run_header=RUN_HEADER,
+        run_rows=run_rows(comparison),
+        main_parts=main_parts(sets),
+        all_parts=all_parts(sets),
+        claims=[(name, claim(run.scores)) for name, run in zip(titles[1:], comparison.runs, strict=True)],
     )
     write_text(path, page)
     return path

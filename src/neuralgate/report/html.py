@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -27,6 +28,7 @@ from neuralgate.report.summary import (
     measured,
     percent,
 )
+from neuralgate.text import for_html
 
 
 def environment() -> Environment:
@@ -41,6 +43,11 @@ def environment() -> Environment:
         "metric_title": lambda name: METRIC_TITLES.get(name, name),
     }
     return made
+
+
+def fill(template: str, **values: Any) -> str:
+    """A page. What HTML forbids is taken out of the whole of it, figures included."""
+    return for_html(environment().get_template(template).render(style=style(), **values))
 
 
 def style() -> Markup:
@@ -74,31 +81,27 @@ def render(run: Run) -> str:
     failed, failure_count = failures(run)
     training_titles = {variant: named[1][0] if variant == "edited" else control_title(variant) for variant in run.training}
     gradient = figures.gradient_shares(run.training, training_titles) if run.training else None
-    return (
-        environment()
-        .get_template("report.html.jinja")
-        .render(
-            run=run,
-            style=style(),
-            created=run.manifest.get("created"),
-            claim=claim(run.scores),
-            comparisons=comparisons(run.scores, run.edited_gate),
-            degenerate=degenerate_note(run.scores),
-            titles=[title for title, _ in named],
-            main_parts=main_parts(sets),
-            all_parts=all_parts(sets),
-            examples=examples(run),
-            failures=failed,
-            failure_count=failure_count,
-            # the analysis draws both again, with intervals
-            profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate and not run.analysis else [],
-            votes=Markup(figures.vote_map(run.gate)) if run.gate and not run.analysis else None,
-            analysis=shown(run.analysis) if run.analysis else [],
-            training_titles=training_titles,
-            curves=[Markup(figure) for figure in figures.training_curves(run.training, training_titles)],
-            gradient=Markup(gradient) if gradient else None,
-            causality=Markup(figures.patching_curves(run.causality)) if run.causality else None,
-        )
+    return fill(
+        "report.html.jinja",
+        run=run,
+        created=run.manifest.get("created"),
+        claim=claim(run.scores),
+        comparisons=comparisons(run.scores, run.edited_gate),
+        degenerate=degenerate_note(run.scores),
+        titles=[title for title, _ in named],
+        main_parts=main_parts(sets),
+        all_parts=all_parts(sets),
+        examples=examples(run),
+        failures=failed,
+        failure_count=failure_count,
+        # the analysis draws both again, with intervals
+        profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate and not run.analysis else [],
+        votes=Markup(figures.vote_map(run.gate)) if run.gate and not run.analysis else None,
+        analysis=shown(run.analysis) if run.analysis else [],
+        training_titles=training_titles,
+        curves=[Markup(figure) for figure in figures.training_curves(run.training, training_titles)],
+        gradient=Markup(gradient) if gradient else None,
+        causality=Markup(figures.patching_curves(run.causality)) if run.causality else None,
     )
 
 
