@@ -92,7 +92,7 @@ def test_controls_in_answers_reach_neither_terminal_nor_page(tmp_path: Path, cap
         row["truth"] += HOSTILE
     write_jsonl(folder / "answers.jsonl", rows)
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    write_json(folder / "scores.json", {**scores, "model": HOSTILE, "method": HOSTILE})
+    write_json(folder / "scores.json", {**scores, "model": HOSTILE})
     page = write_report(folder).read_text(encoding="utf-8")
     assert not re.findall("[\0-\x08\x0b-\x1f\x7f-\x9f\ufffe]", page)
     assert "red\u241b[2J" in page
@@ -107,7 +107,7 @@ def test_controls_in_answers_reach_neither_terminal_nor_page(tmp_path: Path, cap
 def test_a_card_holds_no_markdown_of_the_model(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", n=8)
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    write_json(folder / "scores.json", {**scores, "model": "x\n\n# Safe | <img src=y>", "controls": {"a | b\n# c": scores["edited"]}})
+    write_json(folder / "scores.json", {**scores, "model": "x\n\n# Safe | <img src=y>", "controls": {"a | b # c": scores["edited"]}})
     card = evidence_of(folder / "patch")
     assert "\n# " not in card and "<img" not in card and "\\# Safe \\| &lt;img src=y&gt;" in card
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in card.split("\n") if line.startswith("|")} == {7}
@@ -276,7 +276,7 @@ def test_compare(run_folder: Path, tmp_path: Path) -> None:
     assert len(comparison.notes) == 1
     assert "same questions" in comparison.notes[0]
     assert run_rows(comparison)[0][3:] == ["strong gate", "4", "44", "12.3", "12.3"]
-    page = write_comparison([run_folder, other], tmp_path / "compare.html").read_text(encoding="utf-8")
+    page = write_comparison(comparison, tmp_path / "compare.html").read_text(encoding="utf-8")
     assert page.count('class="measures"') == 2
     assert compare([run_folder, run_folder]).notes == []
     with pytest.raises(UserError, match="at least two"):

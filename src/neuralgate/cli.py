@@ -161,7 +161,7 @@ def compare(
     for note in comparison.notes:
         say(note)
     if html:
-        say(str(write_comparison(folders, html)))
+        say(str(write_comparison(comparison, html)))
 
 
 app.command()(export)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
 
@@ -192,6 +194,6 @@ def judge(answer: str, truth: str) -> Verdict:
     )
 
 
-def judge_all(answers: Iterable[dict]) -> list[dict]:
+def judge_all(answers: Iterable[Mapping[str, Any]]) -> list[dict]:
     """The rows of ``answers.jsonl`` with fresh ``verdicts`` for every variant in ``answers``; the rows given are not changed."""
     return [{**row, "verdicts": {name: dict(judge(text, row["truth"])) for name, text in row["answers"].items()}} for row in answers]

@@ -101,7 +101,7 @@ class _Plain(yaml.SafeLoader):
         return node
 
 
-def _refused(event: yaml.NodeEvent, why: str) -> _Refusal:
+def _refused(event: Any, why: str) -> _Refusal:
     return _Refusal(problem=why, problem_mark=event.start_mark)
 
 

@@ -24,19 +24,18 @@ def load_quietly(model: str, dtype: str, device: str = "cpu", **how: Any) -> LVL
 
 def print_result(folder: Path) -> None:
     """The claim and the table of effect and damage, then where the report is."""
-    from neuralgate.files import read_json
     from neuralgate.report.data import examples, load_run
     from neuralgate.report.summary import claim, columns, table
 
-    scores = read_json(folder / "scores.json")
-    print_table(*table(columns(scores, read_json(folder / "training.json")["edited"]["gate"])))
-    say(claim(scores))
-    shown = examples(load_run(folder))[0].questions
-    for question in shown:
-        print()
-        say(f"  {question.question}")
-        say(f"    base:   {question.base}")
-        say(f"    edited: {question.edited}")
+    run = load_run(folder)
+    print_table(*table(columns(run.scores, run.edited_gate)))
+    say(claim(run.scores))
+    for example in examples(run)[:1]:
+        for question in example.questions:
+            print()
+            say(f"  {question.question}")
+            say(f"    base:   {question.base}")
+            say(f"    edited: {question.edited}")
     print()
     page = folder / "report.html"
     if page.is_file() and page.stat().st_mtime >= (folder / "scores.json").stat().st_mtime:
@@ -47,12 +46,12 @@ def print_result(folder: Path) -> None:
 
 def evidence_of(patch: Path) -> str:
     """Effect and damage as Markdown, when ``patch`` is the patch of a run that has been evaluated; else nothing."""
-    from neuralgate.files import read_json
+    from neuralgate.records import SCORES, read_record
     from neuralgate.report.summary import claim, columns, table
 
     if patch.name != "patch" or not (patch.parent / "scores.json").is_file():
         return ""
-    scores = read_json(patch.parent / "scores.json")
+    scores = read_record(SCORES, patch.parent / "scores.json")
     header, rows = table(columns(scores))
     shown = [[for_markdown(cell) for cell in row] for row in ([name or "part" for name in header], *rows)]
     shown.insert(1, ["---"] * len(header))
@@ -62,10 +61,10 @@ def evidence_of(patch: Path) -> str:
 
 def print_scores(path: Path) -> None:
     """The table of effect and damage of a file of scores."""
-    from neuralgate.files import read_json
+    from neuralgate.records import SCORES, read_record
     from neuralgate.report.summary import columns, table
 
-    print_table(*table(columns(read_json(path))))
+    print_table(*table(columns(read_record(SCORES, path))))
 
 
 def say(line: str) -> None:

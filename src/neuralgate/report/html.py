@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from neuralgate.files import write_text
+from neuralgate.records import Sets
 from neuralgate.report import figures
 from neuralgate.report.analysis import shown
 from neuralgate.report.data import Run, examples, failures, load_run
@@ -31,6 +33,7 @@ from neuralgate.report.summary import (
 from neuralgate.text import for_html
 
 
+@cache
 def environment() -> Environment:
     """The templates of this package. Autoescape is on for every one of them: answers are untrusted text."""
     made = Environment(
@@ -54,18 +57,18 @@ def style() -> Markup:
     return Markup(resources.files("neuralgate.report").joinpath("style.css").read_text(encoding="utf-8"))
 
 
-def by_benchmark(sets: list[dict], measures: tuple[Measure, ...]) -> list[tuple[str, list]]:
+def by_benchmark(sets: list[Sets], measures: tuple[Measure, ...]) -> list[tuple[str, list]]:
     """The measured rows, those of one benchmark together."""
     rows = measured(sets, measures)
     return [(benchmark, list(group)) for benchmark, group in groupby(rows, key=lambda row: row[0].benchmark)]
 
 
-def main_parts(sets: list[dict]) -> list[tuple[str, list]]:
+def main_parts(sets: list[Sets]) -> list[tuple[str, list]]:
     parts = [("Effect", by_benchmark(sets, EFFECT)), ("Damage", by_benchmark(sets, DAMAGE))]
     return [(title, rows) for title, rows in parts if rows]
 
 
-def all_parts(sets: list[dict]) -> list[tuple[str, list]]:
+def all_parts(sets: list[Sets]) -> list[tuple[str, list]]:
     """Every metric of every benchmark of any column."""
     names: dict[Measure, None] = {}
     for benchmark in dict.fromkeys(name for column in sets for name in column):
