@@ -16,12 +16,14 @@ from neuralgate import pipeline
 from neuralgate.errors import UserError
 from neuralgate.recipe import Recipe
 from neuralgate.report import figures
+from neuralgate.report.analysis.drawings import Drawing
 from neuralgate.report.compare import compare, run_rows, write_comparison
 from neuralgate.report.data import load_run
 from neuralgate.report.html import render
 from neuralgate.run import Run
 from neuralgate.terminal import evidence_of, print_result, print_scores
 
+EVIDENCE = Path(__file__).parent.parent / "benchmarks" / "evidence" / "analysis.json"
 FILES = (
     "scores.json",
     "answers.jsonl",
@@ -30,6 +32,7 @@ FILES = (
     "manifest.json",
     "patch/patch.json",
     "gate/gate.json",
+    "analysis/analysis.json",
 )
 #: For a longer search than every change needs: ROUNDS=500 DRAWN=1.
 ROUNDS, DRAWN = int(os.environ.get("ROUNDS", 40)), "DRAWN" in os.environ
@@ -60,7 +63,10 @@ STRANGE: tuple[Any, ...] = (
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("runs") / "whole", n=4)
+    folder = make_run(tmp_path_factory.mktemp("runs") / "whole", n=4)
+    (folder / "analysis").mkdir()
+    shutil.copy(EVIDENCE, folder / "analysis/analysis.json")
+    return folder
 
 
 def places(data: Any, path: tuple = ()) -> list[tuple]:
@@ -146,10 +152,13 @@ def test_whatever_is_damaged_is_said(
 ) -> None:
     if not DRAWN:
         monkeypatch.setattr(figures, "_draw", painted_only)
+        monkeypatch.setattr(Drawing, "svg", lambda drawing: b"<svg></svg>")
     draw = random.Random(FILES.index(name))
     ended = {True: 0, False: 0}
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
+    if name.startswith("analysis"):
+        shutil.rmtree(folder / "gate")  # of which this analysis is not
     for _ in range(ROUNDS):
         damage(folder / name, draw)
         damaged = (folder / name).read_bytes()
