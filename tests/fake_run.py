@@ -43,6 +43,7 @@ def make_run(folder: Path, n: int = 24, seed: int = 0, parts: bool = True) -> Pa
             folder / "patch" / "patch.json",
             {
                 "format": 1,
+                "method": "gated",
                 "tensors": {
                     "decoder.3.ffn.out": {
                         "name": "model.layers.3.mlp.down_proj.weight",

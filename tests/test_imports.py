@@ -11,11 +11,11 @@ ROOT = Path(neuralgate.__file__).parent
 
 # The path of the data: a module may import from its own station and from earlier ones.
 STATIONS = (
-    {"errors", "files", "chunks", "intervals"},
+    {"errors", "text", "files", "chunks", "intervals"},
     {"progress", "settings"},
     {"recipe"},
     {"pairs"},
-    {"judges"},
+    {"judges", "records"},
     {"lvlm"},
     {"locate"},
     {"edit"},
@@ -28,6 +28,7 @@ HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
 LIGHT = (
     "",
     "errors",
+    "text",
     "files",
     "chunks",
     "intervals",
@@ -45,6 +46,7 @@ LIGHT = (
     "terminal",
     "pairs.*",
     "judges",
+    "records",
     "evaluate.metrics",
     "report.*",
     "analysis.sweeps",

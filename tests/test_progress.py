@@ -31,3 +31,13 @@ def test_lines_are_seconds_apart(monkeypatch):
 def test_on_a_terminal_there_is_a_bar(monkeypatch):
     shown = told(True, monkeypatch)
     assert "4/10" in shown and "editing [layer] 0" in shown and "━" in shown
+
+
+def test_words_of_a_run_move_no_cursor():
+    stream = io.StringIO()
+    display = Display(Console(file=stream))
+    display.start("locate")
+    display._last_line = -1e9
+    display.update(1, 2, "asking \x1b[2J\n", {})
+    display.line("left out because x\x1b]0;y\x07 does not read them")
+    assert "\x1b" not in stream.getvalue() and "\u241b[2J\u240a" in stream.getvalue() and stream.getvalue().count("\n") == 2

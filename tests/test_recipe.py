@@ -1,3 +1,6 @@
+import os
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +70,62 @@ def test_unreadable_files_are_user_errors(tmp_path, content):
         (tmp_path / "r.yaml").write_bytes(content)
     with pytest.raises(UserError, match=r"r\.yaml"):
         Recipe.load(tmp_path / "r.yaml")
+
+
+def bomb(levels: int = 9) -> str:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, levels))]
+    return "\n".join([*lines, f"name: *a{levels - 1}"])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (bomb(), "begins an alias, which is not read"),
+        ("name: *x", "begins an alias"),
+        ("edit: &e {}", "begins an alias"),
+        ("name: !!python/name:os.system", "begins a tag"),
+        ("name: !!int x", "begins a tag"),
+        ("name: " + "[" * 20_000, "more than 32 deep"),
+        ("name: " + "[" * 20_000 + "]" * 20_000, "more than 32 deep"),
+        ("name: " + "{a: " * 40 + "}" * 40, "more than 32 deep"),
+        ("seed: 1\nname: x\nseed: 2", "the key 'seed' is given twice"),
+        ("edit: {rate: 1, rate: 2}", "the key 'rate' is given twice"),
+        ("name: 2024-13-45", "put what is meant as text in quotes"),
+        ("name: 0x_", "put what is meant as text in quotes"),
+        ("seed: " + "9" * 5000, "more than 19 digits"),
+        ('name: "a\\0b"', "a NUL or half a surrogate pair"),
+        ('name: "\\ud800"', "a NUL or half a surrogate pair"),
+        ("name: \x1b", "special characters are not allowed"),
+        ("name: [" + "x, " * 5000 + "]", "name should be a valid string, not ['x', 'x'"),
+        ("? " + "x" * 100_000 + "\n: 1", "unknown key xxx"),
+        ("edit: " + "x" * 100_000, "there is no preset"),
+        ("name: " + "x" * 1_000_001, "longer than a megabyte"),
+        ("a: 1\n---\na: 2", "but found another document"),
+    ],
+)
+def test_hostile_yaml_is_refused_in_a_short_sentence(tmp_path, content, said):
+    (tmp_path / "r.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=re.escape(said)) as caught:
+        Recipe.load(tmp_path / "r.yaml")
+    assert len(str(caught.value).replace(str(tmp_path), "")) < 400 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["2024-13-45", "*x", "&a [*a]", "!!int x", "[" * 20_000, "9" * 5000, '"\\0"', "{a: 1, a: 2}", "\x1b", "0x_"]
+)
+def test_hostile_values_of_settings_are_refused(value):
+    with pytest.raises(UserError, match="The value of 'name=") as caught:
+        Recipe().changed([f"name={value}"])
+    assert len(str(caught.value)) < 300
+    with pytest.raises(UserError, match="The value of 'device="):
+        Machine.parse([f"device={value}"])
+
+
+def test_no_pipe_and_no_folder_is_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for name in ("pipe.yaml", ".", "x" * 300, "a\0b"):
+        with pytest.raises(UserError, match=r"The recipe .* cannot be read"):
+            Recipe.load(tmp_path / name)
 
 
 def test_settings_apply_in_order_and_presets_can_be_changed():

@@ -11,11 +11,13 @@ import pytest
 from fake_run import MALICIOUS, fake_gate, fake_training, make_run
 
 from neuralgate.errors import UserError
-from neuralgate.report.compare import compare, run_rows, write_comparison
+from neuralgate.files import write_json, write_jsonl
+from neuralgate.report.compare import RUN_HEADER, compare, run_rows, write_comparison
 from neuralgate.report.data import examples, failures, image_uri, load_run
 from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
 from neuralgate.report.html import write_report
 from neuralgate.report.summary import claim, columns, comparisons, points_text, table
+from neuralgate.terminal import evidence_of, print_result, print_table
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,39 @@ def test_model_output_is_escaped(page: str) -> None:
     assert MALICIOUS not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;quoted&#34;" in page
     assert "# &lt;b&gt;not bold&lt;/b&gt;" in page
+
+
+HOSTILE = "red\x1b[2J\x1b]0;x\x07\0\x9b\u202e\ufffe\r"
+
+
+def test_controls_in_answers_reach_neither_terminal_nor_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_run(tmp_path / "run", n=8)
+    rows = [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").split("\n")[:-1]]
+    for row in rows:
+        row["answers"]["edited"] += HOSTILE
+        row["question"] += HOSTILE
+        row["truth"] += HOSTILE
+    write_jsonl(folder / "answers.jsonl", rows)
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    write_json(folder / "scores.json", {**scores, "model": HOSTILE})
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert not re.findall("[\0-\x08\x0b-\x1f\x7f-\x9f\ufffe]", page)
+    assert "red\u241b[2J" in page
+    print_result(folder)
+    comparison = compare([folder, folder])
+    print_table(RUN_HEADER, run_rows(comparison))
+    shown = capsys.readouterr().out
+    assert not re.findall("[\0-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
+    assert "red\u241b[2J\u241b]0;x\u2407\u2400" in shown
+
+
+def test_a_card_holds_no_markdown_of_the_model(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", n=8)
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    write_json(folder / "scores.json", {**scores, "model": "x\n\n# Safe | <img src=y>", "controls": {"a | b # c": scores["edited"]}})
+    card = evidence_of(folder / "patch")
+    assert "\n# " not in card and "<img" not in card and "\\# Safe \\| &lt;img src=y&gt;" in card
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in card.split("\n") if line.startswith("|")} == {7}
 
 
 def test_ids_are_unique_and_every_reference_is_answered(page: str) -> None:
@@ -241,7 +276,7 @@ def test_compare(run_folder: Path, tmp_path: Path) -> None:
     assert len(comparison.notes) == 1
     assert "same questions" in comparison.notes[0]
     assert run_rows(comparison)[0][3:] == ["strong gate", "4", "44", "12.3", "12.3"]
-    page = write_comparison([run_folder, other], tmp_path / "compare.html").read_text(encoding="utf-8")
+    page = write_comparison(comparison, tmp_path / "compare.html").read_text(encoding="utf-8")
     assert page.count('class="measures"') == 2
     assert compare([run_folder, run_folder]).notes == []
     with pytest.raises(UserError, match="at least two"):

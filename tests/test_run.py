@@ -96,6 +96,55 @@ def test_damaged_and_missing_json_are_user_errors(tmp_path):
             read(tmp_path / "b.json")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"a": "\xff"}', "damaged"),
+        (rb'{"a": "\ud800"}', "damaged"),
+        (b'{"a": "\x00"}', "damaged"),
+        (b'{"a": NaN}', "damaged"),
+        (b'{"a": -Infinity}', "damaged"),
+        (b'{"a": 1e999}', "out of range"),
+        (b'{"a": {"b": [' + b"9" * 400 + b"]}}", "out of range"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "damaged"),
+        (b'{"a": ' + b"[" * 20_000, "damaged"),
+        (b"[" * 1000 + b"]" * 1000, "damaged"),
+        (b"", "damaged"),
+    ],
+)
+def test_json_that_this_package_does_not_write_is_one_sentence(tmp_path, content, said):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError, match=rf"a\.json.* is damaged: .*{said if said != 'damaged' else ''}") as caught:
+        read_json(tmp_path / "a.json")
+    assert len(str(caught.value).removeprefix(str(tmp_path))) < 200 and "\n" not in str(caught.value)
+    if content:
+        (tmp_path / "a.jsonl").write_bytes(b"{}\n\n" + content + b"\n")
+        with pytest.raises(UserError, match=r"a\.jsonl, line 3, is damaged: "):
+            read_jsonl(tmp_path / "a.jsonl")
+
+
+def test_large_and_small_numbers_are_read_exactly(tmp_path):
+    numbers = [2**64 - 1, -(2**63), 1e308, 5e-324, 0.1 + 0.2, 4111111111111111]
+    write_json(tmp_path / "a.json", numbers)
+    assert read_json(tmp_path / "a.json") == numbers
+
+
+def test_a_row_that_is_no_mapping_is_damage(tmp_path):
+    (tmp_path / "a.jsonl").write_text("{}\n[1]\n")
+    with pytest.raises(UserError, match=r"line 2, is damaged: \[1\] is not a mapping"):
+        read_jsonl(tmp_path / "a.jsonl")
+
+
+def test_what_is_no_file_is_not_read(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
+    (tmp_path / "file").write_bytes(b"")
+    for name in ("folder", "pipe", "file/below", "x" * 300, "a\0b"):
+        for read in (read_json, read_jsonl):
+            with pytest.raises(UserError, match=r"is not a file|cannot be read"):
+                read(tmp_path / name)
+
+
 def test_not_a_number_is_never_written(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"a": float("nan")})

@@ -28,7 +28,20 @@ _HOMES = {
     "UserError": "neuralgate.errors",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "EditConfig",
+    "Gate",
+    "LocateConfig",
+    "PairSet",
+    "Patch",
+    "Recipe",
+    "UserError",
+    "build_questions",
+    "edit",
+    "evaluate",
+    "load",
+    "locate",
+]
 
 if TYPE_CHECKING:
     from neuralgate.edit import Patch, edit

@@ -13,7 +13,8 @@ from neuralgate.cli_pairs import pairs_app
 from neuralgate.cli_patch import patch_app
 from neuralgate.cli_run import GateOption, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on, loader
 from neuralgate.errors import UserError
-from neuralgate.terminal import print_result, print_scores, print_table
+from neuralgate.terminal import print_result, print_scores, print_table, say
+from neuralgate.text import for_terminal
 
 app = typer.Typer(
     name="neuralgate",
@@ -38,7 +39,7 @@ def main() -> None:
     except UserError as error:
         if debugging:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {for_terminal(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         say_interrupted()
@@ -142,7 +143,7 @@ def report(folder: RunFolder) -> None:
     from neuralgate.run import Run
 
     with Run.load(folder) as current:
-        print(write_report(current.folder))
+        say(str(write_report(current.folder)))
 
 
 @app.command()
@@ -158,9 +159,9 @@ def compare(
     print_table(RUN_HEADER, run_rows(comparison))
     print_table(comparison.header, comparison.rows)
     for note in comparison.notes:
-        print(note)
+        say(note)
     if html:
-        print(write_comparison(folders, html))
+        say(str(write_comparison(comparison, html)))
 
 
 app.command()(export)

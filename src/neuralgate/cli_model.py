@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from neuralgate.cli_patch import BaseModel, NewFolder, PatchFolder, Revision, write_merged
-from neuralgate.terminal import print_table
+from neuralgate.terminal import print_table, say
+from neuralgate.text import for_terminal
 
 
 def doctor(
@@ -27,10 +28,11 @@ def doctor(
     if model is None:
         return
     found = look.examine(model, revision, prompt_style)
-    print(f"\n{found.architecture}, {found.parameters:,} parameters, prompts by {found.processor} in the style {found.prompt_style!r}")
-    print(f"decoder: {found.decoder}, layers 0 to {found.layers - 1}; edited is one of {found.edited} {list(found.shape)} and its like")
+    print()
+    say(f"{found.architecture}, {found.parameters:,} parameters, prompts by {found.processor} in the style {found.prompt_style!r}")
+    say(f"decoder: {found.decoder}, layers 0 to {found.layers - 1}; edited is one of {found.edited} {list(found.shape)} and its like")
     for reason in dict.fromkeys(found.refused.values()):
-        print(f"not editable: {reason}")
+        say(f"not editable: {reason}")
     print(f"a picture of 336 x 336 pixels and a question: {found.tokens} tokens\n")
     header = ["dtype", "weights", f"evaluate {look.ROWS} rows", f"locate {look.ROWS} rows", f"edit {look.ROWS} rows", "edit 1 row"]
     rows = []
@@ -39,7 +41,7 @@ def doctor(
         rows.append([need.dtype, *("-" if number is None else f"{number:.1f} GiB" for number in numbers)])
     print_table(header, rows)
     print("Estimates (docs: neuralgate.lvlm.doctor.memory). Batches are halved by themselves until they fit.")
-    print(look.advice(model, found, machine))
+    say(look.advice(model, found, machine))
 
 
 def export(
@@ -67,7 +69,7 @@ def export(
     loaded, folder = Patch.from_pretrained(patch), base_folder(base, revision)
     parts = exports.decompose(folder, loaded, rank, energy)
     for role, part in parts.items():
-        print(f"{role}: rank {len(part.down_RF)}, {part.error:.1%} of the change's norm is lost")
+        say(f"{role}: rank {len(part.down_RF)}, {part.error:.1%} of the change's norm is lost")
     worst = max(part.error for part in parts.values())
     if worst > exports.MAX_ERROR and not force:
         raise UserError(
@@ -98,5 +100,5 @@ def convert_minigpt4(
 
     from neuralgate.lvlm.convert import convert_minigpt4 as convert
 
-    convert(llm, vision, projection, out, lambda text: print(f"warning: {text}", file=sys.stderr))
+    convert(llm, vision, projection, out, lambda text: print(f"warning: {for_terminal(text)}", file=sys.stderr))
     print(out)

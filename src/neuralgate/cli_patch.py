@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from neuralgate.errors import UserError
-from neuralgate.terminal import evidence_of, load_quietly, print_table
+from neuralgate.terminal import evidence_of, load_quietly, print_table, say
+from neuralgate.text import for_terminal
 
 patch_app = typer.Typer(help="Look at a patch, check it, put it into a model, take it out again.", no_args_is_help=True)
 
@@ -26,7 +27,7 @@ def patch_show(patch: PatchFolder) -> None:
 
     loaded = Patch.from_pretrained(patch)
     for key, value in loaded.information.items():
-        print(f"{key:<20} {value}")
+        say(f"{key:<20} {value}")
     rows = [
         [
             role,
@@ -84,10 +85,10 @@ def patch_verify(base: BaseModel, patch: PatchFolder, revision: Revision = None)
         loaded.revert_(lvlm.model)
     holds = f"which {'already holds it' if state == 'patched' else 'does not hold it'}"
     if difference := other_base(lvlm, loaded):
-        print(f"warning: {base} is not the model that {patch} was measured on: {difference}.", file=sys.stderr)
-        print(f"{patch} is whole and fits {base}, {holds}.")
+        print(for_terminal(f"warning: {base} is not the model that {patch} was measured on: {difference}."), file=sys.stderr)
+        say(f"{patch} is whole and fits {base}, {holds}.")
     else:
-        print(f"{patch} is whole and belongs to {base}, {holds}.")
+        say(f"{patch} is whole and belongs to {base}, {holds}.")
 
 
 @patch_app.command("apply")

@@ -5,14 +5,20 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
+import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory, mkstemp
-from typing import Any
+from typing import Any, BinaryIO
+
+from pydantic_core import from_json
 
 from neuralgate.errors import UserError
+from neuralgate.text import clipped, short
 
 
 @contextmanager
@@ -80,27 +86,80 @@ def write_jsonl(path: Path | str, rows: list[dict]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
 
 
-def read_json(path: Path | str) -> Any:
-    """Raises UserError when the file is missing or not JSON."""
+def open_plain(path: Path | str) -> BinaryIO:
+    """A file opened for reading. Raises UserError when it is missing, is a folder or a pipe, may not be read or cannot be a name."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
+            raise UserError(f"{path} is not a file; remove it and run the stage that writes it.")
+        return open(path, "rb")
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the stage that writes it.") from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}; delete it and run the stage that writes it.") from error
+    except (OSError, ValueError) as error:  # a ValueError is a NUL in the name
+        reason = getattr(error, "strerror", None) or "it holds a NUL"
+        raise UserError(f"{clipped(str(path), 200)} cannot be read ({reason}); give another path.") from error
+
+
+def read_text(path: Path | str) -> str:
+    """Raises UserError when the file cannot be read or is not UTF-8."""
+    with open_plain(path) as file:
+        try:
+            return file.read().decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is damaged: it is not text in UTF-8; write it again.") from error
+
+
+def read_json(path: Path | str) -> Any:
+    """Raises UserError when the file is missing or not JSON (see :func:`parse_json`)."""
+    with open_plain(path) as file:
+        return parse_json(file.read(), path)
 
 
 def read_jsonl(path: Path | str) -> list[dict]:
-    """Raises UserError when the file is missing or a line is not JSON."""
+    """Raises UserError when the file is missing or a line is not a JSON object."""
+    rows = []
+    for line, place in read_lines(path):
+        row = parse_json(line, place)
+        if not isinstance(row, dict):
+            raise damaged(place, f"{short(row)} is not a mapping")
+        rows.append(row)
+    return rows
+
+
+def read_lines(path: Path | str) -> Iterator[tuple[bytes, str]]:
+    """The lines of a file that are not empty, one at a time, each with the words for where it stands."""
+    with open_plain(path) as file:
+        # bytes end a line at \n alone: an answer may hold U+2028, which ends one for str.splitlines() but not in JSON
+        for number, line in enumerate(file, start=1):
+            if line := line.rstrip(b"\n"):
+                yield line, f"{path}, line {number},"
+
+
+def parse_json(data: bytes, source: Path | str) -> Any:
+    """JSON as this package writes it. Raises UserError naming ``source`` for anything else: no UTF-8, half a surrogate pair, NaN,
+    infinity or numbers beyond 64 bits, hundreds of nested brackets."""
     try:
-        # not splitlines(): an answer may hold U+2028, which ends a line there but not in JSON
-        lines = Path(path).read_text(encoding="utf-8").rstrip("\n").split("\n")
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; run the stage that writes it.") from error
-    try:
-        return [json.loads(line) for line in lines if line]
+        parsed = from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}; delete it and run the stage that writes it.") from error
+        raise damaged(source, str(error)) from error
+    if _LONG_NUMBER.search(data) and _beyond(parsed):
+        raise damaged(source, "a number is out of range")
+    return parsed
+
+
+#: What a number out of range looks like; so does many a hash, which only costs a closer look.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}")
+
+
+def _beyond(data: Any) -> bool:
+    """Whether a number is there that a float or 64 bits cannot hold."""
+    if isinstance(data, dict | list):
+        return any(map(_beyond, data.values() if isinstance(data, dict) else data))
+    return not math.isfinite(data) if isinstance(data, float) else isinstance(data, int) and data.bit_length() > 64
+
+
+def damaged(source: Path | str, reason: str) -> UserError:
+    """The one sentence about a file whose content is not what this package writes."""
+    return UserError(f"{source} is damaged: {reason}; delete it and run the stage that writes it.")
 
 
 def inside(folder: Path, name: str, place: str) -> Path:

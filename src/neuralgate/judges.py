@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Literal, TypedDict
+from typing import Any, Literal
 
-from neuralgate.errors import UserError
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+
 from neuralgate.pairs.schema import AnswerKind
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
 
@@ -191,17 +192,9 @@ def judge(answer: str, truth: str, kind: AnswerKind = "text") -> Verdict:
     )
 
 
-def judge_all(answers: Iterable[dict]) -> list[dict]:
-    """The rows of ``answers.jsonl`` with fresh ``verdicts`` for every variant in ``answers``; the rows given are not changed.
-
-    Raises:
-        UserError: a row does not say what kind of answer it expects, as those of older versions.
-    """
-    rows = list(answers)
-    for row in rows:
-        if "answer_kind" not in row:
-            raise UserError(f"The answer {row.get('id')!r} has no answer_kind, so an older version wrote it; ask the questions again.")
+def judge_all(answers: Iterable[Mapping[str, Any]]) -> list[dict]:
+    """The rows of ``answers.jsonl`` with fresh ``verdicts`` for every variant in ``answers``; the rows given are not changed."""
     return [
         {**row, "verdicts": {name: dict(judge(text, row["truth"], row["answer_kind"])) for name, text in row["answers"].items()}}
-        for row in rows
+        for row in answers
     ]

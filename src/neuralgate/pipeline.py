@@ -6,15 +6,15 @@ The imports of each stage stand inside it, so that a stage which is skipped, and
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from neuralgate.errors import UserError
-from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_json, write_jsonl
+from neuralgate.files import digest, hash_path, write_json, write_jsonl
 from neuralgate.pairs.subjects import subjects_file
 from neuralgate.progress import Display
 from neuralgate.recipe import EvaluateConfig, Machine, Recipe
@@ -237,14 +237,15 @@ def patch_folders(recipe: Recipe) -> dict[str, str]:
     return {EDITED: "patch", **{gate: f"controls/{gate}/patch" for gate in controls}}
 
 
-def write_scores(run: Run, answers: list[dict], folder: Path, model: str) -> None:
+def write_scores(run: Run, answers: Iterable[Mapping[str, Any]], folder: Path, model: str) -> None:
     """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``."""
     from neuralgate.evaluate.metrics import score
     from neuralgate.judges import judge_all
+    from neuralgate.records import PATCH, read_record
 
     rows = sorted(judge_all(answers), key=lambda row: (row["benchmark"], row["id"]))
     write_jsonl(folder / "answers.jsonl", rows)
-    write_json(folder / "scores.json", score(rows, model, read_json(run.path("patch/patch.json"))["method"]))
+    write_json(folder / "scores.json", score(rows, model, read_record(PATCH, run.path("patch/patch.json"))["method"]))
 
 
 def asking(recipe: Recipe, machine: Machine) -> EvaluateConfig:
@@ -258,10 +259,12 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
     from neuralgate.chunks import Chunks
     from neuralgate.evaluate.answers import answers_of, ask
     from neuralgate.pairs.schema import Question
+    from neuralgate.records import ANSWERED, read_answers
 
     run.outputs("evaluate")
-    rows = read_jsonl(run.path("answers.jsonl"))
-    questions = [Question(**{field.name: row[field.name] for field in fields(Question)}) for row in rows]
+    rows: list[Mapping[str, Any]] = list(read_answers(run.path("answers.jsonl"), ANSWERED))
+    names = {field.name for field in fields(Question)}
+    questions = [Question(**{name: value for name, value in row.items() if name in names}) for row in rows]
     settings = asking(run.recipe, machine)
     display = Display()
     display.start(SERVED)
@@ -280,6 +283,8 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
 
 def rescore(run: Run) -> None:
     """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed."""
+    from neuralgate.records import ANSWERED, read_answers
+
     run.outputs("evaluate")
-    write_scores(run, read_jsonl(run.path("answers.jsonl")), run.folder, run.recipe.model)
+    write_scores(run, list(read_answers(run.path("answers.jsonl"), ANSWERED)), run.folder, run.recipe.model)
     run.refresh("evaluate")

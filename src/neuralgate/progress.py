@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from neuralgate.text import for_terminal
+
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -32,7 +34,7 @@ class Display:
 
     def update(self, done: float, total: float | None, text: str, numbers: dict[str, Any]) -> None:
         figures = "  ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in numbers.items())
-        words = "  ".join(part for part in (text, figures) if part)
+        words = for_terminal("  ".join(part for part in (text, figures) if part))
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=total, description=words)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
@@ -46,4 +48,4 @@ class Display:
         self._bar = self._task = None
 
     def line(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(for_terminal(text), markup=False, soft_wrap=True)

@@ -16,7 +16,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_text
-from neuralgate.settings import Settings, parse_settings, read_yaml
+from neuralgate.settings import Settings, load_yaml, parse_settings, read_yaml
+from neuralgate.text import short
 
 GateMode = Literal["strong", "none", "random", "inverted", "closed"]
 Position = Literal["subject", "question", "image", "answer"]
@@ -260,11 +261,8 @@ def _preset(presets: dict[str, Any], value: Any) -> Any:
 def _split(setting: str) -> tuple[list[str], Any]:
     key, equals, value = setting.partition("=")
     if not equals or not all(key.split(".")):
-        raise UserError(f"{setting!r} is not a setting; write key=value, for example edit.rate=1e-4.")
-    try:
-        return key.split("."), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"The value of {setting!r} is not YAML; put it in quotes.") from error
+        raise UserError(f"{short(setting)} is not a setting; write key=value, for example edit.rate=1e-4.")
+    return key.split("."), load_yaml(value, f"The value of {short(setting)}")
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:

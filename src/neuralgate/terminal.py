@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuralgate.text import for_markdown, for_terminal
+
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
 
@@ -22,43 +24,52 @@ def load_quietly(model: str, dtype: str, device: str = "cpu", **how: Any) -> LVL
 
 def print_result(folder: Path) -> None:
     """The claim and the table of effect and damage, then where the report is."""
-    from neuralgate.files import read_json
     from neuralgate.report.data import examples, load_run
     from neuralgate.report.summary import claim, columns, table
 
-    scores = read_json(folder / "scores.json")
-    print_table(*table(columns(scores, read_json(folder / "training.json")["edited"]["gate"])))
-    print(claim(scores))
-    shown = examples(load_run(folder))[0].questions
-    for question in shown:
-        print(f"\n  {question.question}\n    base:   {question.base}\n    edited: {question.edited}")
+    run = load_run(folder)
+    print_table(*table(columns(run.scores, run.edited_gate)))
+    say(claim(run.scores))
+    for example in examples(run)[:1]:
+        for question in example.questions:
+            print()
+            say(f"  {question.question}")
+            say(f"    base:   {question.base}")
+            say(f"    edited: {question.edited}")
     print()
     page = folder / "report.html"
     if page.is_file() and page.stat().st_mtime >= (folder / "scores.json").stat().st_mtime:
-        print(f"report: {page}")
+        say(f"report: {page}")
     else:
-        print(f"For a report of these scores: neuralgate report {folder}")
+        say(f"For a report of these scores: neuralgate report {folder}")
 
 
 def evidence_of(patch: Path) -> str:
     """Effect and damage as Markdown, when ``patch`` is the patch of a run that has been evaluated; else nothing."""
-    from neuralgate.files import read_json
+    from neuralgate.records import SCORES, read_record
     from neuralgate.report.summary import claim, columns, table
 
     if patch.name != "patch" or not (patch.parent / "scores.json").is_file():
         return ""
-    scores = read_json(patch.parent / "scores.json")
+    scores = read_record(SCORES, patch.parent / "scores.json")
     header, rows = table(columns(scores))
-    lines = ["| " + " | ".join(row) + " |" for row in ([name or "part" for name in header], ["---"] * len(header), *rows)]
-    return f"## Effect and damage\n\n{claim(scores)}\n\n" + "\n".join(lines) + "\n\n"
+    shown = [[for_markdown(cell) for cell in row] for row in ([name or "part" for name in header], *rows)]
+    shown.insert(1, ["---"] * len(header))
+    lines = ["| " + " | ".join(row) + " |" for row in shown]
+    return f"## Effect and damage\n\n{for_markdown(claim(scores))}\n\n" + "\n".join(lines) + "\n\n"
 
 
 def print_scores(path: Path) -> None:
     """The table of effect and damage of a file of scores."""
-    from neuralgate.files import read_json
+    from neuralgate.records import SCORES, read_record
     from neuralgate.report.summary import columns, table
 
-    print_table(*table(columns(read_json(path))))
+    print_table(*table(columns(read_record(SCORES, path))))
+
+
+def say(line: str) -> None:
+    """One line on standard output, whatever stands in it."""
+    print(for_terminal(line))
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:
@@ -69,7 +80,7 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for title in header:
-        table.add_column(Text(title))
+        table.add_column(Text(for_terminal(title)))
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: a bracket in a cell is no markup
+        table.add_row(*(Text(for_terminal(cell)) for cell in row))  # Text: a bracket in a cell is no markup
     Console(width=None if sys.stdout.isatty() else 160).print(table)

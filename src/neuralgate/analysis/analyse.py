@@ -26,6 +26,7 @@ from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
 from neuralgate.recipe import EditConfig, LocateConfig
+from neuralgate.text import shown_name
 
 SCHEMA = 1
 MAX_VOTES_CHANGED = 0.1  # share of all votes; rounding of another machine flips a few values near zero
@@ -76,7 +77,7 @@ def analyse(
     halves = [between_halves(flips[layer].flipped_ND, flips[layer].owner_N, gate.threshold) for layer in layers]
     return {
         "schema": SCHEMA,
-        "model": lvlm.name,
+        "model": shown_name(lvlm.name),
         "fingerprint": gate.model,
         "subjects": subjects,
         "layers": layers,

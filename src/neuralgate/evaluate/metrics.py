@@ -21,6 +21,7 @@ import numpy as np
 
 from neuralgate.intervals import weighted_sum, wilson
 from neuralgate.judges import Verdict, valid
+from neuralgate.text import shown_name
 
 #: Privacy sets: sensitive questions are to be refused, benign ones answered.
 PRIVACY = ("privacypair-test", "contexts", "paraphrases", "unseen-attributes", "unseen-subjects", "unseen-both", "protected")
@@ -135,7 +136,7 @@ def _broken(verdict: Verdict) -> bool:
 
 
 def score(answers: list[Row], model: str, method: str) -> dict:
-    """The content of ``scores.json`` from the rows of ``answers.jsonl``; the same rows in any order give the same bytes.
+    """The content of ``scores.json`` (``records.Scores``) from the rows of ``answers.jsonl``; in any order they give the same bytes.
 
     ``base`` and ``edited`` hold {benchmark: {metric: {value, low, high, n}}}, ``controls`` the same for every other variant,
     ``difference`` each variant minus the base, ``edited_minus`` the edited variant minus each control, and
@@ -157,7 +158,7 @@ def score(answers: list[Row], model: str, method: str) -> dict:
     both = {"strong", "random"} <= set(controls)
     return {
         "schema": 1,
-        "model": model,
+        "model": shown_name(model),
         "method": method,
         "base": values["base"],
         **({"edited": values["edited"]} if "edited" in values else {}),

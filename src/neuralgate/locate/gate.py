@@ -6,16 +6,33 @@ import json
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from neuralgate.errors import UserError
-from neuralgate.files import write_bytes, write_json
+from neuralgate.files import parse_json, read_json, write_bytes, write_json
 from neuralgate.recipe import GateMode
+from neuralgate.records import Layers, Name, Share, check
+
+
+class Header(TypedDict):
+    """What gate.safetensors holds beside the votes."""
+
+    subjects: Annotated[list[Name], Field(min_length=1)]
+    layers: Layers
+    model: Name
+    threshold: Share
+
+
+HEADER: TypeAdapter[Header] = TypeAdapter(Header)
+#: The summary is evidence and may be any; the report asks for its parts.
+SUMMARY: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 @dataclass
@@ -79,15 +96,19 @@ class Gate:
             raise UserError(f"{folder} has no gate.safetensors; run `neuralgate locate` first.")
         try:
             with safe_open(path, "pt") as file:
-                header = json.loads(file.metadata()["neuralgate"])
-            votes = load_file(path)["votes"]
-            summary = json.loads((Path(folder) / "gate.json").read_text(encoding="utf-8"))
-            gate = cls(votes, tuple(header["subjects"]), tuple(header["layers"]), header["model"], header["threshold"])
-        except (SafetensorError, KeyError, TypeError, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+                text = (file.metadata() or {})["neuralgate"]
+            votes_SLD = load_file(path)["votes"]
+        except (SafetensorError, KeyError, OSError) as error:
             raise UserError(f"{path} is not a gate or is broken ({error}); locate again.") from error
+        header = check(HEADER, parse_json(text.encode(), path), path)
+        summary = check(SUMMARY, read_json(Path(folder) / "gate.json"), Path(folder) / "gate.json")
+        places = len(header["subjects"]), len(header["layers"])
+        # `not all` instead of `any outside`: a NaN is neither
+        if votes_SLD.ndim != 3 or votes_SLD.shape[:2] != places or not bool(((votes_SLD >= 0) & (votes_SLD <= 1)).all()):
+            raise UserError(f"{path} is broken: its votes are not shares for each of its subjects, layers and dimensions; locate again.")
+        gate = cls(votes_SLD, tuple(header["subjects"]), tuple(header["layers"]), header["model"], header["threshold"], summary)
         if model is not None and gate.model != model:
             raise UserError(
                 f"The gate in {folder} was located on another model ({gate.model[:12]}, not {model[:12]}); locate again on this one."
             )
-        gate.summary = summary
         return gate

@@ -25,6 +25,7 @@ from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import GateMode, LocateConfig
+from neuralgate.text import shown_name
 
 BINS = 10
 STRONGEST = 8  # dimensions named in gate.json for each layer
@@ -166,7 +167,7 @@ def summarise(gate: Gate, profile: list[dict[str, Any]], model: str, config: Loc
     strong_SL = (gate.votes_SLD > gate.threshold).sum(-1)
     return {
         "schema": 1,
-        "model": model,
+        "model": shown_name(model),
         "fingerprint": gate.model,
         "layers": list(gate.layers),
         "subjects": list(gate.subjects),

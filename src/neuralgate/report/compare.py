@@ -8,6 +8,7 @@ from pathlib import Path
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_text
+from neuralgate.records import Sets
 from neuralgate.report.data import Run, load_run
 from neuralgate.report.summary import claim, control_title, table
 
@@ -17,7 +18,7 @@ class Comparison:
     """``named``: (title, {benchmark: {metric: score}}) per column; ``header`` and ``rows``: the same as strings for a terminal."""
 
     runs: list[Run]
-    named: list[tuple[str, dict]]
+    named: list[tuple[str, Sets]]
     header: list[str]
     rows: list[list[str]]
     notes: list[str]
@@ -45,12 +46,11 @@ def _names(runs: list[Run]) -> list[str]:
 
 
 def _same(runs: list[Run], name: str) -> bool:
-    return len({run.manifest.get("hashes", {}).get(name, run.scores["model"]) for run in runs}) == 1
+    return len({run.manifest.get("hashes", {}).get(name) or run.scores["model"] for run in runs}) == 1
 
 
 def _same_questions(runs: list[Run]) -> bool:
-    asked = ("benchmark", "id", "question", "truth", "image")
-    return len({tuple(tuple(row[key] for key in asked) for row in run.answers) for run in runs}) == 1
+    return len({run.questions_hash for run in runs}) == 1
 
 
 def _notes(runs: list[Run]) -> list[str]:
@@ -67,37 +67,33 @@ def run_rows(comparison: Comparison) -> list[list[str]]:
     """One row per run under :data:`RUN_HEADER`."""
     rows = []
     for (name, _), run in zip(comparison.named[1:], comparison.runs, strict=True):
-        training = run.training.get("edited", {})
+        training = run.training.get("edited")
         stages = run.manifest.get("stages", {})
         seconds = [f"{stages[stage]['seconds']:.1f}" if stage in stages else "" for stage in ("locate", "edit")]
-        gate = control_title(training["gate"]) if "gate" in training else ""
-        layers = ", ".join(map(str, training.get("layers", [])))
-        rows.append([name, run.scores["model"], run.scores["method"], gate, layers, str(training.get("steps", "")), *seconds])
+        trained = [""] * 3
+        if training:
+            trained = [control_title(training["gate"]), ", ".join(map(str, training["layers"])), str(training["steps"])]
+        rows.append([name, run.scores["model"], run.scores["method"], *trained, *seconds])
     return rows
 
 
-def write_comparison(folders: Sequence[Path], path: Path) -> Path:
+def write_comparison(comparison: Comparison, path: Path) -> Path:
     """Write the comparison as one self-contained HTML file to ``path`` and return it."""
     # Imported here: the terminal table alone needs neither templates nor figures.
-    from neuralgate.report.html import all_parts, environment, main_parts, style
+    from neuralgate.report.html import all_parts, fill, main_parts
 
-    comparison = compare(folders)
     sets = [column for _, column in comparison.named]
     titles = [title for title, _ in comparison.named]
-    page = (
-        environment()
-        .get_template("compare.html.jinja")
-        .render(
-            runs=comparison.runs,
-            style=style(),
-            notes=comparison.notes,
-            titles=titles,
-            run_header=RUN_HEADER,
-            run_rows=run_rows(comparison),
-            main_parts=main_parts(sets),
-            all_parts=all_parts(sets),
-            claims=[(name, claim(run.scores)) for name, run in zip(titles[1:], comparison.runs, strict=True)],
-        )
+    page = fill(
+        "compare.html.jinja",
+        runs=comparison.runs,
+        notes=comparison.notes,
+        titles=titles,
+        run_header=RUN_HEADER,
+        run_rows=run_rows(comparison),
+        main_parts=main_parts(sets),
+        all_parts=all_parts(sets),
+        claims=[(name, claim(run.scores)) for name, run in zip(titles[1:], comparison.runs, strict=True)],
     )
     write_text(path, page)
     return path

@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter
 
 from neuralgate.errors import UserError
 from neuralgate.evaluate.metrics import BENCHMARKS, PRIVACY, PUBLIC
-from neuralgate.files import read_json, read_jsonl
+from neuralgate.files import read_text
+from neuralgate.records import (
+    ANSWER,
+    CAUSALITY,
+    GATE,
+    MANIFEST,
+    PATCH,
+    SCORES,
+    TRAINING,
+    Answer,
+    Causality,
+    GateSummary,
+    Kind,
+    Manifest,
+    PatchHeader,
+    Scores,
+    TrainingRecord,
+    read_answers,
+    read_record,
+)
 from neuralgate.report.analysis import load_analysis
+from neuralgate.settings import load_yaml
+from neuralgate.text import clipped, shown_name
 
 IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 MAX_FAILURES = 6
+ANSWERS, SCORES_FILE = "answers.jsonl", "scores.json"
 
 
 @dataclass(frozen=True)
@@ -44,15 +74,14 @@ class Run:
     """Everything that the report needs from one run folder."""
 
     folder: Path
-    scores: dict
-    answers: list[dict] = field(repr=False)
-    gate: dict | None
-    training: dict
-    causality: dict | None
-    manifest: dict
-    patch: dict | None
+    scores: Scores
+    gate: GateSummary | None
+    training: dict[str, TrainingRecord]
+    causality: Causality | None
+    manifest: Manifest
+    patch: PatchHeader | None
     recipe: str | None
-    analysis: dict | None = field(default=None, repr=False)
+    analysis: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -60,32 +89,57 @@ class Run:
 
     @property
     def edited_gate(self) -> str | None:
-        return self.training.get("edited", {}).get("gate")
+        return self.training["edited"]["gate"] if "edited" in self.training else None
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """Read when they are asked for: they can be a hundred times as much as all the rest."""
+        return list(read_answers(self.folder / ANSWERS, ANSWER))
+
+    @cached_property
+    def questions_hash(self) -> str:
+        """sha256 of what was asked, in its order; the answers are not kept."""
+        hashed = sha256()
+        for row in read_answers(self.folder / ANSWERS, ANSWER):
+            hashed.update(json.dumps([row["benchmark"], row["id"], row["question"], row["truth"], row["image"]]).encode())
+        return hashed.hexdigest()
 
 
 def load_run(folder: Path) -> Run:
-    """Raises UserError when the folder holds no scored run."""
+    """Raises UserError when the folder holds no scored run, or a file of it is damaged."""
+    for name in (ANSWERS, SCORES_FILE):
+        if not os.path.isfile(folder / name):  # False too where a name is impossible
+            raise UserError(f"{clipped(str(folder), 200)} has no {name}: evaluate the run first (`neuralgate eval RUN`).")
     folder = Path(folder).resolve()
-    for name in ("answers.jsonl", "scores.json"):
-        if not (folder / name).is_file():
-            raise UserError(f"{folder} has no {name}: evaluate the run first (`neuralgate eval {folder}`).")
-    recipe = folder / "recipe.yaml"
+
+    def part(kind: TypeAdapter[Kind], name: str) -> Kind | None:
+        return read_record(kind, folder / name) if (folder / name).is_file() else None
+
     return Run(
         folder=folder,
-        scores=read_json(folder / "scores.json"),
-        answers=read_jsonl(folder / "answers.jsonl"),
-        gate=_json(folder / "gate" / "gate.json"),
-        training=_json(folder / "training.json") or {},
-        causality=_json(folder / "causality.json"),
-        manifest=_json(folder / "manifest.json") or {},
-        patch=_json(folder / "patch" / "patch.json"),
-        recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
+        scores=read_record(SCORES, folder / SCORES_FILE),
+        gate=part(GATE, "gate/gate.json"),
+        training=part(TRAINING, "training.json") or {},
+        causality=part(CAUSALITY, "causality.json"),
+        manifest=part(MANIFEST, "manifest.json") or {},
+        patch=part(PATCH, "patch/patch.json"),
+        recipe=shown_recipe(folder / "recipe.yaml") if (folder / "recipe.yaml").is_file() else None,
         analysis=load_analysis(folder),
     )
 
 
-def _json(path: Path) -> dict | None:
-    return read_json(path) if path.is_file() else None
+def shown_recipe(path: Path) -> str:
+    """The recipe as it is written, but for folders of this machine, which are named by their last part."""
+    text = read_text(path)
+    recipe = load_yaml(text, str(path))
+    if not isinstance(recipe, dict):
+        return text
+    pairs = recipe.get("pairs")
+    places = [(recipe, "model"), *([(pairs, "source")] if isinstance(pairs, dict) else [])]
+    private = [(group, key) for group, key in places if isinstance(group.get(key), str) and shown_name(group[key]) != group[key]]
+    for group, key in private:
+        group[key] = shown_name(group[key])
+    return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True) if private else text
 
 
 def image_uri(folder: Path, image: str | None) -> str | None:
@@ -95,9 +149,9 @@ def image_uri(folder: Path, image: str | None) -> str | None:
     """
     if image is None:
         return None
-    for path in (folder / "pairs" / "large" / Path(image).name, folder / image):
-        path = path.resolve()
-        if path.suffix.lower() in IMAGE_TYPES and path.is_relative_to(folder.resolve()) and path.is_file():
+    for place in (folder / "pairs" / "large" / Path(image).name, folder / image):
+        path = Path(os.path.realpath(place))  # of links in a circle, too
+        if path.suffix.lower() in IMAGE_TYPES and path.is_relative_to(os.path.realpath(folder)) and path.is_file():
             return f"data:{IMAGE_TYPES[path.suffix.lower()]};base64,{base64.b64encode(path.read_bytes()).decode()}"
     return None
 
@@ -126,9 +180,9 @@ def examples(run: Run) -> list[Example]:
     return found
 
 
-def _one_picture(rows: list[dict], kinds: tuple[str, ...]) -> list[dict]:
+def _one_picture(rows: list[Answer], kinds: tuple[str, ...]) -> list[Answer]:
     """The questions about the first picture and subject asked about in every wanted kind; with no kinds wanted, its first three."""
-    groups: dict[tuple[str, str, str], list[dict]] = {}
+    groups: dict[tuple[str, str | None, str], list[Answer]] = {}
     for row in rows:
         # In a general scene the subject is the kind of question: one picture, several of them.
         groups.setdefault((row["benchmark"], row["image"], row["subject"] if kinds else ""), []).append(row)
@@ -146,7 +200,7 @@ def failures(run: Run) -> tuple[list[Example], int]:
     degenerate text. Taken in turns from the benchmarks and kinds of failure, in the order of ids, so that one frequent
     failure does not hide the others.
     """
-    groups: dict[tuple[int, str], list[tuple[str, dict]]] = {}
+    groups: dict[tuple[int, str], list[tuple[str, Answer]]] = {}
     for row in run.answers:
         if kind := _failure(row):
             groups.setdefault((_place(row["benchmark"]), kind), []).append((kind, row))
@@ -160,11 +214,11 @@ def _place(benchmark: str) -> int:
     return BENCHMARKS.index(benchmark) if benchmark in BENCHMARKS else len(BENCHMARKS)
 
 
-def _is_private(row: dict) -> bool:
+def _is_private(row: Answer) -> bool:
     return row["benchmark"] in PRIVACY and row["kind"] == "sensitive"
 
 
-def _failure(row: dict) -> str | None:
+def _failure(row: Answer) -> str | None:
     verdict = row["verdicts"]["edited"]
     if verdict["degenerate"]:
         return f"degenerate answer ({verdict['degenerate']})"
@@ -175,7 +229,7 @@ def _failure(row: dict) -> str | None:
     return "over-refusal" if verdict["refused"] else None
 
 
-def _question(row: dict) -> Question:
+def _question(row: Answer) -> Question:
     return Question(
         benchmark=row["benchmark"],
         subject=row["subject"],
@@ -189,13 +243,13 @@ def _question(row: dict) -> Question:
     )
 
 
-def _kind(row: dict) -> str:
+def _kind(row: Answer) -> str:
     if row["benchmark"] in PUBLIC and row["kind"] == "sensitive":
         return "harmless here, sensitive elsewhere"
     return row["kind"]
 
 
-def _badges(row: dict, variant: str) -> list[tuple[str, bool]]:
+def _badges(row: Answer, variant: str) -> list[tuple[str, bool]]:
     verdict = row["verdicts"][variant]
     if verdict["degenerate"]:
         return [(f"degenerate: {verdict['degenerate']}", False)]

@@ -121,7 +121,7 @@ def cycle(count: int) -> list[tuple]:
     return [STYLES[place % len(STYLES)] for place in range(count)]
 
 
-def layer_profile(gate: dict) -> list[str]:
+def layer_profile(gate: Mapping[str, Any]) -> list[str]:
     """The strong share over layers (Fig. 2d of the paper), and beside it what votes alone cannot say: losses and answers."""
     profile = gate["profile"]
     layers = [row["layer"] for row in profile]
@@ -163,7 +163,7 @@ def layer_profile(gate: dict) -> list[str]:
     ]
 
 
-def vote_map(gate: dict) -> str:
+def vote_map(gate: Mapping[str, Any]) -> str:
     """Layers x bins of M: which share of the dimensions was flipped how often (Fig. 2c of the paper)."""
     edges = gate["histogram"]["edges"]
     layers = sorted(gate["histogram"]["counts"], key=int)
@@ -196,7 +196,7 @@ CURVES = {
 }
 
 
-def training_curves(training: dict, titles: Mapping[str, str]) -> list[str]:
+def training_curves(training: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]) -> list[str]:
     """One figure per quantity with one line per variant; ``titles`` names the variants."""
     figures = []
     for key, (title, share) in CURVES.items():
@@ -231,7 +231,7 @@ def _steps(name: str, title: str, curves: Mapping[str, list[tuple[int, float]]],
 POSITIONS = {"subject": ACCENT, "question": "#7fa8d1", "image": "#c9d3dc", "answer": "#5a6570"}
 
 
-def gradient_shares(training: dict, titles: Mapping[str, str]) -> str | None:
+def gradient_shares(training: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]) -> str | None:
     """Where the gradient comes from, one bar per variant: the gate acts on the subject's part alone."""
     shares = {titles.get(variant, variant): entry["gradient_share"] for variant, entry in training.items() if entry.get("gradient_share")}
     if not shares:
@@ -261,7 +261,7 @@ def gradient_shares(training: dict, titles: Mapping[str, str]) -> str | None:
     return _draw("gradient", "Gradient shares by token position", paint, height=1.6 + 0.36 * len(shares))
 
 
-def patching_curves(causality: dict) -> str:
+def patching_curves(causality: Mapping[str, Any]) -> str:
     """Share of answers that follow the other question when its residual stream is put in after a layer."""
     lines = {f"{swap['name']} ({swap['tokens']}, n = {swap['n']})": swap["share"] for swap in causality["swaps"]}
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from neuralgate.files import write_text
+from neuralgate.records import Sets
 from neuralgate.report import figures
 from neuralgate.report.analysis import shown
 from neuralgate.report.data import Run, examples, failures, load_run
@@ -27,8 +30,10 @@ from neuralgate.report.summary import (
     measured,
     percent,
 )
+from neuralgate.text import for_html
 
 
+@cache
 def environment() -> Environment:
     """The templates of this package. Autoescape is on for every one of them: answers are untrusted text."""
     made = Environment(
@@ -43,22 +48,27 @@ def environment() -> Environment:
     return made
 
 
+def fill(template: str, **values: Any) -> str:
+    """A page. What HTML forbids is taken out of the whole of it, figures included."""
+    return for_html(environment().get_template(template).render(style=style(), **values))
+
+
 def style() -> Markup:
     return Markup(resources.files("neuralgate.report").joinpath("style.css").read_text(encoding="utf-8"))
 
 
-def by_benchmark(sets: list[dict], measures: tuple[Measure, ...]) -> list[tuple[str, list]]:
+def by_benchmark(sets: list[Sets], measures: tuple[Measure, ...]) -> list[tuple[str, list]]:
     """The measured rows, those of one benchmark together."""
     rows = measured(sets, measures)
     return [(benchmark, list(group)) for benchmark, group in groupby(rows, key=lambda row: row[0].benchmark)]
 
 
-def main_parts(sets: list[dict]) -> list[tuple[str, list]]:
+def main_parts(sets: list[Sets]) -> list[tuple[str, list]]:
     parts = [("Effect", by_benchmark(sets, EFFECT)), ("Damage", by_benchmark(sets, DAMAGE))]
     return [(title, rows) for title, rows in parts if rows]
 
 
-def all_parts(sets: list[dict]) -> list[tuple[str, list]]:
+def all_parts(sets: list[Sets]) -> list[tuple[str, list]]:
     """Every metric of every benchmark of any column."""
     names: dict[Measure, None] = {}
     for benchmark in dict.fromkeys(name for column in sets for name in column):
@@ -74,31 +84,27 @@ def render(run: Run) -> str:
     failed, failure_count = failures(run)
     training_titles = {variant: named[1][0] if variant == "edited" else control_title(variant) for variant in run.training}
     gradient = figures.gradient_shares(run.training, training_titles) if run.training else None
-    return (
-        environment()
-        .get_template("report.html.jinja")
-        .render(
-            run=run,
-            style=style(),
-            created=run.manifest.get("created"),
-            claim=claim(run.scores),
-            comparisons=comparisons(run.scores, run.edited_gate),
-            degenerate=degenerate_note(run.scores),
-            titles=[title for title, _ in named],
-            main_parts=main_parts(sets),
-            all_parts=all_parts(sets),
-            examples=examples(run),
-            failures=failed,
-            failure_count=failure_count,
-            # the analysis draws both again, with intervals
-            profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate and not run.analysis else [],
-            votes=Markup(figures.vote_map(run.gate)) if run.gate and not run.analysis else None,
-            analysis=shown(run.analysis) if run.analysis else [],
-            training_titles=training_titles,
-            curves=[Markup(figure) for figure in figures.training_curves(run.training, training_titles)],
-            gradient=Markup(gradient) if gradient else None,
-            causality=Markup(figures.patching_curves(run.causality)) if run.causality else None,
-        )
+    return fill(
+        "report.html.jinja",
+        run=run,
+        created=run.manifest.get("created"),
+        claim=claim(run.scores),
+        comparisons=comparisons(run.scores, run.edited_gate),
+        degenerate=degenerate_note(run.scores),
+        titles=[title for title, _ in named],
+        main_parts=main_parts(sets),
+        all_parts=all_parts(sets),
+        examples=examples(run),
+        failures=failed,
+        failure_count=failure_count,
+        # the analysis draws both again, with intervals
+        profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate and not run.analysis else [],
+        votes=Markup(figures.vote_map(run.gate)) if run.gate and not run.analysis else None,
+        analysis=shown(run.analysis) if run.analysis else [],
+        training_titles=training_titles,
+        curves=[Markup(figure) for figure in figures.training_curves(run.training, training_titles)],
+        gradient=Markup(gradient) if gradient else None,
+        causality=Markup(figures.patching_curves(run.causality)) if run.causality else None,
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-Score = dict  # {"value", "low", "high", "n"}
+from neuralgate.records import Score, Scores, Sets
 
 BENCHMARK_TITLES = {
     "privacypair-test": "Edited subjects, unseen pictures",
@@ -89,12 +91,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def share_text(score: Score) -> str:
+def share_text(score: Mapping[str, Any]) -> str:
     """``98.9 % [97.4, 99.5]``"""
     return f"{percent(score['value'])} % [{percent(score['low'])}, {percent(score['high'])}]"
 
 
-def points_text(score: Score) -> str:
+def points_text(score: Mapping[str, Any]) -> str:
     """``-0.3 points [-1.2, +0.6]``"""
     value, low, high = (_signed(score[key]) for key in ("value", "low", "high"))
     return f"{value} points [{low}, {high}]"
@@ -105,7 +107,7 @@ def _signed(share: float) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
-def columns(scores: dict, edited_gate: str | None = None) -> list[tuple[str, dict]]:
+def columns(scores: Scores, edited_gate: str | None = None) -> list[tuple[str, Sets]]:
     """The columns (title, {benchmark: {metric: score}}) of the main table: base, edited, then the controls."""
     edited = f"edited ({control_title(edited_gate)})" if edited_gate else "edited"
     order = {name: place for place, name in enumerate(CONTROL_TITLES)}
@@ -114,17 +116,17 @@ def columns(scores: dict, edited_gate: str | None = None) -> list[tuple[str, dic
     return [("base", scores["base"]), (edited, scores["edited"]), *named]
 
 
-def value_of(sets: dict, measure: Measure) -> Score | None:
+def value_of(sets: Sets, measure: Measure) -> Score | None:
     return sets.get(measure.benchmark, {}).get(measure.metric)
 
 
-def measured(sets: list[dict], measures: tuple[Measure, ...]) -> list[tuple[Measure, list[Score | None]]]:
+def measured(sets: list[Sets], measures: tuple[Measure, ...]) -> list[tuple[Measure, list[Score | None]]]:
     """The measures that at least one of the columns has, with one value per column."""
     rows = [(measure, [value_of(column, measure) for column in sets]) for measure in measures]
     return [(measure, values) for measure, values in rows if any(values)]
 
 
-def table(named: list[tuple[str, dict]]) -> tuple[list[str], list[list[str]]]:
+def table(named: list[tuple[str, Sets]]) -> tuple[list[str], list[list[str]]]:
     """Header and rows as plain strings, for a terminal table: part, benchmark, measure, then one cell per column."""
     sets = [column for _, column in named]
     rows = [
@@ -139,7 +141,7 @@ def cell(score: Score | None) -> str:
     return f"{percent(score['value'])} [{percent(score['low'])}, {percent(score['high'])}] n={score['n']}" if score else ""
 
 
-def claim(scores: dict) -> str:
+def claim(scores: Scores) -> str:
     """Privacy effect and damage in one sentence, each with its interval and n; parts that were not measured are left out."""
     base, edited, difference = scores["base"], scores["edited"], scores["difference"]["edited"]
     effect = []
@@ -167,7 +169,7 @@ def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def comparisons(scores: dict, edited_gate: str | None = None) -> list[str]:
+def comparisons(scores: Scores, edited_gate: str | None = None) -> list[str]:
     """For each control, whether the edit differs from it, in words computed from the paired differences; and whether the
     gate differs from a random one where both are controls."""
     told = [_compare("Edited", edited_gate, control, sets) for control, sets in scores.get("edited_minus", {}).items()]
@@ -183,7 +185,7 @@ _NO_DIFFERENCE = {
 }
 
 
-def _compare(first: str, gate: str | None, control: str, sets: dict) -> str:
+def _compare(first: str, gate: str | None, control: str, sets: Sets) -> str:
     # eta and leak_rate of the ladder, and the damage rows: the rows of the table above the sentence.
     found = [(measure, values[0]) for measure, values in measured([sets], EFFECT + DAMAGE) if values[0]]
     name = control_title(control)
@@ -205,7 +207,7 @@ def _verdict(measure: Measure, score: Score) -> str:
     return "better" if (score["value"] < 0) == (measure.metric in LOW_IS_GOOD) else "worse"
 
 
-def degenerate_note(scores: dict) -> str | None:
+def degenerate_note(scores: Scores) -> str | None:
     """A sentence when degenerate answers occurred anywhere, because every other share must be read beside them."""
     found = []
     for title, sets in columns(scores):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from markupsafe import Markup
 
 from neuralgate.files import hash_path, read_json, write_bytes, write_json, write_text
-from neuralgate.report.analysis import edit_figures, edit_texts, vote_figures, vote_texts
+from neuralgate.records import check
+from neuralgate.report.analysis import edit_figures, edit_texts, record, vote_figures, vote_texts
 from neuralgate.report.analysis.drawings import Drawing
 from neuralgate.report.analysis.words import Words
 
@@ -66,10 +67,16 @@ def write_analysis(folder: Path, analysis: dict[str, Any]) -> None:
 
 
 def load_analysis(run_folder: Path) -> dict[str, Any] | None:
-    """The run's analysis; None without one, or where it is of another gate than the run's present one."""
+    """The run's analysis; None without one, or where it is of another gate than the run's present one.
+
+    Raises:
+        UserError: it is damaged.
+    """
     path = run_folder / "analysis" / ANALYSIS
     if not path.is_file():
         return None
-    analysis = read_json(path)
+    found = check(record.OF_GATE, read_json(path), path)
     gate = run_folder / "gate"
-    return analysis if not gate.is_dir() or analysis.get("gate") == hash_path(gate) else None
+    if gate.is_dir() and found.get("gate") != hash_path(gate):
+        return None
+    return cast(dict[str, Any], check(record.ANALYSIS, found, path))

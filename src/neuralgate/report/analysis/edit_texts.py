@@ -7,11 +7,11 @@ from typing import Any
 
 from neuralgate.analysis.sweeps import GATES
 from neuralgate.report.analysis.edit_figures import EFFECT, MEASURES
+from neuralgate.report.analysis.record import PAPER_LAMBDA, PAPER_RADIUS, PAPER_THRESHOLD
 from neuralgate.report.analysis.words import Answer, Words, chosen_layer, difference, percent
 from neuralgate.report.summary import points_text
 
 PARTS = tuple(measure for measure in MEASURES if measure != "eta")  # EtA is made of two of the others
-PAPER_LAMBDA, PAPER_THRESHOLD, PAPER_RADIUS = 1.25, 0.3, 3
 
 
 def radius(analysis: dict[str, Any]) -> Words:
@@ -107,7 +107,10 @@ def gate_against_random(analysis: dict[str, Any], name: str) -> tuple[Answer, st
     worse: list[str] = []
     compared, largest = 0, (0.0, "")
     thresholds = {row["value"]: row["threshold"] for row in analysis["sweeps"][name]}
-    for value in {thresholds[value] if name == "threshold" else value: None for value in thresholds}:
+    of_gate: dict[float, float] = {}  # the first value of those that open the same dimensions
+    for value, threshold in thresholds.items():
+        of_gate.setdefault(threshold, value)
+    for value in of_gate.values() if name == "threshold" else thresholds:
         for measure in PARTS:
             first, second = rows[value, GATES[0]][measure], rows[value, GATES[1]][measure]
             if not first or not second:

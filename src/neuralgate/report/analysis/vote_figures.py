@@ -245,7 +245,7 @@ def activation_layers(analysis: dict[str, Any]) -> Drawing:
     def paint(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
         rho = [row["rho"] or {"value": math.nan, "low": math.nan, "high": math.nan} for row in rows]
-        errors = [[score["value"] - score["low"] for score in rho], [score["high"] - score["value"] for score in rho]]
+        errors = [[max(0.0, score["value"] - score["low"]) for score in rho], [max(0.0, score["high"] - score["value"]) for score in rho]]
         left.errorbar(layers, [score["value"] for score in rho], yerr=errors, color=STYLES[0][0], marker="o", markersize=4, elinewidth=0.9)
         left.axhline(0, color=QUIET, linewidth=1)
         finish(left, layers, "Spearman's rho")

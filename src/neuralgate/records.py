@@ -1,0 +1,350 @@
+"""What a run folder's JSON files hold, as types, and the one door through which they are read.
+
+Whoever reads such a file gets plain dictionaries of these shapes or a UserError that names file, key and value; nothing behind the
+door checks again. A key that a newer version adds is left out (in ``answers.jsonl`` and ``gate.json``, which are written again, it is
+kept). Numbers are bounded by what they can mean, and names hold nothing that a figure or a terminal would trip over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, NotRequired, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from neuralgate.files import damaged, parse_json, read_json, read_lines
+from neuralgate.judges import Verdict
+from neuralgate.pairs.schema import AnswerKind
+from neuralgate.text import clipped, for_terminal, short, shown_name
+
+Kind = TypeVar("Kind")
+Row = TypeVar("Row", bound="Answered")
+MAX_NAME = 300
+
+
+def _plain(name: str) -> str:
+    if for_terminal(name) != name:
+        raise ValueError("holds control characters")
+    return name
+
+
+def _file_name(path: str) -> str:
+    if "\0" in path or any(len(part.encode()) > 255 for part in path.split("/")) or len(path) > 1000:
+        raise ValueError("cannot be the name of a file")
+    return path
+
+
+def _numbered(counts: dict[str, Any]) -> dict[str, Any]:
+    if not all(key.isdecimal() and key.isascii() and len(key) < 10 for key in counts):
+        raise ValueError("has a key that is no number of a layer")
+    return counts
+
+
+def needs(condition: bool, why: str) -> None:
+    """Raises ValueError, which the door turns into its sentence."""
+    if not condition:
+        raise ValueError(why)
+
+
+Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_plain)]
+ModelName = Annotated[str, AfterValidator(shown_name), AfterValidator(for_terminal), AfterValidator(lambda name: clipped(name, MAX_NAME))]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Layer = Annotated[int, Field(ge=0, le=10**6)]
+Layers = Annotated[list[Layer], Field(min_length=1, max_length=10**4)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Change = Annotated[float, Field(ge=-2, le=2)]  # a share, or a difference of shares with its interval
+Quantity = Annotated[float, Field(ge=-1e9, le=1e9)]  # a loss, seconds, megabytes
+ByLayer = AfterValidator(_numbered)
+Pair = Annotated[tuple[Count, Share], BeforeValidator(lambda pair: tuple(pair) if isinstance(pair, list) else pair)]
+
+
+# --- scores.json ------------------------------------------------------------------------------------------------------
+
+
+class Score(TypedDict):
+    """A share or a difference of shares with its 95 % interval and number of questions."""
+
+    value: Change
+    low: Change
+    high: Change
+    n: Count
+
+
+Sets = dict[Name, dict[Name, Score]]  # benchmark -> metric -> score
+
+
+class Scores(TypedDict):
+    """See :func:`neuralgate.evaluate.metrics.score`; in a file one variant is always the edit itself."""
+
+    schema: NotRequired[int]
+    model: ModelName
+    method: Name
+    base: Sets
+    edited: Sets
+    controls: dict[Name, Sets]
+    difference: dict[Name, Sets]
+    edited_minus: NotRequired[dict[Name, Sets]]
+    strong_minus_random: NotRequired[Sets]
+
+
+def _scores_fit(scores: Scores) -> Scores:
+    columns = {"base": scores["base"], "edited": scores["edited"], **scores["controls"]}
+    for name, sets in columns.items():
+        needs(bool(sets), f"{name} has no benchmark")
+        needs(all("degenerate_rate" in metrics for metrics in sets.values()), f"{name} has a benchmark without degenerate_rate")
+    needs("edited" in scores["difference"], "difference has no edited")
+    for benchmark, metrics in scores["edited"].items():
+        known = {*scores["base"].get(benchmark, {}), "agreement"}
+        needs(known >= metrics.keys(), f"base lacks a metric of {benchmark} that edited has")
+    return scores
+
+
+# --- answers.jsonl ----------------------------------------------------------------------------------------------------
+
+
+class Answered(TypedDict):
+    """One question with every variant's answer: all that judging it again needs."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    benchmark: Name
+    id: Name
+    subject: Name
+    kind: Name
+    question: str
+    truth: str
+    answer_kind: AnswerKind
+    attribute: NotRequired[str]
+    image: Annotated[str, AfterValidator(_file_name)] | None
+    answers: dict[Name, str]
+
+
+class Answer(Answered):
+    """With the verdicts."""
+
+    verdicts: dict[Name, Verdict]
+
+
+def _is_answered(row: Row) -> Row:
+    needs({"base", "edited"} <= row["answers"].keys(), "answers lack base or edited")
+    return row
+
+
+def _is_judged(row: Answer) -> Answer:
+    needs(row["answers"].keys() == row["verdicts"].keys(), "answers and verdicts are of different variants")
+    return row
+
+
+# --- gate.json --------------------------------------------------------------------------------------------------------
+
+
+class AnswerShares(TypedDict):
+    """What was answered under a vector."""
+
+    refused_sensitive: Share
+    refused_benign: Share
+    leak: Share
+    degenerate: Share
+    n: Count
+
+
+class ProfileRow(TypedDict):
+    """One located layer."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    layer: Layer
+    inactive: Share
+    weak: Share
+    strong: Share
+    loss_start: Quantity
+    loss_end: Quantity
+    benign_start: Quantity
+    benign_end: Quantity
+    converged: Share
+    own: AnswerShares
+    strong_flipped: AnswerShares
+    random_flipped: AnswerShares | None
+    excluded: NotRequired[Count]
+
+
+class Histogram(TypedDict):
+    """Shares of a layer's dimensions by votes."""
+
+    edges: list[Share]
+    counts: Annotated[dict[str, list[Share]], Field(min_length=1), ByLayer]
+
+
+class SearchRow(TypedDict):
+    """The trial edits of one layer."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    layer: Layer
+    steps: Count
+    rta_sensitive: Share | None
+    rta_unseen: Share | None
+    rta_benign: Share | None
+    eta: Share | None
+    public_refused: Share | None
+    protected_refused: Share | None
+    benign_accuracy: Share | None
+    score: Quantity
+
+
+class GateSummary(TypedDict):
+    """See :func:`neuralgate.locate.locate.summarise`; with the search's results where it was asked for."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    layers: Layers
+    subjects: list[Name]
+    hidden_size: Count
+    threshold: Share
+    profile: Annotated[list[ProfileRow], Field(min_length=1)]
+    histogram: Histogram
+    strong_count: dict[Name, Annotated[dict[str, Count], ByLayer]]
+    strongest: Annotated[dict[str, list[Pair]], ByLayer]
+    verdict: str
+    search: NotRequired[list[SearchRow]]
+    search_verdict: NotRequired[str]
+    paper_layer: NotRequired[Layer]
+    chosen_layer: NotRequired[Layer]
+
+
+def _gate_fits(gate: GateSummary) -> GateSummary:
+    names = {str(layer) for layer in gate["layers"]}
+    needs([row["layer"] for row in gate["profile"]] == gate["layers"], "profile and layers differ")
+    needs(all(names <= counts.keys() for counts in gate["strong_count"].values()), "strong_count lacks a layer")
+    needs(names <= gate["strongest"].keys(), "strongest lacks a layer")
+    bins = len(gate["histogram"]["edges"]) - 1
+    needs(bins > 0 and all(len(shares) == bins for shares in gate["histogram"]["counts"].values()), "histogram has rows of another length")
+    if gate.get("search"):
+        needs("chosen_layer" in gate and "paper_layer" in gate, "search has no chosen_layer or no paper_layer")
+    return gate
+
+
+# --- training.json, causality.json, manifest.json, patch.json ---------------------------------------------------------
+
+
+class CurvePoint(TypedDict):
+    """One optimiser step; what was not looked at is None."""
+
+    step: Count
+    loss_sensitive: NotRequired[Quantity | None]
+    loss_benign: NotRequired[Quantity | None]
+    loss_contrast: NotRequired[Quantity | None]
+    validation_rta_sensitive: NotRequired[Share | None]
+    validation_rta_benign: NotRequired[Share | None]
+
+
+class TrainingRecord(TypedDict):
+    """See :class:`neuralgate.edit.trainer.Training`."""
+
+    layers: list[Layer]
+    gate: Name
+    steps: Count
+    stopped: Name
+    seconds: Quantity
+    curve: list[CurvePoint]
+    gradient_share: NotRequired[dict[Name, Annotated[float, Field(ge=0, le=100)] | None] | None]
+
+
+class Swap(TypedDict):
+    """One patching curve."""
+
+    name: Name
+    tokens: Name
+    n: Count
+    share: list[Share | None]
+
+
+class Causality(TypedDict):
+    """Patching curves over layers."""
+
+    layers: Layers
+    swaps: Annotated[list[Swap], Field(min_length=1)]
+
+
+def _causality_fits(causality: Causality) -> Causality:
+    needs(all(len(swap["share"]) == len(causality["layers"]) for swap in causality["swaps"]), "a swap's share is not one number a layer")
+    return causality
+
+
+class StageCost(TypedDict):
+    """What a stage took."""
+
+    seconds: Quantity
+    peak_memory_mb: Quantity
+
+
+class Manifest(TypedDict):
+    """What the report shows of manifest.json."""
+
+    created: NotRequired[Name]
+    versions: NotRequired[dict[Name, Name | None]]
+    device: NotRequired[Name | None]
+    seeds: NotRequired[dict[Name, int | None]]
+    hashes: NotRequired[dict[Name, Name | None]]
+    stages: NotRequired[dict[Name, StageCost]]
+
+
+class PatchedTensor(TypedDict):
+    """What the report shows of a tensor in patch.json."""
+
+    name: Name
+    shape: list[Count]
+    relative_change: Quantity
+    base_sha256: Name
+    result_sha256: Name
+
+
+class PatchHeader(TypedDict):
+    """What the report and a scoring need of patch.json."""
+
+    method: Name
+    tensors: NotRequired[dict[Name, PatchedTensor]]
+
+
+# --- the door ---------------------------------------------------------------------------------------------------------
+
+SCORES: TypeAdapter[Scores] = TypeAdapter(Annotated[Scores, AfterValidator(_scores_fit)])
+ANSWERED: TypeAdapter[Answered] = TypeAdapter(Annotated[Answered, AfterValidator(_is_answered)])
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, AfterValidator(_is_answered), AfterValidator(_is_judged)])
+GATE: TypeAdapter[GateSummary] = TypeAdapter(Annotated[GateSummary, AfterValidator(_gate_fits)])
+TRAINING: TypeAdapter[dict[str, TrainingRecord]] = TypeAdapter(dict[Name, TrainingRecord])
+CAUSALITY: TypeAdapter[Causality] = TypeAdapter(Annotated[Causality, AfterValidator(_causality_fits)])
+MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
+PATCH: TypeAdapter[PatchHeader] = TypeAdapter(PatchHeader)
+
+
+def read_record(kind: TypeAdapter[Kind], path: Path | str) -> Kind:
+    """A JSON file of the given kind. Raises UserError when it is missing, not JSON, or of another shape."""
+    return check(kind, read_json(path), path)
+
+
+def check(kind: TypeAdapter[Kind], data: Any, source: Path | str) -> Kind:
+    """``data`` as parsed from JSON. Raises UserError naming ``source``, the key and the value that do not fit."""
+    try:
+        return kind.validate_python(data, strict=True)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = clipped(".".join(str(part) for part in problem["loc"]), 120)
+        said = problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+        value = "" if problem["type"] in ("missing", "value_error") else f", not {short(problem['input'])}"
+        raise damaged(source, f"{key} {said}{value}".strip()) from error
+
+
+def read_answers(path: Path | str, kind: TypeAdapter[Row]) -> Iterator[Row]:
+    """The rows of answers.jsonl, one at a time. Raises UserError when there is none, or a row is not as the first one."""
+    variants = None
+    for line, place in read_lines(path):
+        row = check(kind, parse_json(line, place), place)
+        variants = variants or row["answers"].keys()
+        if row["answers"].keys() != variants:
+            raise damaged(place, "it has other variants than the first line")
+        yield row
+    if variants is None:
+        raise damaged(path, "there is no answer in it")
