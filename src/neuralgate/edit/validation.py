@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neuralgate.judges import contains, judge
+from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.targets import OWN_WORDS
 from neuralgate.pairs.schema import PairSet
@@ -30,7 +31,7 @@ class Validation:
             for pairs, sensitive in sets.values()
             for pair in pairs
         ]
-        texts = iter(self.lvlm.generate(items, max_new_tokens=12))
+        texts = iter(self.lvlm.generate(items, max_new_tokens=answer_tokens(self.lvlm, clerk=12)))
         return {name: [next(texts) for _ in pairs] for name, (pairs, _) in sets.items()}
 
     def refused(self, sets: dict[str, tuple[PairSet, bool]]) -> dict[str, float | None]:

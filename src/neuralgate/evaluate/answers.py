@@ -15,6 +15,7 @@ from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.evaluate.metrics import score
 from neuralgate.files import read_jsonl, write_json, write_jsonl
 from neuralgate.judges import judge_all
+from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import Question
 from neuralgate.recipe import EvaluateConfig, Recipe
@@ -82,7 +83,7 @@ def ask(
     def generate(key: str) -> bytes:
         start = int(key.removeprefix(f"{variant}/"))
         part = [(root / question.image if question.image else None, question.question) for question in questions[start : start + CHUNK]]
-        texts = lvlm.generate(part, max_new_tokens=config.max_new_tokens, batch_size=config.batch_size)
+        texts = lvlm.generate(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)
         told(start + len(texts))
         return json.dumps(texts).encode()
 
