@@ -243,6 +243,8 @@ class Trainer:
     def run(self, report: Callable[..., None] | None) -> tuple[dict[str, Tensor], dict[str, Tensor], Training]:
         training = Training(self.layers, self.config.gate)
         started = time.perf_counter()
+        if self.config.stop == "validation" or self.config.sequential:
+            self.validation.remember()
         with self.unlocked() as base:
             if self.config.sequential:
                 self.train_sequentially(training, report)
