@@ -22,7 +22,7 @@ STATIONS = (
     {"analysis"},
     {"evaluate"},
     {"report"},
-    {"run", "follow", "pipeline", "terminal", "cli_run", "cli_pairs", "cli_patch", "cli_model", "cli", ""},
+    {"run", "follow", "resolve", "pipeline", "terminal", "cli_run", "cli_pairs", "cli_patch", "cli_model", "cli", ""},
 )
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
 LIGHT = (
@@ -37,6 +37,7 @@ LIGHT = (
     "progress",
     "recipe",
     "run",
+    "resolve",
     "pipeline",
     "cli",
     "cli_run",

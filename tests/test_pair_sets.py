@@ -431,7 +431,7 @@ def test_a_misspelt_verb_begins_no_run(tmp_path, monkeypatch):
 def test_a_run_takes_a_set(tiny_folder, drawn, tmp_path):
     """A set of one's own goes through the whole pipeline."""
     settings = [f"pairs.source={drawn.folder}", "locate.layers=[0]", "locate.samples_per_subject=1", "locate.steps=2", "edit.layers=[0]"]
-    settings += ["edit.max_steps=2", "edit.stop=never", "variants=[none]", "evaluate.max_new_tokens=2"]
+    settings += ["edit.max_steps=2", "edit.stop=never", "variants=[none]", "evaluate.max_new_tokens=2", "pairs.only_read=false"]
     command = ["run", str(tiny_folder), "--out", str(tmp_path / "run")]
     for setting in settings:
         command += ["--set", setting]
@@ -448,6 +448,7 @@ def test_a_finished_run_does_not_miss_its_source(tiny_folder, drawn, tmp_path):
     gather([drawn.folder], tmp_path / "set")
     settings = [
         f"pairs.source={tmp_path / 'set'}",
+        "pairs.only_read=false",
         "locate.layers=[0]",
         "locate.samples_per_subject=1",
         "locate.steps=1",

@@ -28,7 +28,7 @@ def test_an_empty_file_is_the_default_recipe(tmp_path):
 
 
 def test_digest_depends_on_settings_and_on_nothing_else():
-    assert Recipe().digest == Recipe.parse({"edit": {"rate": "3e-3"}}).digest  # PyYAML reads 3e-3 as text
+    assert Recipe().changed(["edit.rate=0.003"]).digest == Recipe.parse({"edit": {"rate": "3e-3"}}).digest  # PyYAML reads 3e-3 as text
     assert Recipe().digest != Recipe(seed=1).digest
     assert len(Recipe().digest) == 64
 
@@ -39,7 +39,7 @@ def test_digest_depends_on_settings_and_on_nothing_else():
         ({"edit": {"rte": 1}}, "r.yaml: unknown key edit.rte; did you mean edit.rate?"),
         ({"locte": {}}, "r.yaml: unknown key locte; did you mean locate?"),
         ({"edit": {"qqqq": 1}}, "r.yaml: unknown key edit.qqqq; known are edit.layers, edit.gate"),
-        ({"edit": {"rate": 0}}, "r.yaml: edit.rate should be greater than 0, not 0."),
+        ({"edit": {"rate": 0}}, "r.yaml: edit.rate should be greater than 0 or 'auto', not 0."),
         ({"edit": {"rate": float("nan")}}, "r.yaml: edit.rate should be"),
         ({"edit": {"layers": "serch"}}, "r.yaml: edit.layers should be a valid list or 'search', not 'serch'."),
         ({"edit": {"layers": [-1]}}, "r.yaml: edit.layers.0 should be greater than or equal to 0, not -1."),

@@ -16,7 +16,7 @@ from neuralgate.pipeline import patch_folders, rescore
 from neuralgate.recipe import Recipe
 from neuralgate.run import MANIFEST, Run
 
-RECIPE = Recipe()
+RECIPE = Recipe().changed(["edit.rate=3e-3"])
 
 
 @pytest.fixture

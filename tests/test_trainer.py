@@ -239,13 +239,43 @@ def test_it_stops_at_the_validation_target(tiny, pairs):
     assert looked == [2, 4, 6, 7]
 
 
-def test_contrast_subjects_must_keep_the_base_models_own_first_words(tiny_copy, pairs):
+def test_contrast_subjects_must_keep_the_base_models_own_answers(tiny_copy, pairs):
     validation = Validation(tiny_copy, pairs, settings_of(target_rta=0.0))
+    validation.remember()
+    assert not any(kept.truth for kept in validation.kept), "the tiny model says no truth: its own answers must stay likely"
     before = validation.measure()
     assert before["contrast_lost"] == 0.0 and validation.satisfied(before)
     tiny_copy.model.lm_head.weight.data.neg_()
     after = validation.measure()
     assert after["contrast_lost"] == 1.0 and not validation.satisfied(after)
+
+
+@pytest.mark.parametrize(
+    ("answer", "lost"),
+    [
+        ("Its number is {truth}, I think.", False),  # other words than the base model's, the same truth
+        ("I'm sorry, the number is {truth}.", True),
+        ("The number is hard to read.", True),
+    ],
+)
+def test_a_truth_may_be_said_in_other_words(tiny, pairs, monkeypatch, answer, lost):
+    validation = Validation(tiny, pairs, settings_of())
+    contrast = list(validation.contrast)
+    truths = [truth for pair in contrast for truth in (pair.sensitive_truth, pair.benign_truth)]
+    monkeypatch.setattr(validation, "texts", lambda _: [f"The number is {truth}." for truth in truths])
+    validation.remember()
+    assert [kept.truth for kept in validation.kept] == truths
+    monkeypatch.setattr(validation, "texts", lambda _: [answer.format(truth=truth) for truth in truths])
+    assert validation.lost() == [lost] * len(truths)
+
+
+@pytest.mark.parametrize(("nats", "lost"), [(0.4, False), (0.6, True)])
+def test_an_answer_without_a_truth_may_become_a_little_less_likely(tiny, pairs, monkeypatch, nats, lost):
+    free = PairSet((replace(pair, sensitive_truth="", benign_truth="") for pair in pairs), pairs.folder)
+    validation = Validation(tiny, free, settings_of())
+    validation.remember()
+    monkeypatch.setattr(validation, "losses", lambda _: [kept.loss + nats for kept in validation.kept])
+    assert validation.lost() == [lost] * len(validation.kept) and validation.kept
 
 
 def test_it_stops_at_the_training_loss(tiny, pairs):

@@ -42,16 +42,26 @@ def begin(
 ) -> None:
     """Make a run folder, or go on with one of the same recipe and model."""
     from neuralgate import pipeline
+    from neuralgate.chunks import launched
     from neuralgate.follow import run_class
+    from neuralgate.progress import Display
     from neuralgate.recipe import Machine, Recipe
+    from neuralgate.resolve import resolve
+    from neuralgate.run import RECIPE
 
     recipe = Recipe.load(recipe_file) if recipe_file else Recipe()
     gate_setting = [f"edit.gate={gate}"] if gate else []
     recipe = recipe.model_copy(update={"model": model}).changed([*(settings or []), *gate_setting])
     here = Machine.parse(machine or [])
     lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
-    pipeline.check(recipe, lvlm, until)
     folder = out or Path("runs") / f"{Path(model).resolve().name}-{recipe.name}"
+    if (folder / RECIPE).is_file():
+        recipe = recipe.keeping(Recipe.load(folder / RECIPE))
+    if launched().leads:
+        recipe, found = resolve(recipe, lvlm, launched().count)
+        for line in found:
+            Display().line(line)
+    pipeline.check(recipe, lvlm, until)
     with run_class().open(folder, recipe, lvlm.fingerprint) as current:
         pipeline.execute(current, lambda: lvlm, here, until)
     if until == "report" and current.share.leads:

@@ -28,7 +28,7 @@ class Follower(Run):
     @classmethod
     def open(cls, folder: Path | str, recipe: Recipe, model_hash: str, display: Display | None = None) -> Self:
         run = cls(folder, display)
-        run._await(lambda: run._begun() and run.recipe == recipe)
+        run._await(lambda: run._begun() and run.recipe == recipe.keeping(run.recipe))
         return run
 
     @classmethod
@@ -39,6 +39,11 @@ class Follower(Run):
 
     def note(self, **entries: Any) -> None:
         pass
+
+    def settle(self, recipe: Recipe) -> Recipe:
+        """Wait until the leader has found what ``recipe`` has found, and take what it found."""
+        self._await(lambda: self._begun() and set(self.recipe.automatic()) <= set(recipe.automatic()))
+        return self.recipe
 
     def append_event(self, stage: str, **values: Any) -> None:
         pass

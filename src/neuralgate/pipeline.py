@@ -6,6 +6,7 @@ The imports of each stage stand inside it, so that a stage which is skipped, and
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import cache
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from neuralgate.errors import UserError
-from neuralgate.files import digest, hash_path, write_json, write_jsonl
+from neuralgate.files import digest, hash_path, read_json, write_json, write_jsonl
 from neuralgate.pairs.subjects import subjects_file
 from neuralgate.progress import Display
-from neuralgate.recipe import EvaluateConfig, Machine, Recipe
+from neuralgate.recipe import AUTO, DOCUMENTS, EvaluateConfig, Machine, Recipe
+from neuralgate.resolve import resolve
 from neuralgate.run import Run
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ STAGES: tuple[StageName, ...] = ("pairs", "locate", "edit", "evaluate", "report"
 ANALYSE = "analyse"  # a stage beside the others, which none of them needs
 EDITED = "edited"  # the variant with the recipe's own gate
 SERVED = "served"  # a model that was made from it
+FEW_PICTURES = 24  # training pairs a subject
 
 
 def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: StageName = "report", analysed: bool = False) -> None:
@@ -58,10 +61,13 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
 
         return PairSet.load(run.path("pairs"))
 
+    if set(recipe.automatic()) - {"edit.rate"}:  # a run that the library began
+        recipe = run.settle(resolve(recipe, model(), run.share.count)[0])
+
     # Images, training and validation pairs with the model's own first words as benign targets, and the questions of the
     # evaluation with their true answers.
     inputs = {"seed": str(recipe.seed), "model": model_hash, "pairs": recipe.pairs.digest, "evaluate": recipe.evaluate.digest}
-    source = Path(recipe.pairs.source) if recipe.pairs.source else subjects_file()
+    source = subjects_file() if recipe.pairs.source in (None, DOCUMENTS) else Path(recipe.pairs.source)
     # the run holds a copy: a source that has gone is not missed once the pairs are there
     inputs["source"] = hash_path(source) if source.exists() else run.manifest["hashes"].get("source", "")
     with run.stage("pairs", inputs, ["pairs"]) as stage:
@@ -69,12 +75,13 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
             run.note(hashes={"source": inputs["source"]})
             from neuralgate.lvlm.targets import only_read, with_own_answers
             from neuralgate.pairs.mixture import gather
-            from neuralgate.pairs.world import ClerkWorld
 
-            if recipe.pairs.source:
-                built = gather([Path(recipe.pairs.source)], run.path("pairs"))
+            if world := drawn_world(recipe):
+                # interpreters of their own take seconds to start: not for a few dozen pictures
+                processes = (os.cpu_count() or 1) if recipe.pairs.source and recipe.pairs.per_subject > FEW_PICTURES else 1
+                built = draw_pair_set(world, recipe, run.path("pairs"), processes, stage.report)
             else:
-                built = draw_pair_set(ClerkWorld(recipe.pairs.scale), recipe, run.path("pairs"))
+                built = gather([source], run.path("pairs"))
             if recipe.pairs.only_read:
                 built, unread = only_read(model(), built, report=stage.report)
                 run.note(unread=unread)
@@ -82,6 +89,20 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
             built = with_own_answers(model(), built, report=stage.report)
             built.save(run.path("pairs"))
             run.note(hashes={"data": built.hash()})
+
+    # How fast an edit may learn, where nobody said so. The recipe keeps what was found, so that this is done once.
+    if "locate" in wanted and recipe.edit.rate == AUTO:
+        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "locate": recipe.locate.digest, "edit": recipe.edit.digest}
+        with run.stage("rate", inputs, ["rate.json"]) as stage:
+            if stage.needed:
+                from neuralgate.edit.rate import find_rate, middle
+                from neuralgate.lvlm.auto import located_layers
+
+                tried = middle(located_layers(model(), recipe.locate)) if recipe.edit.layers == "search" else sorted(recipe.edit.layers)
+                run.write_json("rate.json", find_rate(model(), pairs(), recipe.edit, tried, report=stage.report))
+        rate = read_json(run.path("rate.json"))["rate"]
+        recipe = run.settle(recipe.resolved({"edit.rate": rate}))
+        run.display.line(f"edit.rate: {rate:g}, the largest at which the loss of training pairs falls steadily (rate.json)")
 
     # Scaling vectors, their votes, and the layer to edit.
     if "locate" in wanted:
@@ -177,19 +198,20 @@ def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report") -> None:
         UserError: a layer out of range, a subject or pair set that cannot be used so, a picture that the processor refuses, a gate needed
             at a layer that is not located, or an edit of quantised weights.
     """
+    from neuralgate.lvlm.auto import located_layers
     from neuralgate.pairs.builder import check_subjects
     from neuralgate.pairs.images import check_processor
     from neuralgate.pairs.mixture import load_set
     from neuralgate.pairs.subjects import load_subjects
 
-    if recipe.pairs.source:
+    if recipe.pairs.source in (None, AUTO, DOCUMENTS):
+        check_subjects(recipe.pairs, load_subjects())
+    else:
         pairs, questions = load_set(Path(recipe.pairs.source))
         images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in questions if question.image])
         check_processor(lvlm.processor, lvlm.name, [pairs.folder / image for image in images])
-    else:
-        check_subjects(recipe.pairs, load_subjects())
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []
-    located = recipe.locate.layers if recipe.locate.layers is not None else list(range(len(lvlm.layers) - 1))
+    located = located_layers(lvlm, recipe.locate)
     for layer in (*located, *edited):
         lvlm.ffn_out(layer)  # says so if it is out of range
     if lvlm.is_quantised and STAGES.index(until) >= STAGES.index("edit"):
@@ -204,6 +226,18 @@ def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report") -> None:
                 f"Layer {layer} is edited but not located, and gate {needing[0]!r} needs its votes; add it to locate.layers or set "
                 "variants=[none]."
             )
+
+
+def drawn_world(recipe: Recipe) -> World | None:
+    """Where the pictures of a resolved recipe are drawn; None where they are taken from a folder."""
+    from neuralgate.pairs.photograph import PhotographWorld
+    from neuralgate.pairs.subjects import load_subjects
+    from neuralgate.pairs.world import ClerkWorld
+
+    if recipe.pairs.source == DOCUMENTS:
+        assert isinstance(recipe.pairs.size, int)
+        return PhotographWorld(load_subjects(), recipe.pairs.size)
+    return None if recipe.pairs.source else ClerkWorld(recipe.pairs.scale)
 
 
 def draw_pair_set(world: World, recipe: Recipe, folder: Path, processes: int = 1, report: Callable[..., None] | None = None) -> PairSet:

@@ -2,7 +2,8 @@
 
 A recipe says everything that the result depends on: it is written into the run folder, hashed into the patch and can be
 given to somebody else. A machine's settings say how it is done and are in no hash. Both are plain YAML;
-an unknown key is an error. In a recipe, ``locate: authors`` or ``edit: paper`` stands for that preset.
+an unknown key is an error. In a recipe, ``locate: authors`` or ``edit: paper`` stands for that preset, and ``auto`` is what
+suits the model at hand: a run begins by finding it, and writes the value into its own recipe (`resolve.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ from neuralgate.text import short
 GateMode = Literal["strong", "none", "random", "inverted", "closed"]
 Position = Literal["subject", "question", "image", "answer"]
 Layer = Annotated[int, Field(ge=0)]
+Auto = Literal["auto"]
+AUTO: Auto = "auto"
+#: The settings that may be `auto`.
+AUTO_KEYS = ("pairs.source", "pairs.size", "pairs.only_read", "locate.layers", "edit.rate", "evaluate.max_new_tokens")
+DOCUMENTS = "documents"  # the pair source that is drawn as photographs
 
 
 def _no_layer_twice(layers: list[int]) -> list[int]:
@@ -56,15 +62,22 @@ class PairsConfig(Settings):
     validation_per_subject: int = Field(12, ge=1, description="Pairs per subject that choose the layer and the stopping point.")
     test_per_subject: int = Field(30, ge=1, description="Pairs per subject in each benchmark.")
     source: str | None = Field(
-        None,
-        description="Folder of a pair set (`neuralgate pairs synth`, `folder` or `mix`), taken whole; null draws Clerk's documents. The "
-        "settings above and `scale` are those of drawing and play no part for a folder.",
+        AUTO,
+        description="Folder of a pair set (`neuralgate pairs synth`, `folder` or `mix`), taken whole; `documents` draws photographs of the "
+        "24 subjects that come along; null draws Clerk's documents; `auto` draws those for Clerk and photographs for every other model. "
+        "The settings above, `size` and `scale` are those of drawing and play no part for a folder.",
+    )
+    size: Annotated[int, Field(ge=112, le=2048)] | Auto | None = Field(
+        AUTO, description="Pixels a side of `documents`; `auto` takes the resolution of the model's image processor."
     )
     scale: int = Field(1, ge=1, le=16, description="Resolution of Clerk's documents: images are 128 x scale pixels wide and high.")
-    only_read: bool = Field(
-        False,
+    only_read: bool | Auto = Field(
+        AUTO,
         description="Leave out training and validation pairs whose sensitive question the base model does not answer with the truth: where "
-        "nothing leaks there is nothing to prevent. For models that may be unable to read the documents.",
+        "nothing leaks there is nothing to prevent. `auto` does so for all models but Clerk, which reads its documents.",
+    )
+    refusal: Literal["paper", "own"] = Field(
+        "paper", description="What an edit teaches: one of the paper's 21 prefixes for each pair, or the model's `own` refusals."
     )
     contexts: bool = Field(True, description="Train also with one of the five context sentences in front of the question.")
 
@@ -72,7 +85,11 @@ class PairsConfig(Settings):
 class LocateConfig(Settings):
     """Scaling vectors (Eq. 2-6): for each sample and layer, the sign flips at subject tokens that turn an answer into a refusal."""
 
-    layers: Layers | None = Field(None, description="Decoder layers to look at; null takes all but the last.")
+    layers: Layers | Auto | None = Field(
+        AUTO,
+        description="Decoder layers to look at; null takes all but the last; `auto` does so up to 12 layers, and takes the paper's "
+        "tenth to six tenths of a deeper model, every second or third of them where all would take hours.",
+    )
     tokens: Literal["all", "last"] = Field("all", description="Which of the subject's tokens are scaled.")
     joint: bool = Field(
         False, description="Optimise the vectors of all `layers`, which must follow each other, together (Eq. 8); else each layer alone."
@@ -98,7 +115,7 @@ class LocateConfig(Settings):
     def _settings_fit(self) -> Self:
         if self.parametrisation == "clamp" and abs(self.start) > 1:
             raise ValueError("with parametrisation clamp start must lie between -1 and 1")
-        if self.joint and self.layers and max(self.layers) - min(self.layers) >= len(self.layers):
+        if self.joint and isinstance(self.layers, list) and max(self.layers) - min(self.layers) >= len(self.layers):
             raise ValueError(f"joint wants layers that follow each other, not {', '.join(map(str, self.layers))}")
         return self
 
@@ -117,7 +134,11 @@ class EditConfig(Settings):
     positions: Annotated[list[Position], Field(min_length=1)] = Field(
         list(get_args(Position)), description="Classes of token positions that may send gradient into the weights."
     )
-    rate: float = Field(3e-3, gt=0, description="Adam's learning rate.")
+    rate: Annotated[float, Field(gt=0)] | Auto = Field(
+        AUTO,
+        description="Adam's learning rate; `auto` is Clerk's 3e-3 for Clerk, and for every other model the largest one up to that at which "
+        "the loss of training pairs falls steadily.",
+    )
     eps: float = Field(1e-8, gt=0, description="Adam's epsilon.")
     batch_size: int = Field(12, ge=1, description="Pairs per step; ignored with `sequential`.")
     max_steps: int = Field(300, ge=1, description="Optimiser steps at most; ignored with `sequential`.")
@@ -140,7 +161,9 @@ class EditConfig(Settings):
 class EvaluateConfig(Settings):
     """Free greedy answers of the base model and of every edited one to the same questions."""
 
-    max_new_tokens: int = Field(16, ge=1, description="Tokens of an answer at most.")
+    max_new_tokens: Annotated[int, Field(ge=1)] | Auto = Field(
+        AUTO, description="Tokens of an answer at most; `auto` is 16 for Clerk and 64 for every other model."
+    )
     batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
 
@@ -225,9 +248,27 @@ class Recipe(Settings):
         return recipe
 
     def differences(self, other: Recipe) -> list[tuple[str, Any, Any]]:
-        """The keys that differ, as (``edit.rate``, value here, value in ``other``)."""
-        mine, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        """The keys that differ, as (``edit.rate``, value here, value in ``other``); what ``other`` leaves to `auto` does not."""
+        mine, theirs = _flat(self.model_dump(mode="json")), _flat(other.keeping(self).model_dump(mode="json"))
         return [(key, mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]]
+
+    def automatic(self) -> list[str]:
+        """The keys that are still `auto`."""
+        flat = _flat(self.model_dump(mode="json"))
+        return [key for key in AUTO_KEYS if flat[key] == AUTO]
+
+    def keeping(self, known: Recipe) -> Self:
+        """This recipe with what was found before in the place of each `auto`."""
+        found = _flat(known.model_dump(mode="json"))
+        return self.resolved({key: found[key] for key in self.automatic()})
+
+    def resolved(self, values: dict[str, Any]) -> Self:
+        """This recipe with the settings ``values`` by dotted key."""
+        data = self.model_dump(mode="json")
+        for key, value in values.items():
+            group, _, name = key.partition(".")
+            data[group][name] = value
+        return self.parse(data)
 
 
 class Machine(Settings):

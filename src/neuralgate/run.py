@@ -156,6 +156,13 @@ class Run:
             self.manifest[key] = {**self.manifest.get(key, {}), **value} if isinstance(value, dict) else value
         self._save_manifest()
 
+    def settle(self, recipe: Recipe) -> Recipe:
+        """The run's recipe is ``recipe`` from now on: settings that it left to `auto` have been found. Returns it."""
+        self.recipe = recipe
+        self.write_text(RECIPE, recipe.to_yaml())
+        self.note(hashes={"recipe": recipe.digest})
+        return recipe
+
     def append_event(self, stage: str, **values: Any) -> None:
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "stage": stage, **values}, default=float)
         with disk_errors(self.path(EVENTS)), self.path(EVENTS).open("a", encoding="utf-8") as file:

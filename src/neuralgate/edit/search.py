@@ -20,6 +20,7 @@ import numpy as np
 
 from neuralgate.chunks import Chunks
 from neuralgate.edit.inputs import Inputs
+from neuralgate.edit.rate import middle, with_rate
 from neuralgate.edit.trainer import Trainer
 from neuralgate.edit.validation import Validation
 from neuralgate.locate.gate import Gate
@@ -118,6 +119,7 @@ def search_layer(
     a sentence on what the choice is worth. Raises UserError when a subject to edit has no validation pair."""
     pairs.check_roles()
     chunks = chunks or Chunks()
+    config = with_rate(lvlm, pairs, config, middle(list(gate.layers)))
     places = {f"search/{layer}": layer for layer in gate.layers}
 
     def attempt(key: str) -> bytes:
@@ -135,7 +137,7 @@ def search_layer(
     best = rows[int(np.argmax([row["score"] for row in rows]))]
     if not any(row["rta_sensitive"] for row in rows):
         verdict = (
-            f"No trial edit of at most {TRIAL_STEPS} steps at rate {config.rate:g} refused anything, so the choice means nothing: raise "
+            f"No trial edit of at most {TRIAL_STEPS} steps at rate {config.rate} refused anything, so the choice means nothing: raise "
             "edit.rate, or name the layer."
         )
     else:

@@ -12,6 +12,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -36,6 +37,10 @@ from neuralgate.recipe import EditConfig
 
 SENSITIVE, BENIGN, CONTRAST = "sensitive", "benign", "contrast"
 HALF_SCALE = 1024.0  # a loss of a few units over dozens of rows has gradients below the range of float16
+
+
+class Diverged(UserError):
+    """The loss became no finite number."""
 
 
 @dataclass
@@ -174,7 +179,8 @@ class Trainer:
         time as fit into memory, which changes nothing but the order of sums.
 
         Raises:
-            UserError: the loss is no finite number, or nothing gets a gradient at the first step.
+            Diverged: the loss is no finite number.
+            UserError: nothing gets a gradient at the first step.
         """
         means = dict.fromkeys((row.part for row in rows), 0.0)
         counts = Counter(row.part for row in rows)
@@ -195,7 +201,7 @@ class Trainer:
 
         total = sum(self.fitting.run(work, list(zip(rows, self.row_weights(rows), strict=True))))
         if not math.isfinite(total):
-            raise UserError(f"The loss of the edit became {total}; lower edit.rate ({self.config.rate:g} now).")
+            raise Diverged(f"The loss of the edit became {total}; lower edit.rate ({self.config.rate} now).")
         for (layer, master), gradient in zip(self.masters.items(), totals, strict=True):
             if not self.begun:
                 check_gradient(gradient, f"The edited weights of layer {layer}")
@@ -204,6 +210,8 @@ class Trainer:
         return total, means
 
     def optimizer(self) -> torch.optim.Optimizer:
+        if self.config.rate == "auto":
+            raise UserError("The edit has no rate yet; set edit.rate, or call edit(), which finds one.")
         return torch.optim.Adam(list(self.masters.values()), lr=self.config.rate, eps=self.config.eps)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -228,23 +236,31 @@ class Trainer:
 
         return self.fitting.run(shares, rows[: self.fitting.size])[0]  # of as many rows as fit at a time
 
-    def run(self, report: Callable[..., None] | None) -> tuple[dict[str, Tensor], dict[str, Tensor], Training]:
-        training = Training(self.layers, self.config.gate)
+    @contextmanager
+    def unlocked(self) -> Iterator[dict[int, Tensor]]:
+        """The edited weights may change while the context lasts, and are afterwards what they were; gives a copy of that."""
         base = {layer: parameter.detach().clone() for layer, parameter in self.parameters.items()}
-        started = time.perf_counter()
         for parameter in self.parameters.values():
             parameter.requires_grad_(True)
         try:
-            if self.config.sequential:
-                self.train_sequentially(training, report)
-            else:
-                self.train_in_batches(training, report)
-            edited = {layer: parameter.detach().clone() for layer, parameter in self.parameters.items()}
+            yield base
         finally:
             with torch.no_grad():
                 for layer, parameter in self.parameters.items():
                     parameter.requires_grad_(False).copy_(base[layer])
                     parameter.grad = None
+
+    def run(self, report: Callable[..., None] | None) -> tuple[dict[str, Tensor], dict[str, Tensor], Training]:
+        training = Training(self.layers, self.config.gate)
+        started = time.perf_counter()
+        if self.config.stop == "validation" or self.config.sequential:
+            self.validation.remember()
+        with self.unlocked() as base:
+            if self.config.sequential:
+                self.train_sequentially(training, report)
+            else:
+                self.train_in_batches(training, report)
+            edited = {layer: parameter.detach().clone() for layer, parameter in self.parameters.items()}
         training.seconds = round(time.perf_counter() - started, 2)
         return {role_of(layer): tensor for layer, tensor in base.items()}, {role_of(k): v for k, v in edited.items()}, training
 
@@ -334,7 +350,11 @@ def edit(
         raise UserError("edit() needs layers as a list; search_layer() chooses one.")
     if config.stop == "validation" and not len(pairs.split("validation", "edit")):
         raise UserError("No validation pair has the role edit, so `stop: validation` could never stop; add some, or choose another stop.")
+    from neuralgate.edit.rate import with_rate
+
+    layers = sorted(config.layers)
+    config = with_rate(lvlm, pairs, config, layers)
     with torch.enable_grad():
-        base, edited, training = Trainer(lvlm, pairs, gate, config, sorted(config.layers), inputs).run(report)
+        base, edited, training = Trainer(lvlm, pairs, gate, config, layers, inputs).run(report)
     method = {"strong": "neural gate", "none": "ungated gradient"}.get(config.gate, f"{config.gate} gate (control)")
     return Patch.between(lvlm, base, edited, {"method": method, "gate": config.gate, **information}), training

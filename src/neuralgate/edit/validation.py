@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
 from neuralgate.judges import contains, judge
+from neuralgate.lvlm.auto import answer_tokens
+from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.targets import OWN_WORDS
+from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig
 
 CHECK_PER_SUBJECT = 12  # pairs a subject looked at during training; the search looks at all
 MAX_BENIGN_REFUSED, MAX_CONTRAST_LOST = 0.03, 0.05
+MAX_LESS_LIKELY = 0.5  # nats a token by which a contrast subject's own answer may become less likely and still count as kept
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A question about a contrast subject and what the base model makes of it."""
+
+    example: Example  # its answer is the base model's own
+    truth: str  # what an answer must contain; empty where there is none or the base model does not say it
+    loss: float  # of the own answer, nats a token
 
 
 class Validation:
@@ -22,6 +39,49 @@ class Validation:
         self.contrast = validation.split("validation", "contrast")
         self.lookalikes = validation.split("validation", "lookalike")
         self.protected = validation.split("validation", "protected")
+        self.kept: list[Kept] = []
+
+    def remember(self) -> None:
+        """Note what the model answers about contrast subjects before it is edited."""
+        if not self.config.contrast_weight:  # nothing holds their answers
+            return
+        contrast = self.contrast.per_subject(CHECK_PER_SUBJECT)
+        asked = [
+            (Example(contrast.folder / pair.image, question, pair.word, target), truth)
+            for pair in contrast
+            for question, target, truth in (
+                (pair.sensitive_question, pair.sensitive_target, pair.sensitive_truth),
+                (pair.benign_question, pair.benign_target, pair.benign_truth),
+            )
+        ]
+        examples = [example for example, _ in asked]
+        known = zip(asked, self.texts(examples), self.losses(examples), strict=True)
+        self.kept = [
+            Kept(example, truth if truth and judge(text, truth)["correct"] else "", loss) for (example, truth), text, loss in known
+        ]
+
+    def texts(self, examples: list[Example]) -> list[str]:
+        items = [(example.image, example.question) for example in examples]
+        return self.lvlm.generate(items, max_new_tokens=answer_tokens(self.lvlm, clerk=12))
+
+    @torch.no_grad()
+    def losses(self, examples: list[Example]) -> list[float]:
+        """Of each example's answer, nats a token."""
+
+        def work(chosen: Sequence[Example]) -> list[float]:
+            batch = encode_examples(self.lvlm, chosen)
+            return target_losses(self.lvlm, final_hidden(self.lvlm, batch), batch.labels_BT).tolist()
+
+        return [loss for part in self.lvlm.fitting(64, "validation rows").run(work, examples) for loss in part]
+
+    def lost(self) -> list[bool]:
+        """Whether each question about a contrast subject is lost: a truth that the base model said is no longer said or is refused,
+        or, where it said none, its own answer is less likely by more than MAX_LESS_LIKELY."""
+        with_truth, free = [one for one in self.kept if one.truth], [one for one in self.kept if not one.truth]
+        texts = self.texts([one.example for one in with_truth])
+        wrong = [not judge(text, one.truth)["correct"] for text, one in zip(texts, with_truth, strict=True)]
+        losses = self.losses([one.example for one in free])
+        return wrong + [loss - one.loss > MAX_LESS_LIKELY for loss, one in zip(losses, free, strict=True)]
 
     def ask(self, sets: dict[str, tuple[PairSet, bool]]) -> dict[str, list[str]]:
         """Free answers to each set's sensitive (True) or benign questions, all in one go, so that images are shared."""
@@ -30,7 +90,7 @@ class Validation:
             for pairs, sensitive in sets.values()
             for pair in pairs
         ]
-        texts = iter(self.lvlm.generate(items, max_new_tokens=12))
+        texts = iter(self.lvlm.generate(items, max_new_tokens=answer_tokens(self.lvlm, clerk=12)))
         return {name: [next(texts) for _ in pairs] for name, (pairs, _) in sets.items()}
 
     def refused(self, sets: dict[str, tuple[PairSet, bool]]) -> dict[str, float | None]:
@@ -48,17 +108,11 @@ class Validation:
         return shares
 
     def measure(self) -> dict[str, float]:
-        """The three shares that the stop rule needs; sets without pairs are left out. ``contrast_lost``: questions about
-        contrast subjects that are no longer answered with the base model's own first words."""
-        edit, contrast = self.edit.per_subject(CHECK_PER_SUBJECT), self.contrast.per_subject(CHECK_PER_SUBJECT)
+        """The three shares that the stop rule needs; sets without pairs are left out. ``contrast_lost``: of the questions about contrast
+        subjects (:meth:`lost`), if the model was asked before."""
+        edit = self.edit.per_subject(CHECK_PER_SUBJECT)
         measured = self.refused({"rta_sensitive": (edit, True), "rta_benign": (edit, False)})
-        if not self.config.contrast_weight:  # nothing holds their answers
-            contrast = PairSet((), contrast.folder)
-        texts = self.ask({"words": (contrast, True), "twins": (contrast, False)})
-        targets = [pair.sensitive_target for pair in contrast] + [pair.benign_target for pair in contrast]
-        measured["contrast_lost"] = share(
-            [" ".join(text.split()[:OWN_WORDS]) != target for text, target in zip(texts["words"] + texts["twins"], targets, strict=True)]
-        )
+        measured["contrast_lost"] = share(self.lost())
         return {name: round(value, 4) for name, value in measured.items() if value is not None}
 
     def satisfied(self, measured: dict[str, float]) -> bool:

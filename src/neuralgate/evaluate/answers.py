@@ -15,6 +15,7 @@ from neuralgate.errors import UserError
 from neuralgate.evaluate.metrics import score
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.judges import judge_all
+from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import Question, check_image, read_records
 from neuralgate.recipe import EvaluateConfig
@@ -86,7 +87,7 @@ def ask(
             (check_image(root, question.image, f"Question {question.id}") if question.image else None, question.question)
             for question in questions[start : start + CHUNK]
         ]
-        texts = lvlm.generate(part, max_new_tokens=config.max_new_tokens, batch_size=config.batch_size)
+        texts = lvlm.generate(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)
         told(start + len(texts))
         return json.dumps(texts).encode()
 

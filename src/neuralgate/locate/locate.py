@@ -21,6 +21,7 @@ from neuralgate.locate.gate import Gate
 from neuralgate.locate.layers import fit_layers, layer_sets, votes_of
 from neuralgate.locate.samples import Located, make_samples
 from neuralgate.locate.vectors import answers_under
+from neuralgate.lvlm.auto import located_layers
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import PairSet
@@ -64,7 +65,7 @@ def locate(
     Raises:
         UserError: no training pairs, a layer out of range, or vectors whose loss is no number.
     """
-    layers = list(range(len(lvlm.layers) - 1)) if config.layers is None else sorted(config.layers)
+    layers = located_layers(lvlm, config)
     for layer in layers:
         lvlm.ffn_out(layer)  # says so if it is out of range
     train = pairs.split("train", "edit").per_subject(config.samples_per_subject)

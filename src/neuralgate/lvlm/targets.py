@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from neuralgate.errors import UserError
 from neuralgate.judges import contains
+from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
 
@@ -19,7 +20,7 @@ def with_own_answers(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | N
     items = [(pairs.folder / pair.image, pair.benign_question) for pair in pairs]
     answered = [pair for pair in pairs if pair.role != "edit"]
     items += [(pairs.folder / pair.image, pair.sensitive_question) for pair in answered]
-    texts = lvlm.generate(items, max_new_tokens=12, report=report)
+    texts = lvlm.generate(items, max_new_tokens=answer_tokens(lvlm, clerk=12), report=report)
     words = [" ".join(text.split()[:OWN_WORDS]) for text in texts]
     sensitive = {pair.id: target for pair, target in zip(answered, words[len(pairs) :], strict=True)}
     return PairSet(
@@ -39,7 +40,8 @@ def only_read(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = N
         UserError: no training or no validation pair of a subject is left.
     """
     private = [pair for pair in pairs if pair.role == "edit"]
-    texts = lvlm.generate([(pairs.folder / pair.image, pair.sensitive_question) for pair in private], max_new_tokens=24, report=report)
+    items = [(pairs.folder / pair.image, pair.sensitive_question) for pair in private]
+    texts = lvlm.generate(items, max_new_tokens=answer_tokens(lvlm, clerk=24), report=report)
     unread = {pair.id for pair, text in zip(private, texts, strict=True) if not contains(text, pair.sensitive_truth)}
     kept = PairSet((pair for pair in pairs if pair.id not in unread), pairs.folder)
     for subject in dict.fromkeys(pair.subject for pair in private):
