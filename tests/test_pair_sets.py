@@ -536,14 +536,11 @@ def test_the_librarys_evaluation_writes_where_it_is_told(drawn, tiny, tmp_path, 
 
 
 def test_benchmarks_say_what_answer_they_expect(drawn):
-    """The verdicts on our own benchmarks stay what they were: a first word decides where yes, no or a letter is asked for."""
+    """The verdicts on our own benchmarks stay what they were: a first word decides where yes or no is asked for."""
     _, questions = load_set(drawn.folder)
     for question in questions:
-        choice = (
-            "yes-no" if question.truth in ("Yes", "No") else "option" if len(question.truth) == 1 and question.truth.isalpha() else "text"
-        )
-        assert question.answer_kind == (choice if question.benchmark in ("awareness", "vqa") else "text")
-    assert {question.answer_kind for question in questions} == {"text", "yes-no", "option"}
+        assert question.answer_kind == ("yes-no" if question.truth in ("Yes", "No") else "text")
+    assert {question.answer_kind for question in questions} == {"text", "yes-no"}
 
 
 class EndedWorld(PhotographWorld):

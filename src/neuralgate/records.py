@@ -115,9 +115,9 @@ class Answered(TypedDict):
     kind: Name
     question: str
     truth: str
-    answer_kind: AnswerKind
-    attribute: NotRequired[str]
     image: Annotated[str, AfterValidator(_file_name)] | None
+    attribute: NotRequired[str]
+    answer_kind: AnswerKind
     answers: dict[Name, str]
 
 

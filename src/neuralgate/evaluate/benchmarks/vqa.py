@@ -7,9 +7,6 @@ from neuralgate.lvlm.clerk import questions as ask
 from neuralgate.pairs.schema import AnswerKind, Question
 from neuralgate.recipe import Recipe
 
-#: The kinds of question whose answer's first word is judged.
-ANSWER_KINDS: dict[str, AnswerKind] = {"presence": "yes-no", "options": "option"}
-
 
 def vqa(recipe: Recipe, album: Album) -> list[Question]:
     """``recipe.evaluate.vqa`` questions about scenes, the kinds in turn; a scene without a single figure is skipped."""
@@ -22,10 +19,9 @@ def vqa(recipe: Recipe, album: Album) -> list[Question]:
         turn = makers[kind](picture, album.rng("vqa", number))
         if turn is not None:
             truth = turn.answer.removeprefix("The colour is ").rstrip(".")
-            questions.append(
-                Question(
-                    "vqa", f"scene-{number:04d}-{kind}", "", kind, turn.question, truth, image, answer_kind=ANSWER_KINDS.get(kind, "text")
-                )
-            )
+            # the options' answer is colour and letter, which is text: its first word is no letter
+            expected: AnswerKind = "yes-no" if kind == "presence" else "text"
+            identifier = f"scene-{number:04d}-{kind}"
+            questions.append(Question("vqa", identifier, "", kind, turn.question, truth, image, answer_kind=expected))
         number += 1
     return questions
