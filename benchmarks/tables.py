@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 from benchmarks import fixed_steps
 from benchmarks.evidence import FOLDER
 from neuralgate.files import digest, read_json, write_text
+from neuralgate.locate.locate import verdict
 from neuralgate.lvlm.families import FAMILIES, HEADER
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -284,7 +285,7 @@ def main() -> None:
         ),
     )
     parts = {
-        "gate": f"{gate['verdict']}\n\n{profile}",
+        "gate": f"{verdict(gate['profile'])}\n\n{profile}",
         "search": search,
         "scope": table(scope_header, scope) if scope else "(not measured)\n",
         "main": score_rows(main_cells),

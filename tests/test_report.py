@@ -16,7 +16,7 @@ from neuralgate.report.compare import RUN_HEADER, compare, run_rows, write_compa
 from neuralgate.report.data import examples, failures, image_uri, load_run
 from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
 from neuralgate.report.html import write_report
-from neuralgate.report.summary import claim, columns, comparisons, points_text, table
+from neuralgate.report.summary import claim, columns, comparisons, points_text, shares_note, table
 from neuralgate.terminal import evidence_of, print_result, print_table
 
 
@@ -286,3 +286,17 @@ def test_compare(run_folder: Path, tmp_path: Path) -> None:
 def test_no_torch() -> None:
     code = "import sys, neuralgate.report.html, neuralgate.report.compare; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("samples", "threshold", "said"),
+    [
+        ({"a": 8, "b": 8}, 0.3, "over 8 samples a subject: M is a multiple of 1/8, and strong means flipped in 3 of 8 or more. With fewer"),
+        ({"a": 10, "b": 24}, 0.3, "over 10 to 24 samples a subject: M is a multiple of 1/10, and strong means flipped in 4 of 10 or more."),
+        ({"a": 24}, 0.5, "strong means flipped in 13 of 24 or more."),
+    ],
+)
+def test_shares_stand_with_their_samples(samples, threshold, said):
+    note = shares_note({"samples": samples, "threshold": threshold})
+    assert said in note and ("seem inactive" in note) == (min(samples.values()) < 24)
+    assert shares_note({"threshold": threshold}) == "", "a gate of an older version does not say how many voted"

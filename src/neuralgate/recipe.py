@@ -44,7 +44,7 @@ GATE_MODES: dict[GateMode, str] = {
     "none": "everything: an ordinary edit",
     "random": "as many dimensions as `strong`, drawn at random",
     "inverted": "only the dimensions that `strong` holds back",
-    "closed": "nothing: the subject's tokens teach nothing",
+    "closed": "nothing: the edited subjects' tokens teach nothing (those of contrast subjects do under every gate)",
 }
 
 
@@ -168,7 +168,9 @@ class EvaluateConfig(Settings):
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
 
 
-#: Where the publications say nothing, a preset keeps the default (samples, for one).
+#: Where the publications say nothing, a preset keeps the default. A preset is not the whole published method: that locates on all pairs
+#: (240 to 600 a subject; `samples_per_subject` says how many here), on models a thousand times larger. The default's start, 1 in tanh,
+#: is neither published start.
 LOCATE_PRESETS: dict[str, LocateConfig] = {
     "default": LocateConfig(),
     # The article: vector in [-1, 1] from 1, gamma 1, all subject tokens, the question plain and behind five contexts.
@@ -180,7 +182,8 @@ LOCATE_PRESETS: dict[str, LocateConfig] = {
 
 EDIT_PRESETS: dict[str, EditConfig] = {
     "default": EditConfig(),
-    # The article: Adam, rate 1e-5, 10 epochs; 480 steps are 10 epochs of 6 x 96 pairs in batches of 12.
+    # The article: Adam, rate 1e-5, 10 epochs, which with its 2,640 pairs are 26,400 single updates. Here 10 epochs of 6 x 96 pairs in
+    # batches of 12 are 480 steps; fewer and larger ones.
     "paper": EditConfig(gate="strong", rate=1e-5, max_steps=480, stop="never", contrast_weight=0.0),
     # The authors' code: a fresh Adam (rate 1e-5, epsilon 1e-3) and at most 10 steps for each pair; gate at the layer's
     # output and at the subject's last token, whose siblings send their whole gradient.

@@ -167,6 +167,10 @@ class ProfileRow(TypedDict):
     own: AnswerShares
     strong_flipped: AnswerShares
     random_flipped: AnswerShares | None
+    held_out_majority: NotRequired[AnswerShares | None]
+    held_out_mean: NotRequired[AnswerShares | None]
+    shuffled_mean: NotRequired[AnswerShares | None]
+    other_mean: NotRequired[AnswerShares | None]
     excluded: NotRequired[Count]
 
 
@@ -201,6 +205,7 @@ class GateSummary(TypedDict):
 
     layers: Layers
     subjects: list[Name]
+    samples: NotRequired[dict[Name, Annotated[int, Field(ge=1, le=10**6)]]]
     hidden_size: Count
     threshold: Share
     profile: Annotated[list[ProfileRow], Field(min_length=1)]

@@ -29,6 +29,7 @@ from neuralgate.report.summary import (
     degenerate_note,
     measured,
     percent,
+    shares_note,
 )
 from neuralgate.text import for_html
 
@@ -97,6 +98,7 @@ def render(run: Run) -> str:
         examples=examples(run),
         failures=failed,
         failure_count=failure_count,
+        shares_note=shares_note(run.gate) if run.gate else "",
         # the analysis draws both again, with intervals
         profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate and not run.analysis else [],
         votes=Markup(figures.vote_map(run.gate)) if run.gate and not run.analysis else None,

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuralgate.records import Score, Scores, Sets
+from neuralgate.records import GateSummary, Score, Scores, Sets
+
+#: The shares inactive, weak and strong depend on how many samples vote, and stop to do so about here (docs/evidence.md, section 1).
+ENOUGH_SAMPLES = 24
 
 BENCHMARK_TITLES = {
     "privacypair-test": "Edited subjects, unseen pictures",
@@ -215,3 +218,17 @@ def degenerate_note(scores: Scores) -> str | None:
         if rate:
             found.append(f"{title} up to {percent(rate)} % (on {name})")
     return f"Degenerate answers (empty, repeated, off-language; never a success): {_listed(found)}." if found else None
+
+
+def shares_note(gate: GateSummary) -> str:
+    """How many samples the shares of a gate are of, and which votes its threshold can tell apart."""
+    counts = sorted(set(gate.get("samples", {}).values()))
+    if not counts:
+        return ""
+    low, high = counts[0], counts[-1]
+    needed = int(low * gate["threshold"] + 1e-9) + 1  # votes are whole numbers
+    few = f" With fewer than {ENOUGH_SAMPLES} samples a subject more dimensions seem inactive than are." if low < ENOUGH_SAMPLES else ""
+    return (
+        f"The shares are over {low if low == high else f'{low} to {high}'} samples a subject: M is a multiple of 1/{low}, and strong means "
+        f"flipped in {needed} of {low} or more.{few}"
+    )
