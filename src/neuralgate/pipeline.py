@@ -305,11 +305,12 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
     chunks = Chunks()
     ask(lvlm, questions, run.folder, SERVED, settings, lambda done: display.update(done, len(rows), "asking", {}), chunks)
     display.stop()
-    texts = answers_of(SERVED, questions, chunks)
-    kept = [
-        {**vars(question), "answers": {"base": row["answers"]["base"], EDITED: row["answers"][EDITED], SERVED: text}}
-        for question, row, text in zip(questions, rows, texts, strict=True)
-    ]
+    kept: list[Mapping[str, Any]] = []
+    for question, row, (text, cut_off) in zip(questions, rows, answers_of(SERVED, questions, chunks), strict=True):
+        said = {"answers": {name: row["answers"][name] for name in ("base", EDITED)} | {SERVED: text}}
+        if "cut_off" in row:  # of the run's own answers, which may be older
+            said["cut_off"] = {name: row["cut_off"][name] for name in ("base", EDITED)} | {SERVED: cut_off}
+        kept.append({**vars(question), **said})
     folder = run.path(SERVED) / Path(lvlm.name).name
     write_scores(run, kept, folder, lvlm.name)
     return folder

@@ -119,6 +119,7 @@ class Answered(TypedDict):
     attribute: NotRequired[str]
     answer_kind: AnswerKind
     answers: dict[Name, str]
+    cut_off: NotRequired[dict[Name, bool]]  # whether the answer has as many tokens as were allowed, and no end; not in older runs
 
 
 class Answer(Answered):
@@ -129,6 +130,7 @@ class Answer(Answered):
 
 def _is_answered(row: Row) -> Row:
     needs({"base", "edited"} <= row["answers"].keys(), "answers lack base or edited")
+    needs(row.get("cut_off", row["answers"]).keys() == row["answers"].keys(), "answers and cut_off are of different variants")
     return row
 
 
