@@ -67,5 +67,5 @@ def swapped_answers(
             return changed_BTD
 
         with output_changed(lvlm.layers[layer], change):
-            answers[layer] = continuations(lvlm, batch_a.prompt, max_new_tokens)
+            answers[layer] = [answer.text for answer in continuations(lvlm, batch_a.prompt, max_new_tokens)]
     return answers

@@ -237,7 +237,7 @@ def answers_under(
         with ExitStack() as stack:
             for place, layer in enumerate(layers):
                 stack.enter_context(output_changed(lvlm.layers[layer], partial(change, place=place)))
-            return continuations(lvlm, batch.prompt, max_new_tokens)
+            return [made.text for made in continuations(lvlm, batch.prompt, max_new_tokens)]
 
     parts = lvlm.fitting(64, "answering under vectors").run(answer, range(len(examples)))
     return [text for part in parts for text in part]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -20,6 +20,9 @@ from neuralgate.files import write_folder
 from neuralgate.lvlm.memory import Fitting
 from neuralgate.lvlm.roles import final_norm, find_decoder, output_projection
 from neuralgate.lvlm.styles import choose_style
+
+if TYPE_CHECKING:
+    from neuralgate.lvlm.generate import Generated
 
 ImageLike = Image.Image | Path | str | None
 
@@ -103,6 +106,13 @@ class LVLM:
         return config.image_token_id if getattr(config, "image_token_id", None) is not None else config.image_token_index
 
     @cached_property
+    def end_tokens(self) -> frozenset[int]:
+        """The ids of the tokens that end an answer."""
+        declared = self.model.generation_config.eos_token_id
+        declared = declared if isinstance(declared, list) else [declared]
+        return frozenset(token for token in (*declared, self.tokenizer.eos_token_id) if token is not None)
+
+    @cached_property
     def is_plain(self) -> bool:
         """Whether attention is plainly causal with one position number a token, so that a prefix can be shared."""
         text = self.text_config
@@ -167,6 +177,16 @@ class LVLM:
         report: Callable[..., None] | None = None,
     ) -> list[str]:
         """Greedy free generation, one answer per ``(image or None, question)``, in the order given."""
+        return [answer.text for answer in self.generate_answers(items, max_new_tokens, batch_size, report)]
+
+    def generate_answers(
+        self,
+        items: Sequence[tuple[ImageLike, str]],
+        max_new_tokens: int = 16,
+        batch_size: int = 64,
+        report: Callable[..., None] | None = None,
+    ) -> list[Generated]:
+        """The same with the ids of each answer's tokens, and whether it was cut off at ``max_new_tokens``."""
         from neuralgate.lvlm.generate import generate
 
         return generate(self, items, max_new_tokens, batch_size, report)
