@@ -66,6 +66,28 @@ def test_spans_decode_back(lvlm, examples, side):
     assert batch.is_class(IMAGE).any(1).all()
 
 
+@pytest.mark.parametrize(
+    ("question", "subject", "span"),
+    [
+        ("İİİİ: what is the number of the passport here?\n", "passport", "passport"),
+        ("What is the date of the photo in the photo?", "photo", "photo"),
+        ("The scar: what is the name of the CAR on a scar?", "car", "CAR"),
+        ("What is the name on the cafe\u0301 card, please?", "caf\u00e9 card", "cafe\u0301 card"),
+    ],
+    ids=["longer in lower case", "named twice", "inside a word", "taken apart"],
+)
+def test_spans_in_any_text(lvlm, examples, question, subject, span):
+    start = question.index(span) if subject == "photo" else question.rindex(span)
+    batch = encode_examples(lvlm, [Example(examples[0].image, question, subject, "I", (start, start + len(span)))])
+    subject_T = batch.is_class(SUBJECT)[0].nonzero().flatten()
+    assert lvlm.tokenizer.decode(batch.input_ids_BT[0][subject_T]).strip() == span
+    behind = lvlm.tokenizer.decode(batch.input_ids_BT[0, subject_T[-1] + 1 :])
+    assert behind.strip().startswith(question[start + len(span) :].strip())
+    if subject != "photo":
+        again = encode_examples(lvlm, [Example(examples[0].image, question, subject, "I")])
+        assert torch.equal(again.classes_BT, batch.classes_BT)
+
+
 @torch.no_grad()
 def test_padding_changes_nothing(lvlm, examples, batch):
     losses = target_losses(lvlm, final_hidden(lvlm, batch), batch.labels_BT)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -227,7 +227,7 @@ def answers_under(
 
     def answer(places: Sequence[int]) -> list[str]:
         chosen = [examples[place] for place in places]
-        questions = [Example(example.image, example.question, example.subject, "") for example in chosen]
+        questions = [replace(example, answer="") for example in chosen]
         batch = encode_examples(lvlm, questions, padding="left")
         positions_BT = scaled_positions(batch.classes_BT, tokens)
 

@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from neuralgate.errors import UserError
 from neuralgate.lvlm.styles import CHAT, NEEDS_IMAGE, render
 from neuralgate.pairs.images import open_image
+from neuralgate.pairs.mentions import Span, slot
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM, ImageLike
@@ -30,6 +31,8 @@ ANSWER_TOKEN_TYPE = {"paligemma": 1}
 #: What a processor puts behind the prompt by itself.
 APPENDED = {"paligemma": "\n"}
 BLANK = (64, 64)
+#: Stands for a question where a prompt is looked at: a character for private use, which no template and no question holds.
+MARK = "\ue000"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Example:
     question: str
     subject: str
     answer: str  # the target's text; tokenised apart from the prompt and concatenated as ids
+    span: Span | None = None  # the subject's characters in the question; None: its last mention as a word of its own
 
 
 @dataclass
@@ -114,16 +118,41 @@ def encode_prompts(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]]) -> dict[s
     return inputs
 
 
-def subject_characters(question: str, subject: str) -> tuple[int, int]:
-    """Where the subject stands in the question, as ``(start, end)`` characters; the last mention counts.
+def subject_characters(example: Example) -> Span:
+    """Where the subject stands in the question, in characters.
 
     Raises:
         UserError: the question does not name its subject.
     """
-    start = question.lower().rfind(subject.lower())
-    if start < 0:
-        raise UserError(f"The question {question!r} does not name its subject {subject!r}; write the subject into the question.")
-    return start, start + len(subject)
+    span = example.span or slot(example.question, example.subject, None)
+    if span is None:
+        raise UserError(
+            f"The question {example.question!r} does not name its subject {example.subject!r} as a word of its own; write the subject into "
+            "the question."
+        )
+    return span
+
+
+def question_starts(lvlm: LVLM, examples: Sequence[Example], texts: Sequence[str]) -> list[int]:
+    """The character of each prompt where its question begins, the blanks before which are left out. It is found by what stands around any
+    question: its own words may stand elsewhere in the prompt, too.
+
+    Raises:
+        UserError: the template changes a question's text.
+    """
+    shown = examples[0].image is not None or lvlm.model_type in NEEDS_IMAGE
+    (form,) = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(shown, MARK)])
+    before, _, _ = form.rpartition(MARK)
+    starts = []
+    for example, text in zip(examples, texts, strict=True):
+        question = example.question.strip()
+        if not text.startswith(form.replace(MARK, question)):
+            raise UserError(
+                f"The prompt of {lvlm.name} does not hold the question {question!r} as it was asked, so its subject cannot be found; "
+                "the template must put the question's text in unchanged."
+            )
+        starts.append(len(before.replace(MARK, question)))
+    return starts
 
 
 def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["right", "left"] = "right") -> Batch:
@@ -137,11 +166,11 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
     ids_BT, mask_BT, offsets_BT2 = encoded.pop("input_ids"), encoded.pop("attention_mask"), encoded.pop(OFFSETS)
     aligned = {name: encoded.pop(name) for name in TOKEN_FIELDS if name in encoded}
     rows: list[dict[str, Any]] = []
-    for i, (example, text) in enumerate(zip(examples, texts, strict=True)):
+    for i, (example, text, start) in enumerate(zip(examples, texts, question_starts(lvlm, examples, texts), strict=True)):
         used = int(mask_BT[i].sum())
         ids_T, offsets_T2 = ids_BT[i, :used], offsets_BT2[i, :used]
         growth = int(offsets_T2[offsets_T2[:, 1] > 0][-1, 1]) - len(text)  # added special tokens have no characters
-        classes = classify(lvlm, ids_T.tolist(), offsets_T2.tolist(), example, text.rindex(example.question) + growth)
+        classes = classify(lvlm, ids_T.tolist(), offsets_T2.tolist(), example, start + growth)
         target = lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]
         # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
         classes[-1] = ANSWER
@@ -173,8 +202,9 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
 
 def classify(lvlm: LVLM, ids: list[int], offsets: list[list[int]], example: Example, question_start: int) -> list[int]:
     """The class of each prompt token, from where its characters stand in the expanded text."""
-    question_end = question_start + len(example.question)
-    start, end = (question_start + place for place in subject_characters(example.question, example.subject))
+    question_end = question_start + len(example.question.strip())
+    blanks = len(example.question) - len(example.question.lstrip())
+    start, end = (question_start + place - blanks for place in subject_characters(example))
     classes = []
     for token, (left, right) in zip(ids, offsets, strict=True):
         if token == lvlm.image_token:

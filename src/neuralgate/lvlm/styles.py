@@ -53,7 +53,9 @@ def choose_style(processor: Any, model_type: str, name: str, wanted: str = "") -
 
 
 def render(processor: Any, model_type: str, style: str, questions: Sequence[tuple[bool, str]]) -> list[str]:
-    """The prompts of ``(with an image?, question)`` with the image placeholder unexpanded and the opening of the answer."""
+    """The prompts of ``(with an image?, question)`` with the image placeholder unexpanded and the opening of the answer. What is blank
+    around a question is left out: templates differ in whether they do that."""
+    questions = [(shown, question.strip()) for shown, question in questions]
     if style == CHAT:
         return [
             processor.apply_chat_template(

@@ -1,17 +1,29 @@
-"""The model's own answers as targets: what a benign question must keep being answered with."""
+"""Pairs as examples, and the model's own answers as their targets: what a benign question must keep being answered with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from neuralgate.errors import UserError
 from neuralgate.judges import contains
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import PairSet
+from neuralgate.lvlm.prompts import Example
+from neuralgate.pairs.schema import Pair, PairSet, QuestionKind
 
 OWN_WORDS = 5  # the authors take the first five words
+
+
+def example_of(pair: Pair, kind: QuestionKind, folder: Path, opening: str = "") -> Example:
+    """One question of a pair, behind ``opening``, with the answer wanted of it: the refusal where it is sensitive and to be edited, else
+    the model's own."""
+    start, end = pair.subject_span(kind)
+    own = pair.benign_target if kind == "benign" else pair.sensitive_target
+    answer = pair.refusal if kind == "sensitive" and pair.role == "edit" else own
+    span = (start + len(opening), end + len(opening))
+    return Example(folder / pair.image, opening + pair.question(kind), pair.word, answer, span)
 
 
 def with_own_answers(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = None) -> PairSet:
