@@ -13,7 +13,7 @@ import pytest
 
 from neuralgate import pipeline
 from neuralgate.errors import UserError
-from neuralgate.files import hash_path, read_json, read_jsonl, write_jsonl
+from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
 from neuralgate.recipe import GATE_MODES, Machine, Recipe
 from neuralgate.run import Run
 from neuralgate.terminal import evidence_of, print_result
@@ -273,6 +273,57 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(finished, recipe, tmp_
     resumed = {event["stage"] for event in events if event.get("event") == "resumed"}
     assert resumed == {"pairs", "locate", "edit", "evaluate"}, "a death in every stage"
     assert results(tmp_path / "run") == results(finished)
+
+
+def interrupted(folder: Path, recipe: Recipe, lvlm, stage: str) -> None:
+    """The run, stopped in ``stage`` when all is made but nothing is recorded."""
+    manifest = read_json(folder / "manifest.json")
+    del manifest["stages"][stage]
+    write_json(folder / "manifest.json", manifest)
+
+    def stop(self: Run, name: str, *_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched, Run.open(folder, recipe, lvlm.fingerprint) as run:
+        patched.setattr(Run, "_finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.execute(run, lambda: lvlm, Machine())
+
+
+def go_on(folder: Path, recipe: Recipe, lvlm) -> list[str]:
+    """The run to its end; what is said on the way."""
+    with Run.open(folder, recipe, lvlm.fingerprint) as run:
+        said: list[str] = []
+        run.display.line = said.append
+        pipeline.execute(run, lambda: lvlm, Machine())
+    return said
+
+
+@pytest.mark.parametrize("stage", ["locate", "edit", "evaluate"])
+def test_damaged_pieces_of_a_killed_stage_are_made_again(finished, copied, recipe, tiny, stage):
+    interrupted(copied, recipe, tiny, stage)
+    pieces = [path for path in sorted((copied / ".work" / stage).rglob("*.chunk")) if path.name != "begun.chunk"]
+    assert len(pieces) >= 5
+    for number, path in enumerate(pieces):
+        data = bytearray(path.read_bytes())
+        data[(len(data) - 1) * number // len(pieces)] ^= 1 << number % 8
+        path.write_bytes(data if number % 3 else data[: len(data) // 2])
+    go_on(copied, recipe, tiny)
+    assert read_json(copied / "manifest.json")["stages"][stage]["resumed"]
+    assert results(copied) == results(finished)
+
+
+def test_a_patch_that_was_lost_or_changed_after_its_variant_was_finished_is_made_again(finished, copied, recipe, tiny):
+    interrupted(copied, recipe, tiny, "edit")
+    shutil.rmtree(copied / "controls/none")
+    (copied / "controls/random/patch/patch.safetensors").unlink()
+    data = bytearray((copied / "patch/patch.safetensors").read_bytes())
+    data[-1] ^= 1
+    (copied / "patch/patch.safetensors").write_bytes(data)
+    (copied / "controls/closed/patch/patch.json").write_text("{}")
+    (copied / "controls/inverted/patch/more.txt").write_text("")
+    go_on(copied, recipe, tiny)
+    assert results(copied) == results(finished)
 
 
 @pytest.mark.slow

@@ -170,6 +170,28 @@ def test_chunks(tmp_path):
     assert chunks.done("layer 3/batch 1") is None
 
 
+def test_a_damaged_piece_is_not_there(tmp_path):
+    """Every bit flipped, every length cut, and another piece in its place."""
+    chunks = Chunks(tmp_path / "chunks")
+    chunks.put("one", b"ab")
+    chunks.put("two", b"")
+    one, two = sorted((tmp_path / "chunks").iterdir())
+    whole = one.read_bytes()
+    damaged = [
+        bytes(byte ^ (1 << bit if i == place else 0) for i, byte in enumerate(whole)) for place in range(len(whole)) for bit in (0, 7)
+    ]
+    damaged += [whole[:length] for length in range(len(whole))] + [whole + b"c", two.read_bytes()]
+    for data in damaged:
+        one.write_bytes(data)
+        assert chunks.done("one") is None
+    one.write_bytes(whole)
+    assert (chunks.done("one"), chunks.done("two")) == (b"ab", b"")
+    made = []
+    two.write_bytes(b"")
+    chunks.make(["one", "two"], lambda key: made.append(key) or b"again")
+    assert made == ["two"] and chunks.collect(["one", "two"]) == [b"ab", b"again"]
+
+
 # --- opening --------------------------------------------------------------------------------------------------------
 
 

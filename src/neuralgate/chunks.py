@@ -6,6 +6,7 @@ whoever needs a piece of another process waits for its file. So every piece is m
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from urllib.parse import quote
 from neuralgate.files import write_bytes
 
 POLL_SECONDS = 0.1
+HASH_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Chunks:
     """The finished pieces of one piece of long work, kept in a folder so that the work can go on after a kill; without a
     folder, in memory.
 
-    A piece is bytes under a key that says which piece it is ("layer-4/batch-2"). It is there whole or not at all.
+    A piece is bytes under a key that says which piece it is ("layer-4/batch-2"). It is there as it was put, or not at all: a file
+    begins with the hash of key and piece, and one that does not match it counts as not made.
     """
 
     def __init__(self, folder: Path | None = None, share: Share | None = None, over: Callable[[], bool] = lambda: False) -> None:
@@ -78,24 +81,30 @@ class Chunks:
         return pieces
 
     def done(self, key: str) -> bytes | None:
-        """The piece, or None when it is not finished."""
+        """The piece, or None when it is not finished, or not what was put."""
         if self.folder is None:
             return self._memory.get(key)
         try:
-            return self._path(self.folder, key).read_bytes()
+            data = self._path(self.folder, key).read_bytes()
         except FileNotFoundError:
             return None
+        piece = data[HASH_BYTES:]
+        return piece if data[:HASH_BYTES] == self._hash(key, piece) else None
 
     def put(self, key: str, data: bytes) -> None:
         if self.folder is None:
             self._memory[key] = data
         else:
-            write_bytes(self._path(self.folder, key), data)
+            write_bytes(self._path(self.folder, key), self._hash(key, data) + data)
 
     def clear(self) -> None:
         self._memory.clear()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    @staticmethod
+    def _hash(key: str, data: bytes) -> bytes:
+        return hashlib.sha256(key.encode() + b"\0" + data).digest()
 
     @staticmethod
     def _path(folder: Path, key: str) -> Path:

@@ -20,7 +20,7 @@ from neuralgate.pairs.subjects import subjects_file
 from neuralgate.progress import Display
 from neuralgate.recipe import AUTO, DOCUMENTS, EvaluateConfig, Machine, Recipe
 from neuralgate.resolve import resolve
-from neuralgate.run import Run
+from neuralgate.run import Run, remove
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
@@ -76,6 +76,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
             from neuralgate.lvlm.targets import only_read, with_own_answers
             from neuralgate.pairs.mixture import gather
 
+            remove(run.path("pairs"))  # all is drawn anew: what a killed process left behind would count as its result
             if world := drawn_world(recipe):
                 # interpreters of their own take seconds to start: not for a few dozen pictures
                 processes = (os.cpu_count() or 1) if recipe.pairs.source and recipe.pairs.per_subject > FEW_PICTURES else 1
@@ -149,15 +150,17 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 layers = [gate.summary["chosen_layer"]] if recipe.edit.layers == "search" else recipe.edit.layers
                 records = {}
                 for variant, folder in patch_folders(recipe).items():
-                    finished = stage.chunks.done(variant)
-                    if finished is None:
+                    finished = json.loads(stage.chunks.done(variant) or b"null")
+                    # the patch lies outside the chunk: it counts only as it was when the variant was finished
+                    if finished is None or not run.path(folder).is_dir() or hash_path(run.path(folder)) != finished["patch"]:
                         mode = recipe.edit.gate if variant == EDITED else variant
                         config = recipe.edit.model_copy(update={"layers": layers, "gate": mode})
                         patch, training = edit(model(), pairs(), gate, config, report=stage.report, recipe_digest=recipe.digest)
+                        remove(run.path(folder))
                         patch.save_pretrained(run.path(folder))
-                        finished = json.dumps(training.to_dict()).encode()
-                        stage.chunks.put(variant, finished)
-                    records[variant] = json.loads(finished)
+                        finished = {"patch": hash_path(run.path(folder)), "training": training.to_dict()}
+                        stage.chunks.put(variant, json.dumps(finished).encode())
+                    records[variant] = finished["training"]
                 run.path("controls").mkdir(exist_ok=True)  # an output must exist, also where there are no controls
                 run.write_json("training.json", records)
 

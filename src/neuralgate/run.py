@@ -195,7 +195,7 @@ class Run:
         if not resumed:
             chunks.clear()
             for output in outputs:
-                _remove(self.path(output))
+                remove(self.path(output))
             chunks.put("begun", begun)
         self.append_event(name, event="resumed" if resumed else "started")
         self.display.start(name)
@@ -308,7 +308,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """A file or a folder, if it is there."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
