@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory, mkstemp
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from pydantic_core import from_json
 
@@ -35,11 +35,49 @@ def disk_errors(place: Path | str) -> Iterator[None]:
             raise UserError(
                 f"There is no right to read or write {error.filename or place}; change its rights or choose another folder."
             ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"No file can be called {clipped(str(error.filename or place), 120)}; choose a shorter name.") from error
+        if error.errno == errno.ELOOP:
+            raise _no_link(str(error.filename or place)) from error
         if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
             raise UserError(
                 f"{error.filename or place} is in the way: it is a file where a folder is needed or the reverse; choose another place."
             ) from error
         raise
+
+
+def _no_link(path: str) -> UserError:
+    return UserError(
+        f"{path} is a link or a pipe, through which this folder would reach out of itself; remove it, or put the file itself there."
+    )
+
+
+def refuse_links(folder: Path | str, blobs: Path | None = None) -> None:
+    """A folder may come from somebody else. What is read, written and deleted in it by name must not be elsewhere, by a link, and
+    must not wait for ever, as opening a pipe does.
+
+    Args:
+        blobs: where links may lead to: a hub's cache keeps the files of a snapshot in a folder beside it.
+
+    Raises:
+        UserError: something below ``folder`` is neither a file nor a folder.
+    """
+    waiting = [os.fspath(folder)]
+    while waiting:
+        with disk_errors(folder), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    target = Path(os.path.realpath(entry.path))
+                    if not (blobs and target.parent == blobs and target.is_file()):
+                        raise _no_link(entry.path)
+
+
+def open_within(path: Path | str, mode: str) -> IO[bytes]:
+    """A file that is written in place. Raises UserError when it is a link."""
+    with disk_errors(path):
+        return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o666))
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
