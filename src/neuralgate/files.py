@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +21,9 @@ from pydantic_core import from_json
 
 from neuralgate.errors import UserError
 from neuralgate.text import clipped, short
+
+#: What `write_bytes` calls a file that is not whole.
+_LITTER = re.compile(r"\..+\.\w{8}\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -39,9 +44,9 @@ def disk_errors(place: Path | str) -> Iterator[None]:
             raise UserError(f"No file can be called {clipped(str(error.filename or place), 120)}; choose a shorter name.") from error
         if error.errno == errno.ELOOP:
             raise _no_link(str(error.filename or place)) from error
-        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY):
             raise UserError(
-                f"{error.filename or place} is in the way: it is a file where a folder is needed or the reverse; choose another place."
+                f"{error.filename2 or error.filename or place} is in the way: it is a file where a folder is needed or the reverse; choose another place."
             ) from error
         raise
 
@@ -85,7 +90,7 @@ def write_bytes(path: Path | str, data: bytes) -> None:
     path = Path(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, temporary = mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -101,14 +106,43 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 
 def write_folder(out: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a folder that takes the name ``out`` when it is whole. Raises UserError if ``out`` exists."""
-    if out.exists():
-        raise UserError(f"{out} exists already; choose a new folder.")
     with disk_errors(out):
+        partial_name = f".partial-{digest(out.name)[:8]}-"
+        for left in out.parent.glob(f"{partial_name}*"):
+            with holding(left) as is_left:  # by a process that was killed, not at work
+                if is_left:
+                    shutil.rmtree(left)
+        if os.path.lexists(out):
+            raise UserError(f"{out} exists already; choose a new folder.")
         out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=out.parent, prefix=".partial-") as partial:
+        with TemporaryDirectory(dir=out.parent, prefix=partial_name) as partial, holding(partial):
             (folder := Path(partial) / "new").mkdir()
             write(folder)
             folder.replace(out)
+
+
+@contextmanager
+def holding(folder: Path | str) -> Iterator[bool]:
+    """Keep ``folder`` for this process; False where another one does. The system lets go of it even after kill -9."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = True
+    except BlockingIOError:
+        held = False
+    try:
+        yield held
+    finally:
+        os.close(handle)
+
+
+def remove_litter(folder: Path) -> None:
+    """Remove what writes that were killed have left in a folder that nobody else writes to; folders that are hidden do not count."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if _LITTER.fullmatch(name):
+                os.unlink(os.path.join(place, name))
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -25,7 +25,18 @@ from typing import IO, Any, Self
 
 from neuralgate.chunks import Chunks, launched
 from neuralgate.errors import UserError
-from neuralgate.files import digest, disk_errors, hash_path, open_within, read_json, refuse_links, write_bytes, write_json, write_text
+from neuralgate.files import (
+    digest,
+    disk_errors,
+    hash_path,
+    open_within,
+    read_json,
+    refuse_links,
+    remove_litter,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
 
@@ -123,7 +134,9 @@ class Run:
         except BlockingIOError as error:
             self.close()
             raise UserError(f"Another process is working in {self.folder}; wait for it or choose another folder.") from error
-        _drop_torn_line(self.path(EVENTS))
+        with disk_errors(self.folder):
+            remove_litter(self.folder)
+            _drop_torn_line(self.path(EVENTS))
 
     def _read(self) -> None:
         self.recipe = Recipe.load(self.path(RECIPE))
