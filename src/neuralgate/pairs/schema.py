@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from neuralgate.errors import UserError
-from neuralgate.files import inside, read_jsonl, write_bytes, write_jsonl
+from neuralgate.files import inside, read_jsonl, refuse_links, write_bytes, write_jsonl
 from neuralgate.pairs.mentions import Span, replaced, slot
 
 Split = Literal["train", "validation"]
@@ -179,12 +179,13 @@ class PairSet:
         """Read ``pairs.jsonl`` from ``folder``.
 
         Raises:
-            UserError: the file is missing, empty or malformed, an image is missing, or a pair is no pair.
+            UserError: the file is missing, empty or malformed, an image is missing, a pair is no pair, or a link is in the folder.
         """
         folder = Path(folder)
         path = folder / "pairs.jsonl"
         if not path.is_file():
             raise UserError(f"{folder} has no pairs.jsonl; draw one with `neuralgate pairs synth`.")
+        refuse_links(folder)
         pairs = []
         for place, pair in read_records(path, Pair, "pair"):
             pair.check()

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from neuralgate.errors import UserError
 from neuralgate.evaluate.metrics import BENCHMARKS, PRIVACY, PUBLIC
-from neuralgate.files import read_text
+from neuralgate.files import read_text, refuse_links
 from neuralgate.records import (
     ANSWER,
     CAUSALITY,
@@ -119,6 +119,7 @@ def load_run(folder: Path) -> Run:
         if not os.path.isfile(folder / name):  # False too where a name is impossible
             raise UserError(f"{clipped(str(folder), 200)} has no {name}: evaluate the run first (`neuralgate eval RUN`).")
     folder = Path(folder).resolve()
+    refuse_links(folder)
 
     def part(kind: TypeAdapter[Kind], name: str) -> Kind | None:
         return read_record(kind, folder / name) if (folder / name).is_file() else None
