@@ -130,7 +130,8 @@ class Answer(Answered):
 
 def _is_answered(row: Row) -> Row:
     needs({"base", "edited"} <= row["answers"].keys(), "answers lack base or edited")
-    needs(row.get("cut_off", row["answers"]).keys() == row["answers"].keys(), "answers and cut_off are of different variants")
+    cut_off = row.get("cut_off")
+    needs(cut_off is None or cut_off.keys() == row["answers"].keys(), "answers and cut_off are of different variants")
     return row
 
 
@@ -208,6 +209,7 @@ class GateSummary(TypedDict):
     layers: Layers
     subjects: list[Name]
     samples: NotRequired[dict[Name, Annotated[int, Field(ge=1, le=10**6)]]]
+    dtype: NotRequired[Name]
     hidden_size: Count
     threshold: Share
     profile: Annotated[list[ProfileRow], Field(min_length=1)]

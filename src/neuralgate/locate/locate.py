@@ -69,7 +69,8 @@ def locate(
     chunks.make(list(evidence), rows_of)
     profile = [row for rows in chunks.collect(list(evidence)) for row in json.loads(rows)]
     samples = {subject: int((owner_N == index).sum()) for index, subject in enumerate(subjects)}
-    gate.summary = summarise(gate, profile, lvlm.name, config, samples)
+    dtype = "quantised" if lvlm.is_quantised else str(lvlm.model.dtype).removeprefix("torch.")
+    gate.summary = {**summarise(gate, profile, lvlm.name, config, samples), "dtype": dtype}
     return gate
 
 
