@@ -3,8 +3,8 @@
     python -m benchmarks.precision
 
 Clerk, locate's default settings, 8 samples for each of six subjects, layers 0 and 4. The weights are cast to bfloat16 and float16; the
-vectors, their optimiser and the multiplication are float32 in each. Two controls: float32 in batches of another size (rounding alone),
-and, for either dtype, vectors that are multiplied in it, too. Signs are compared with float32's, dimension by dimension; the gate is
+vectors and their optimiser are float32 in each. Two controls: float32 in batches of another size (rounding alone), and, for either dtype,
+hidden states that are multiplied by the vectors in float32. Signs are compared with float32's, dimension by dimension; the gate is
 what more than the threshold of a subject's samples flip, compared by Jaccard's index. Wilson intervals over the 48 samples.
 """
 
@@ -38,15 +38,15 @@ CASES = (
     ("float32", "float32", False),
     ("float32, other batches", "float32", False),
     ("bfloat16", "bfloat16", False),
-    ("bfloat16, multiplied in it", "bfloat16", True),
+    ("bfloat16, multiplied in float32", "bfloat16", True),
     ("float16", "float16", False),
-    ("float16, multiplied in it", "float16", True),
+    ("float16, multiplied in float32", "float16", True),
 )
 
 
-def scaled_in_place_type(hidden_BTD: Tensor, vectors_BD: Tensor, positions_BT: Tensor) -> Tensor:
-    """The hidden states, multiplied in their own dtype."""
-    return torch.where(positions_BT[..., None], hidden_BTD * vectors_BD[:, None].to(hidden_BTD), hidden_BTD)
+def scaled_wide(hidden_BTD: Tensor, vectors_BD: Tensor, positions_BT: Tensor) -> Tensor:
+    """The hidden states, multiplied in float32."""
+    return torch.where(positions_BT[..., None], (hidden_BTD * vectors_BD[:, None]).to(hidden_BTD.dtype), hidden_BTD)
 
 
 def main() -> None:
@@ -59,9 +59,9 @@ def main() -> None:
     owner_N = torch.tensor([subjects.index(item.pair.subject) for item in located])
     rows: list[dict[str, Any]] = []
     known: list[dict[str, Tensor]] = []
-    for name, dtype, in_type in CASES:
+    for name, dtype, wide in CASES:
         lvlm = load("clerk", dtype)
-        multiply = scaled_in_place_type if in_type else vectors_module.scaled
+        multiply = scaled_wide if wide else vectors_module.scaled
         size = 6 if "batches" in name else layers_module.CHUNK_ROWS
         with mock.patch.object(vectors_module, "scaled", multiply), mock.patch.object(layers_module, "CHUNK_ROWS", size):
             fits = [dict(fitted) for fitted in fit_layers(lvlm, located, LAYERS, config, None, Chunks())]

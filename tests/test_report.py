@@ -16,7 +16,7 @@ from neuralgate.report.compare import RUN_HEADER, compare, run_rows, write_compa
 from neuralgate.report.data import examples, failures, image_uri, load_run
 from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
 from neuralgate.report.html import write_report
-from neuralgate.report.summary import claim, columns, comparisons, points_text, shares_note, table
+from neuralgate.report.summary import SIGNS_CHANGED, claim, columns, comparisons, points_text, shares_note, table
 from neuralgate.terminal import evidence_of, print_result, print_table
 
 
@@ -299,4 +299,15 @@ def test_no_torch() -> None:
 def test_shares_stand_with_their_samples(samples, threshold, said):
     note = shares_note({"samples": samples, "threshold": threshold})
     assert said in note and ("seem inactive" in note) == (min(samples.values()) < 24)
+    assert "not on float32 ones; on Clerk bfloat16 changes 13 % of them" in shares_note(
+        {"samples": samples, "threshold": threshold, "dtype": "bfloat16"}
+    )
+    assert "quantised weights, not on float32 ones." in shares_note({"samples": samples, "threshold": threshold, "dtype": "quantised"})
+    assert "float32" not in note
     assert shares_note({"threshold": threshold}) == "", "a gate of an older version does not say how many voted"
+
+
+def test_what_the_report_says_of_the_dtype_was_measured():
+    rows = json.loads((Path(__file__).parent.parent / "benchmarks" / "evidence" / "precision.json").read_text())["rows"]
+    measured = {dtype: max(row["signs"] for row in rows if row["case"] == dtype) for dtype in SIGNS_CHANGED}
+    assert {dtype: round(100 * share) for dtype, share in measured.items()} == SIGNS_CHANGED

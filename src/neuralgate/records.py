@@ -130,8 +130,7 @@ class Answer(Answered):
 
 def _is_answered(row: Row) -> Row:
     needs({"base", "edited"} <= row["answers"].keys(), "answers lack base or edited")
-    cut_off = row.get("cut_off")
-    needs(cut_off is None or cut_off.keys() == row["answers"].keys(), "answers and cut_off are of different variants")
+    needs("cut_off" not in row or row["cut_off"].keys() == row["answers"].keys(), "answers and cut_off are of different variants")
     return row
 
 

@@ -62,10 +62,8 @@ def scaled_positions(classes_BT: Tensor, tokens: str) -> Tensor:
 
 
 def scaled(hidden_BTD: Tensor, vectors_BD: Tensor, positions_BT: Tensor) -> Tensor:
-    """The hidden states, multiplied at these positions (booleans) by their row's vector, in the wider type of both: where the weights are
-    narrow, the vector's gradient is not summed in their type."""
-    product_BTD = hidden_BTD * vectors_BD[:, None].to(hidden_BTD.device)
-    return torch.where(positions_BT[..., None].to(hidden_BTD.device), product_BTD.to(hidden_BTD.dtype), hidden_BTD)
+    """The hidden states, multiplied at these positions (booleans) by their row's vector."""
+    return torch.where(positions_BT[..., None].to(hidden_BTD.device), hidden_BTD * vectors_BD[:, None].to(hidden_BTD), hidden_BTD)
 
 
 def start_values(count: int, layers: int, size: int, config: LocateConfig, device: torch.device | str = "cpu") -> Tensor:

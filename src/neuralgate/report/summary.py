@@ -10,6 +10,8 @@ from neuralgate.records import GateSummary, Score, Scores, Sets
 
 #: The shares inactive, weak and strong depend on how many samples vote, and stop to do so about here (docs/evidence.md, section 1).
 ENOUGH_SAMPLES = 24
+#: How many signs of Clerk's vectors the dtype of the weights changes, in %, at most over two layers (`python -m benchmarks.precision`).
+SIGNS_CHANGED = {"bfloat16": 13, "float16": 6}
 
 BENCHMARK_TITLES = {
     "privacypair-test": "Edited subjects, unseen pictures",
@@ -231,9 +233,12 @@ def shares_note(gate: GateSummary) -> str:
     low, high = counts[0], counts[-1]
     needed = int(low * gate["threshold"] + 1e-9) + 1  # votes are whole numbers
     few = f" With fewer than {ENOUGH_SAMPLES} samples a subject more dimensions seem inactive than are." if low < ENOUGH_SAMPLES else ""
+    dtype = gate.get("dtype", "float32")
+    changed = f"; on Clerk {dtype} changes {SIGNS_CHANGED[dtype]} % of them" if dtype in SIGNS_CHANGED else ""
+    rounded = "" if dtype == "float32" else f" The votes are signs of vectors fitted on {dtype} weights, not on float32 ones{changed}."
     return (
         f"The shares are over {low if low == high else f'{low} to {high}'} samples a subject: M is a multiple of 1/{low}, and strong means "
-        f"flipped in {needed} of {low} or more.{few}"
+        f"flipped in {needed} of {low} or more.{few}{rounded}"
     )
 
 
