@@ -130,7 +130,7 @@ class Answer(Answered):
 
 def _is_answered(row: Row) -> Row:
     needs({"base", "edited"} <= row["answers"].keys(), "answers lack base or edited")
-    needs(row.get("cut_off", row["answers"]).keys() == row["answers"].keys(), "answers and cut_off are of different variants")
+    needs("cut_off" not in row or row["cut_off"].keys() == row["answers"].keys(), "answers and cut_off are of different variants")
     return row
 
 
@@ -282,6 +282,15 @@ class StageCost(TypedDict):
     peak_memory_mb: Quantity
 
 
+class RefusalNote(TypedDict):
+    """What an edit teaches: ``source`` as `pairs.refusal` has it; of the model's own the words, and how often it refused."""
+
+    source: Name
+    target: NotRequired[str]
+    asked: NotRequired[Count]
+    refused: NotRequired[Count]
+
+
 class Manifest(TypedDict):
     """What the report shows of manifest.json."""
 
@@ -291,6 +300,7 @@ class Manifest(TypedDict):
     seeds: NotRequired[dict[Name, int | None]]
     hashes: NotRequired[dict[Name, Name | None]]
     stages: NotRequired[dict[Name, StageCost]]
+    refusal: NotRequired[RefusalNote]
 
 
 class PatchedTensor(TypedDict):

@@ -39,9 +39,11 @@ def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
         UserError: some pairs have context sentences and some have not, or fewer.
     """
     located = []
+    taught = {pair.refusal for pair in pairs.split("train", "edit")}
+    common = taught.pop() if len(taught) == 1 else REFUSAL_PREFIXES[0]  # a set with the model's own refusal has that one alone
     for pair in pairs.split("train", "edit").per_subject(config.samples_per_subject):
         image = pairs.folder / pair.image
-        refusal = REFUSAL_PREFIXES[0] if config.one_prefix else pair.refusal
+        refusal = common if config.one_prefix else pair.refusal
         openings = pair.openings if config.contexts else ("",)
         sensitive = tuple(Example(image, opening + pair.sensitive_question, pair.word, refusal) for opening in openings)
         benign = Example(image, pair.benign_question, pair.word, pair.benign_target)
