@@ -288,6 +288,15 @@ class StageCost(TypedDict):
     peak_memory_mb: Quantity
 
 
+class RefusalNote(TypedDict):
+    """What an edit teaches: ``source`` as `pairs.refusal` has it; of the model's own the words, and how often it refused."""
+
+    source: Name
+    target: NotRequired[str]
+    asked: NotRequired[Count]
+    refused: NotRequired[Count]
+
+
 class Manifest(TypedDict):
     """What the report shows of manifest.json."""
 
@@ -297,6 +306,7 @@ class Manifest(TypedDict):
     seeds: NotRequired[dict[Name, int | None]]
     hashes: NotRequired[dict[Name, Name | None]]
     stages: NotRequired[dict[Name, StageCost]]
+    refusal: NotRequired[RefusalNote]
 
 
 class PatchedTensor(TypedDict):
