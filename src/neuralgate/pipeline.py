@@ -73,6 +73,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
     with run.stage("pairs", inputs, ["pairs"]) as stage:
         if stage.needed:
             run.note(hashes={"source": inputs["source"]})
+            from neuralgate.lvlm.refusals import own_refusal, with_refusal
             from neuralgate.lvlm.targets import only_read, with_own_answers
             from neuralgate.pairs.mixture import gather
 
@@ -86,6 +87,14 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 built, unread = only_read(model(), built, report=stage.report)
                 run.note(unread=unread)
                 run.display.line(f"left out because {recipe.model} does not read them: {sum(unread.values())} pairs")
+            if recipe.pairs.refusal == "own":
+                own = own_refusal(model(), built, report=stage.report)
+                built = with_refusal(built, own.target)
+                run.note(refusal={"source": "own", **vars(own)})
+                run.display.line(f"refusal to teach: {recipe.model}'s own, {own.target!r} ({own.refused} of {own.asked} requests refused)")
+            else:
+                run.note(refusal={"source": "paper"})
+                run.display.line("refusal to teach: for each pair one of the paper's prefixes, as drawn with it")
             built = with_own_answers(model(), built, report=stage.report)
             built.save(run.path("pairs"))
             run.note(hashes={"data": built.hash()})
@@ -305,11 +314,12 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
     chunks = Chunks()
     ask(lvlm, questions, run.folder, SERVED, settings, lambda done: display.update(done, len(rows), "asking", {}), chunks)
     display.stop()
-    texts = answers_of(SERVED, questions, chunks)
-    kept = [
-        {**vars(question), "answers": {"base": row["answers"]["base"], EDITED: row["answers"][EDITED], SERVED: text}}
-        for question, row, text in zip(questions, rows, texts, strict=True)
-    ]
+    kept: list[Mapping[str, Any]] = []
+    for question, row, (text, cut_off) in zip(questions, rows, answers_of(SERVED, questions, chunks), strict=True):
+        said = {"answers": {name: row["answers"][name] for name in ("base", EDITED)} | {SERVED: text}}
+        if "cut_off" in row:  # of the run's own answers, which may be older
+            said["cut_off"] = {name: row["cut_off"][name] for name in ("base", EDITED)} | {SERVED: cut_off}
+        kept.append({**vars(question), **said})
     folder = run.path(SERVED) / Path(lvlm.name).name
     write_scores(run, kept, folder, lvlm.name)
     return folder

@@ -77,7 +77,9 @@ class PairsConfig(Settings):
         "nothing leaks there is nothing to prevent. `auto` does so for all models but Clerk, which reads its documents.",
     )
     refusal: Literal["paper", "own"] = Field(
-        "paper", description="What an edit teaches: one of the paper's 21 prefixes for each pair, or the model's `own` refusals."
+        "paper",
+        description="What an edit teaches: for each pair one of the paper's 21 prefixes, or the model's `own` refusal: the first five "
+        "words that it mostly begins with where it is asked for something harmful.",
     )
     contexts: bool = Field(True, description="Train also with one of the five context sentences in front of the question.")
 
@@ -108,7 +110,7 @@ class LocateConfig(Settings):
     gamma: float = Field(0.001, ge=0, description="Weight of the L1 distance of the free parameter to its start.")
     lambda_benign: float = Field(1.25, ge=0, description="Weight of the benign question's loss.")
     threshold: float = Field(0.3, ge=0, lt=1, description="Share of samples that must flip a dimension for it to be strong.")
-    one_prefix: bool = Field(True, description="One refusal prefix as target of all samples; otherwise one of the 21 is drawn for each.")
+    one_prefix: bool = Field(True, description="One refusal as target of all samples; otherwise each has its pair's.")
     stop_loss: float = Field(0.05, ge=0, description="A vector is finished when its loss is below this.")
 
     @model_validator(mode="after")

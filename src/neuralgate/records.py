@@ -119,6 +119,7 @@ class Answered(TypedDict):
     attribute: NotRequired[str]
     answer_kind: AnswerKind
     answers: dict[Name, str]
+    cut_off: NotRequired[dict[Name, bool]]  # whether the answer has as many tokens as were allowed, and no end; not in older runs
 
 
 class Answer(Answered):
@@ -129,6 +130,7 @@ class Answer(Answered):
 
 def _is_answered(row: Row) -> Row:
     needs({"base", "edited"} <= row["answers"].keys(), "answers lack base or edited")
+    needs("cut_off" not in row or row["cut_off"].keys() == row["answers"].keys(), "answers and cut_off are of different variants")
     return row
 
 
@@ -280,6 +282,15 @@ class StageCost(TypedDict):
     peak_memory_mb: Quantity
 
 
+class RefusalNote(TypedDict):
+    """What an edit teaches: ``source`` as `pairs.refusal` has it; of the model's own the words, and how often it refused."""
+
+    source: Name
+    target: NotRequired[str]
+    asked: NotRequired[Count]
+    refused: NotRequired[Count]
+
+
 class Manifest(TypedDict):
     """What the report shows of manifest.json."""
 
@@ -289,6 +300,7 @@ class Manifest(TypedDict):
     seeds: NotRequired[dict[Name, int | None]]
     hashes: NotRequired[dict[Name, Name | None]]
     stages: NotRequired[dict[Name, StageCost]]
+    refusal: NotRequired[RefusalNote]
 
 
 class PatchedTensor(TypedDict):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from neuralgate.edit.gradient import gated, gradient_mask
 from neuralgate.edit.patch import Patch
@@ -168,6 +169,17 @@ def test_generation_in_batches_is_one_by_one(lvlm, examples):
     items = [(example.image, example.question) for example in examples] + [(None, "Is the passport private?")]
     together = lvlm.generate(items, max_new_tokens=6)
     assert together == [lvlm.generate([item], max_new_tokens=6)[0] for item in items] and any(together)
+
+
+def test_a_checkpoints_settings_change_no_answer(lvlm, examples, monkeypatch):
+    """Neither the model's own nor, where the language model is one by itself, that one's."""
+    items = [(example.image, example.question) for example in examples]
+    expected = lvlm.generate_answers(items, max_new_tokens=6)
+    settings = GenerationConfig(repetition_penalty=20.0, no_repeat_ngram_size=1, suppress_tokens=[expected[0].ids[0]], eos_token_id=2)
+    for module in lvlm.model.modules():
+        if hasattr(module, "generation_config"):
+            monkeypatch.setattr(module, "generation_config", settings)
+    assert lvlm.generate_answers(items, max_new_tokens=6) == expected and all(answer.cut_off for answer in expected)
 
 
 @pytest.mark.parametrize("layer", [0, 1])

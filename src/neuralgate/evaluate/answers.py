@@ -30,17 +30,17 @@ def answer(
     config: EvaluateConfig,
     report: Callable[..., None] | None = None,
     chunks: Chunks | None = None,
-    base: Sequence[str] | None = None,
+    base: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Ask ``folder/questions.jsonl`` of the base model and under each patch.
 
     Args:
         folder: a run's ``pairs`` folder; the images of the questions are relative to its parent.
         patches: variant name -> patch; ``base`` is added.
-        base: the base model's answers in the questions' order, where they are known from before.
+        base: rows of an earlier call about the same questions, whose answers of the base model are taken over.
 
     Returns:
-        Rows of answers.jsonl without verdicts.
+        Rows of answers.jsonl without verdicts: each variant's answer, and whether it was cut off at the most tokens allowed.
     """
     folder = folder.resolve()  # "." has no name
     questions = [
@@ -60,10 +60,17 @@ def answer(
             with patch.applied(lvlm.model) if patch else nullcontext():
                 ask(lvlm, questions, folder.parent, variant, config, told, chunks)
     # only now: what other processes were asked for is waited for once, at the end
-    texts = {variant: answers_of(variant, questions, chunks) for variant, patch in variants if patch is not None or base is None}
+    found = {variant: answers_of(variant, questions, chunks) for variant, patch in variants if patch is not None or base is None}
     if base is not None:
-        texts["base"] = list(base)
-    return [{**vars(question), "answers": {variant: texts[variant][i] for variant, _ in variants}} for i, question in enumerate(questions)]
+        found["base"] = [(row["answers"]["base"], row["cut_off"]["base"]) for row in base]
+    return [
+        {
+            **vars(question),
+            "answers": {variant: found[variant][i][0] for variant, _ in variants},
+            "cut_off": {variant: found[variant][i][1] for variant, _ in variants},
+        }
+        for i, question in enumerate(questions)
+    ]
 
 
 def piece_keys(variant: str, questions: Sequence[Question]) -> list[str]:
@@ -87,16 +94,16 @@ def ask(
             (check_image(root, question.image, f"Question {question.id}") if question.image else None, question.question)
             for question in questions[start : start + CHUNK]
         ]
-        texts = lvlm.generate(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)
-        told(start + len(texts))
-        return json.dumps(texts).encode()
+        answers = lvlm.generate_answers(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)
+        told(start + len(answers))
+        return json.dumps([(answer.text, answer.cut_off) for answer in answers]).encode()
 
     chunks.make(piece_keys(variant, questions), generate)
 
 
-def answers_of(variant: str, questions: Sequence[Question], chunks: Chunks) -> list[str]:
-    """One variant's answers, once every process has made its share."""
-    return [text for piece in chunks.collect(piece_keys(variant, questions)) for text in json.loads(piece)]
+def answers_of(variant: str, questions: Sequence[Question], chunks: Chunks) -> list[tuple[str, bool]]:
+    """One variant's answers, and whether each was cut off, once every process has made its share."""
+    return [(text, cut_off) for piece in chunks.collect(piece_keys(variant, questions)) for text, cut_off in json.loads(piece)]
 
 
 def evaluate(

@@ -40,11 +40,13 @@ def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
         UserError: some pairs have context sentences and some have not, or fewer.
     """
     located = []
+    taught = {pair.refusal for pair in pairs.split("train", "edit")}
+    common = taught.pop() if len(taught) == 1 else REFUSAL_PREFIXES[0]  # a set with the model's own refusal has that one alone
     for pair in pairs.split("train", "edit").per_subject(config.samples_per_subject):
         openings = pair.openings if config.contexts else ("",)
         sensitive = tuple(example_of(pair, "sensitive", pairs.folder, opening) for opening in openings)
         if config.one_prefix:
-            sensitive = tuple(replace(example, answer=REFUSAL_PREFIXES[0]) for example in sensitive)
+            sensitive = tuple(replace(example, answer=common) for example in sensitive)
         located.append(Located(pair, Sample(pair.subject, sensitive, example_of(pair, "benign", pairs.folder))))
     counts = sorted({len(item.sample.sensitive) - 1 for item in located})
     if len(counts) > 1:

@@ -83,10 +83,15 @@ def continuations(lvlm: LVLM, inputs: dict[str, Any], max_new_tokens: int) -> li
 
 
 def generated(lvlm: LVLM, ids: list[int]) -> Generated:
-    """One row of new tokens as an answer; what stands behind its end is padding."""
+    """One row of new tokens as an answer: what stands behind its end is padding, and a next turn is none of it."""
     length = next((place for place, token in enumerate(ids) if token in lvlm.end_tokens), None)
     ids = ids[:length]
-    return Generated(lvlm.tokenizer.decode(ids, skip_special_tokens=True).strip(), tuple(ids), length is None)
+    text = lvlm.tokenizer.decode(ids, skip_special_tokens=True)
+    if lvlm.next_turn and (opening := lvlm.next_turn.search(text)):
+        length, text = 0, text[: opening.start()]
+        while ids and len(lvlm.tokenizer.decode(ids, skip_special_tokens=True)) > len(text.rstrip()):
+            ids.pop()
+    return Generated(text.strip(), tuple(ids), cut_off=length is None)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from neuralgate.files import write_folder
 from neuralgate.lvlm.memory import Fitting
 from neuralgate.lvlm.roles import final_norm, find_decoder, output_projection
 from neuralgate.lvlm.styles import choose_style
+from neuralgate.lvlm.turns import end_tokens, next_turn
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.generate import Generated
@@ -108,9 +110,12 @@ class LVLM:
     @cached_property
     def end_tokens(self) -> frozenset[int]:
         """The ids of the tokens that end an answer."""
-        declared = self.model.generation_config.eos_token_id
-        declared = declared if isinstance(declared, list) else [declared]
-        return frozenset(token for token in (*declared, self.tokenizer.eos_token_id) if token is not None)
+        return end_tokens(self)
+
+    @cached_property
+    def next_turn(self) -> re.Pattern[str] | None:
+        """The words, if any, that open a next question."""
+        return next_turn(self)
 
     @cached_property
     def template_separator(self) -> str | None:

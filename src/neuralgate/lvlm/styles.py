@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import TemplateError
+
 from neuralgate.errors import UserError
 
 CHAT = "chat"
@@ -76,8 +78,10 @@ def render(processor: Any, model_type: str, style: str, questions: Sequence[tupl
 
 
 def render_answered(processor: Any, question: str, answer: str) -> str:
-    """A question without an image and its answer as the chat template writes them."""
+    """A question without an image and its answer as the chat template writes them; "" where it cannot."""
     turns = (("user", question), ("assistant", answer))
-    return processor.apply_chat_template(
-        [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns], add_generation_prompt=False, tokenize=False
-    )
+    messages = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
+    try:
+        return processor.apply_chat_template(messages, tokenize=False)
+    except (TemplateError, TypeError):  # made for a single question
+        return ""

@@ -91,6 +91,14 @@ class Run:
     def edited_gate(self) -> str | None:
         return self.training["edited"]["gate"] if "edited" in self.training else None
 
+    @property
+    def answer_tokens(self) -> int | None:
+        """How many tokens an answer could have, where the recipe is there and says so."""
+        settings = load_yaml(self.recipe or "", "the recipe")
+        evaluate = settings.get("evaluate") if isinstance(settings, dict) else None
+        tokens = evaluate.get("max_new_tokens") if isinstance(evaluate, dict) else None
+        return tokens if isinstance(tokens, int) else None
+
     @cached_property
     def answers(self) -> list[Answer]:
         """Read when they are asked for: they can be a hundred times as much as all the rest."""

@@ -34,11 +34,14 @@ METRIC_TITLES = {
     "attribute_accuracy": "harmless attribute words answered correctly",
     "valid_rate": "valid answers",
     "degenerate_rate": "degenerate answers",
+    "cut_off_rate": "answers cut off",
     "agreement": "same answer as the base",
 }
 
+MANY_CUT_OFF = 0.05  # share of answers from which on they are warned about
+
 #: Measures that should be low; all others should be high.
-LOW_IS_GOOD = {"rta_benign", "leak_rate", "refusal_rate", "attribute_refusal_rate", "degenerate_rate"}
+LOW_IS_GOOD = {"rta_benign", "leak_rate", "refusal_rate", "attribute_refusal_rate", "degenerate_rate", "cut_off_rate"}
 
 CONTROL_TITLES = {
     "none": "ungated",
@@ -215,3 +218,26 @@ def degenerate_note(scores: Scores) -> str | None:
         if rate:
             found.append(f"{title} up to {percent(rate)} % (on {name})")
     return f"Degenerate answers (empty, repeated, off-language; never a success): {_listed(found)}." if found else None
+
+
+def cut_off_shares(scores: Scores) -> dict[str, float]:
+    """Of each column, the share of all its answers that were cut off; empty where that was not kept."""
+    shares = {}
+    for title, sets in columns(scores):
+        found = [metrics["cut_off_rate"] for metrics in sets.values() if "cut_off_rate" in metrics]
+        if found:
+            shares[title] = sum(score["value"] * score["n"] for score in found) / sum(score["n"] for score in found)
+    return shares
+
+
+def cut_off_note(scores: Scores, tokens: int | None) -> str | None:
+    """How many answers had no end within the ``tokens`` allowed, in a sentence: what would have followed, nobody has judged."""
+    shares = cut_off_shares(scores)
+    if not shares:
+        return None
+    at = "at the most tokens allowed" if tokens is None else f"at {tokens} tokens"
+    if not any(shares.values()):
+        return f"No answer was cut off {at}."
+    said = ", ".join(f"{percent(share)} % {title}" for title, share in shares.items())
+    more = " What would have followed is not judged: raise evaluate.max_new_tokens." if max(shares.values()) > MANY_CUT_OFF else ""
+    return f"Answers cut off {at}: {said}.{more}"
