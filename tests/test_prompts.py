@@ -147,8 +147,8 @@ def test_targets_are_the_answers_ids_after_the_prompt(tiny, examples, side):
         assert answer.tolist() == [*places.tolist(), places[-1].item() + 1]
 
 
-def test_an_answer_is_never_tokenised_with_its_prompt(tiny, image):
-    """Tokenised together, "17" after a two-character half would become its continuation."""
+def test_an_answer_leaves_its_prompts_tokens_as_they_are(tiny, image):
+    """Written together, "17" after a two-character half would become its continuation."""
     question = "Is the passport private? 48"
     batch = encode_examples(tiny, [Example(image, question, "passport", "17"), Example(image, question, "passport", "")])
     used = batch.attention_mask_BT.sum(-1)

@@ -1,5 +1,8 @@
 """Every family: structure, spans, padding, the cut-open forward pass, the gated gradient, the patch."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import GenerationConfig
@@ -14,6 +17,7 @@ from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, SUBJECT, Example, encode_examples
 from neuralgate.lvlm.recorded import record
 from neuralgate.lvlm.roles import find_decoder, find_role, role_of
+from neuralgate.lvlm.spelling import first_words, separator, spelled
 from neuralgate.recipe import LocateConfig
 from tests.families.models import SIZE, WIDTH
 from tests.plain_locate import plain_fit
@@ -86,6 +90,47 @@ def test_spans_in_any_text(lvlm, examples, question, subject, span):
     if subject != "photo":
         again = encode_examples(lvlm, [Example(examples[0].image, question, subject, "I")])
         assert torch.equal(again.classes_BT, batch.classes_BT)
+
+
+@torch.no_grad()
+def test_an_own_answer_is_taught_as_it_was_said(lvlm, examples):
+    """Through a file: the targets' tokens are the first ones of the greedy answer, and the likeliest at every place."""
+    items = [(example.image, example.question) for example in examples]
+    said = lvlm.generate_answers(items, max_new_tokens=24)
+    kept = [first_words(lvlm, answer.ids, 5) for answer in said]
+    taught = [
+        replace(example, answer=spelled(lvlm, ids), answer_ids=tuple(json.loads(json.dumps(ids))))
+        for example, ids in zip(examples, kept, strict=True)
+    ]
+    batch = encode_examples(lvlm, taught)
+    likeliest_BT = lvlm.model(**batch.inputs).logits.argmax(-1)
+    for row, (answer, ids, example) in enumerate(zip(said, kept, taught, strict=True)):
+        asked = batch.labels_BT[row] >= 0
+        assert batch.labels_BT[row][asked].tolist() == list(ids) == list(answer.ids[: len(ids)]) != []
+        assert likeliest_BT[row][asked].tolist() == list(ids)
+        assert example.answer.split() == answer.text.split()[:5] or len(ids) == len(answer.ids)
+
+
+def test_a_refusal_is_spelled_as_behind_its_prompt(lvlm, examples):
+    """The tokens of prompt and answer are those of the whole conversation, where a template writes it."""
+    batch = encode_examples(lvlm, examples)
+    first = [lvlm.tokenizer.convert_ids_to_tokens(row[row >= 0][0].item()) for row in batch.labels_BT]
+    if lvlm.model_type in ("idefics3", "smolvlm", "blip-2"):
+        assert all(token.startswith("Ġ") for token in first)
+    if not lvlm.processor.chat_template:
+        assert separator(lvlm, "Answer:") == " " and separator(lvlm, "[/INST] ") == separator(lvlm, "What?\n") == ""
+        return
+    assert separator(lvlm, "") == " "
+    for row, example in enumerate(examples):
+        turns = (("user", [{"type": "image", "image": example.image}], example.question), ("assistant", [], example.answer))
+        theirs = lvlm.processor.apply_chat_template(
+            [{"role": role, "content": [*shown, {"type": "text", "text": text}]} for role, shown, text in turns],
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )["input_ids"][0].tolist()
+        ours = batch.input_ids_BT[row][batch.attention_mask_BT[row].bool()].tolist()
+        assert theirs[: len(ours)] == ours
 
 
 @torch.no_grad()

@@ -118,6 +118,13 @@ class LVLM:
         return next_turn(self)
 
     @cached_property
+    def template_separator(self) -> str | None:
+        """What the chat template puts between the opening of an answer and its text."""
+        from neuralgate.lvlm.spelling import template_separator
+
+        return template_separator(self)
+
+    @cached_property
     def is_plain(self) -> bool:
         """Whether attention is plainly causal with one position number a token, so that a prefix can be shared."""
         text = self.text_config

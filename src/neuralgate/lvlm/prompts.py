@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.styles import CHAT, NEEDS_IMAGE, render
+from neuralgate.lvlm.spelling import answer_ids
+from neuralgate.lvlm.styles import CHAT, MARK, NEEDS_IMAGE, render
 from neuralgate.pairs.images import open_image
 from neuralgate.pairs.mentions import Span, slot
 
@@ -31,8 +32,6 @@ ANSWER_TOKEN_TYPE = {"paligemma": 1}
 #: What a processor puts behind the prompt by itself.
 APPENDED = {"paligemma": "\n"}
 BLANK = (64, 64)
-#: Stands for a question where a prompt is looked at: a character for private use, which no template and no question holds.
-MARK = "\ue000"
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,9 @@ class Example:
     image: ImageLike
     question: str
     subject: str
-    answer: str  # the target's text; tokenised apart from the prompt and concatenated as ids
+    answer: str  # the target's text
     span: Span | None = None  # the subject's characters in the question; None: its last mention as a word of its own
+    answer_ids: tuple[int, ...] = ()  # the tokens of the answer, where a model said it; see spelling.py
 
 
 @dataclass
@@ -171,7 +171,7 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
         ids_T, offsets_T2 = ids_BT[i, :used], offsets_BT2[i, :used]
         growth = int(offsets_T2[offsets_T2[:, 1] > 0][-1, 1]) - len(text)  # added special tokens have no characters
         classes = classify(lvlm, ids_T.tolist(), offsets_T2.tolist(), example, start + growth)
-        target = lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]
+        target = answer_ids(lvlm, text, example.answer, example.answer_ids)
         # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
         classes[-1] = ANSWER
         if SUBJECT not in classes:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import TemplateError
+
 from neuralgate.errors import UserError
 
 CHAT = "chat"
+#: Stands for a question or an answer where a prompt is looked at: a character for private use, which no template and no question holds.
+MARK = "\ue000"
 VICUNA_SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions. "
@@ -71,3 +75,13 @@ def render(processor: Any, model_type: str, style: str, questions: Sequence[tupl
         form = STYLES[style] if shown else STYLES[style].replace("<Img>{image}</Img> ", "").replace("{image}\n", "")
         texts.append(form.replace("{image}", placeholder if shown else "").replace("{question}", question))
     return texts
+
+
+def render_answered(processor: Any, question: str, answer: str) -> str:
+    """A question without an image and its answer as the chat template writes them; "" where it cannot."""
+    turns = (("user", question), ("assistant", answer))
+    messages = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
+    try:
+        return processor.apply_chat_template(messages, tokenize=False)
+    except (TemplateError, TypeError):  # made for a single question
+        return ""

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from neuralgate.errors import UserError
 from neuralgate.files import inside, read_jsonl, refuse_links, write_bytes, write_jsonl
@@ -18,6 +18,7 @@ from neuralgate.pairs.mentions import Span, replaced, slot
 Split = Literal["train", "validation"]
 AnswerKind = Literal["text", "yes-no", "option"]
 QuestionKind = Literal["sensitive", "benign"]
+TokenIds = tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
 Role = Literal["edit", "contrast", "lookalike", "protected"]
 
 
@@ -45,7 +46,9 @@ class Pair:
     benign_truth: str = ""
     refusal: str = ""  # the refusal prefix drawn for this pair
     benign_target: str = ""  # first words of the base model's own answer, see lvlm/targets.py
+    benign_target_ids: TokenIds = ()  # as the tokens that it said
     sensitive_target: str = ""  # the same for the sensitive question, where it must stay answered
+    sensitive_target_ids: TokenIds = ()
     contexts: tuple[str, ...] = ()  # sentences that may stand in front of either question
     picture: dict[str, Any] | None = None
     called: str = ""  # the subject's word in the questions, where it is another than ``subject``
