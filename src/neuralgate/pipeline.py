@@ -21,6 +21,7 @@ from neuralgate.progress import Display
 from neuralgate.recipe import AUTO, DOCUMENTS, EvaluateConfig, Machine, Recipe
 from neuralgate.resolve import resolve
 from neuralgate.run import Run
+from neuralgate.text import shown_name
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
@@ -310,7 +311,7 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
         {**vars(question), "answers": {"base": row["answers"]["base"], EDITED: row["answers"][EDITED], SERVED: text}}
         for question, row, text in zip(questions, rows, texts, strict=True)
     ]
-    folder = run.path(SERVED) / Path(lvlm.name).name
+    folder = run.path(SERVED) / Path(shown_name(lvlm.name)).name  # of "..", too
     write_scores(run, kept, folder, lvlm.name)
     return folder
 
