@@ -113,7 +113,8 @@ def write_folder(out: Path, write: Callable[[Path], None]) -> None:
             with holding(left) as is_left:  # by a process that was killed, not at work
                 if is_left:
                     shutil.rmtree(left)
-        if os.path.lexists(out):
+        with suppress(FileNotFoundError):  # an impossible name is another error, said before the work
+            os.lstat(out)
             raise UserError(f"{out} exists already; choose a new folder.")
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=out.parent, prefix=partial_name) as partial, holding(partial):
@@ -235,6 +236,17 @@ def damaged(source: Path | str, reason: str) -> UserError:
     return UserError(f"{source} is damaged: {reason}; delete it and run the stage that writes it.")
 
 
+def one_component(name: str) -> str:
+    """``name``, which becomes a part of a path. Raises ValueError when no file can be called so, or it is more than one part."""
+    try:
+        possible = 0 < len(os.fsencode(name)) <= 255 and name not in (".", "..") and not set(name) & {"/", "\0"}
+    except UnicodeEncodeError:  # half a surrogate pair
+        possible = False
+    if not possible:
+        raise ValueError(f"no file can be called {short(name)}: a name has 1 to 255 bytes and no slash, and is not . or ..")
+    return name
+
+
 def inside(folder: Path, name: str, place: str) -> Path:
     """``folder/name`` for a ``name`` that stands in a file: the one place where such a name is joined to a folder. ``place`` begins
     the sentence.
@@ -243,14 +255,14 @@ def inside(folder: Path, name: str, place: str) -> Path:
         UserError: the name is absolute, climbs out or leads out by a link, or no file can be called so.
     """
     path = PurePosixPath(name)
-    try:
-        possible = "\0" not in name and all(len(part.encode()) <= 255 for part in path.parts) and len(name.encode()) <= 1024
-    except UnicodeEncodeError:
-        possible = False
-    if not possible or not path.parts:
-        raise UserError(f"{place}: no file can be called {name[:60]!a}; give it another name.")
     # by name first, so that it does not matter which folders there are beside this one
     outside = path.is_absolute() or ".." in path.parts
+    if not outside:
+        try:
+            for part in path.parts if 0 < len(name) <= 1024 else ("",):
+                one_component(part)
+        except ValueError as error:
+            raise UserError(f"{place}: {error}; give it another name.") from error
     if outside or not Path(os.path.realpath(folder / path)).is_relative_to(os.path.realpath(folder)):
         raise UserError(f"{place}: {name} is outside {folder}; copy it into the folder.")
     return folder / path

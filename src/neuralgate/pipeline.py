@@ -21,6 +21,7 @@ from neuralgate.progress import Display
 from neuralgate.recipe import AUTO, DOCUMENTS, EvaluateConfig, Machine, Recipe
 from neuralgate.resolve import resolve
 from neuralgate.run import Run, remove
+from neuralgate.text import shown_name
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
@@ -323,7 +324,7 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
         if "cut_off" in row:  # of the run's own answers, which may be older
             said["cut_off"] = {name: row["cut_off"][name] for name in ("base", EDITED)} | {SERVED: cut_off}
         kept.append({**vars(question), **said})
-    folder = run.path(SERVED) / Path(lvlm.name).name
+    folder = run.path(SERVED) / Path(shown_name(lvlm.name)).name  # of "..", too
     write_scores(run, kept, folder, lvlm.name)
     return folder
 

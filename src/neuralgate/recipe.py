@@ -16,7 +16,7 @@ import yaml
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from neuralgate.errors import UserError
-from neuralgate.files import write_text
+from neuralgate.files import one_component, write_text
 from neuralgate.settings import Settings, load_yaml, parse_settings, read_yaml
 from neuralgate.text import short
 
@@ -198,7 +198,7 @@ EDIT_PRESETS: dict[str, EditConfig] = {
 class Recipe(Settings):
     """What to do, from model to report. ``Recipe()`` is the default for the embedded model."""
 
-    name: str = Field("default", min_length=1, description="For people: names the run.")
+    name: Annotated[str, AfterValidator(one_component)] = Field("default", description="For people: names the run and its folder.")
     seed: int = Field(0, ge=0, description="Seed of images, values and questions.")
     model: str = Field("clerk", min_length=1, description="`clerk`, a model directory, or a model of the Hugging Face hub.")
     revision: str | None = Field(None, description="Branch, tag or commit of a model of the hub.")

@@ -40,7 +40,7 @@ KEPT_VISUAL = ("border", "position")
 
 def _check_word(word: str) -> str:
     word = " ".join(word.split())
-    if not word or len(word) > LONGEST_WORD or not word.isprintable() or set(word) & set("/\\"):
+    if not word or len(word) > LONGEST_WORD or not word.isprintable() or set(word) & set("/\\") or word in (".", ".."):
         raise ValueError(f"{word!r} is no name: one to {LONGEST_WORD} characters, without slashes")
     return word
 
