@@ -100,8 +100,6 @@ def regimes(layer: int) -> list[Regime]:
         Regime("three times the rate", (here, limit, "edit.rate=1e-2"), gates=two),
         Regime("Adam's eps 1e-3, ten times the rate", (here, limit, "edit.rate=3e-2", "edit.eps=1e-3"), gates=two),
         Regime("layer 4", (high, limit)),
-        Regime("the article's preset", ("edit=paper", here), no_contrast, gates=("strong",)),
-        Regime("the authors' preset", ("edit=authors", here), no_contrast, per_subject=16, gates=("strong",)),
     ]
 
 
