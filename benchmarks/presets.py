@@ -4,10 +4,10 @@
 
 The plan, written before its numbers. Layer 0 of Clerk. Each preset (`paper`, `authors`) locates with its own settings, 24 samples a
 subject, and edits with its own settings and that gate (strong), without a gate (none), with a random gate of its size (two draws), and
-with the edited subjects' tokens closed. No contrast pairs, as published; the paper's 96 pairs a subject, the authors' 16. It is not the published
-method still: that locates on all of 240 to 600 pairs a subject and makes 26,400 single updates on models a thousand times larger. Scores
-are those of the regimes' ladder (n = 60 a kind). Read is the difference strong - none and strong - random on unseen private subjects and
-on look-alikes; an interval over questions that holds 0 says that no difference was seen.
+with the edited subjects' tokens closed. No contrast pairs, as published; the paper's preset has 96 pairs a subject, the authors' 16.
+Neither is the published method still: that locates on all of 240 to 600 pairs a subject and makes 26,400 single updates on models a
+thousand times larger. Scores are those of the regimes' ladder (n = 60 a kind). Read is the difference strong - none and strong - random
+on unseen private subjects and on look-alikes; an interval over questions that holds 0 says that no difference was seen.
 """
 
 from __future__ import annotations
