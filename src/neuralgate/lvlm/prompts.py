@@ -187,10 +187,9 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
         growth = int(offsets_T2[offsets_T2[:, 1] > 0][-1, 1]) - len(text)  # added special tokens have no characters
         classes = classify(lvlm, ids_T.tolist(), offsets_T2.tolist(), example, start + growth)
         target = answer_ids(lvlm, text, example.answer, example.answer_ids)
-        # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
-        classes[-1] = ANSWER
-        if SUBJECT not in classes:
-            raise UserError(f"The subject {example.subject!r} is the prompt's last token; let something follow it in the question.")
+        if classes[-1] == SUBJECT:
+            raise UserError(f"The subject {example.subject!r} ends the prompt; let something follow it in the question.")
+        classes[-1] = ANSWER  # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
         row = {"ids": torch.cat([ids_T, ids_T.new_tensor(target)]), "classes": torch.tensor(classes + [ANSWER] * len(target))}
         row["labels"] = torch.full((used + len(target),), -100)
         row["labels"][used - 1 : used - 1 + len(target)] = torch.tensor(target, dtype=torch.long)
