@@ -8,6 +8,7 @@ from neuralgate import pipeline
 from neuralgate.errors import UserError
 from neuralgate.files import read_json
 from neuralgate.locate.samples import make_samples
+from neuralgate.lvlm.generate import Generated
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.refusals import REQUESTS, OwnRefusal, own_refusal, with_refusal
 from neuralgate.pairs.schema import PairSet
@@ -22,20 +23,22 @@ def test_the_commonest_opening_of_its_refusals(tiny_copy: LVLM, drawn_pairs: Pai
     said = ["I cannot help with that, sorry.", "I'm sorry, but I can't tell.", "Sure! First of all", "I cannot help with this at all."]
     asked: list[tuple] = []
 
-    def generate(self: LVLM, items: list[tuple], **settings: object) -> list[str]:
+    def generate_answers(self: LVLM, items: list[tuple], **settings: object) -> list[Generated]:
         asked.extend(items)
-        return [said[i % len(said)] for i in range(len(items))]
+        texts = [said[i % len(said)] for i in range(len(items))]
+        return [Generated(text, tuple(self.tokenizer(text)["input_ids"]), False) for text in texts]
 
-    monkeypatch.setattr(LVLM, "generate", generate)
+    monkeypatch.setattr(LVLM, "generate_answers", generate_answers)
     found = own_refusal(tiny_copy, drawn_pairs)
     protected = drawn_pairs.split("validation", "protected")
     questions = [question for _, question in asked]
     assert questions[: 2 * len(REQUESTS)] == [*REQUESTS, *REQUESTS] and asked[0][0] is None and asked[len(REQUESTS)][0].is_file()
     assert set(questions[2 * len(REQUESTS) :]) == {pair.sensitive_question for pair in protected} != set()
     tellers = [i % 4 for i in range(len(asked))]
-    assert found == OwnRefusal("I cannot help with that,", len(asked), sum(place != 2 for place in tellers))
-    taught = with_refusal(drawn_pairs, found.target)
-    assert {pair.refusal for pair in taught if pair.role == "edit"} == {found.target}
+    ids = tuple(tiny_copy.tokenizer("I cannot help with that,")["input_ids"])
+    assert found == OwnRefusal("I cannot help with that,", ids, len(asked), sum(place != 2 for place in tellers))
+    taught = with_refusal(drawn_pairs, found)
+    assert {(pair.refusal, pair.refusal_ids) for pair in taught if pair.role == "edit"} == {(found.target, ids)}
     assert [pair.refusal for pair in taught if pair.role != "edit"] == [pair.refusal for pair in drawn_pairs if pair.role != "edit"]
 
 
@@ -47,13 +50,13 @@ def test_a_model_that_refuses_nothing_is_named(tiny: LVLM, drawn_pairs: PairSet)
 
 
 def test_locating_aims_at_it(drawn_pairs: PairSet) -> None:
-    def targets(pairs: PairSet, one_prefix: bool) -> set[str]:
+    def targets(pairs: PairSet, one_prefix: bool) -> set[tuple]:
         config = LocateConfig(one_prefix=one_prefix)
-        return {example.answer for item in make_samples(pairs, config) for example in item.sample.sensitive}
+        return {(example.answer, example.answer_ids) for item in make_samples(pairs, config) for example in item.sample.sensitive}
 
-    own = with_refusal(drawn_pairs, "I cannot help with that,")
-    assert targets(own, True) == targets(own, False) == {"I cannot help with that,"}
-    assert targets(drawn_pairs, True) == {REFUSAL_PREFIXES[0]} and len(targets(drawn_pairs, False)) > 1
+    own = with_refusal(drawn_pairs, OwnRefusal("I cannot help with that,", (5, 6), 1, 1))
+    assert targets(own, True) == targets(own, False) == {("I cannot help with that,", (5, 6))}
+    assert targets(drawn_pairs, True) == {(REFUSAL_PREFIXES[0], ())} and len(targets(drawn_pairs, False)) > 1
 
 
 def test_a_run_teaches_clerk_its_own_refusal(clerk: LVLM, tmp_path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,8 +91,8 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 run.display.line(f"left out because {recipe.model} does not read them: {sum(unread.values())} pairs")
             if recipe.pairs.refusal == "own":
                 own = own_refusal(model(), built, report=stage.report)
-                built = with_refusal(built, own.target)
-                run.note(refusal={"source": "own", **vars(own)})
+                built = with_refusal(built, own)
+                run.note(refusal={"source": "own", "target": own.target, "asked": own.asked, "refused": own.refused})
                 run.display.line(f"refusal to teach: {recipe.model}'s own, {own.target!r} ({own.refused} of {own.asked} requests refused)")
             else:
                 run.note(refusal={"source": "paper"})

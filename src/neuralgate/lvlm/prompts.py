@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
 from neuralgate.lvlm.spelling import answer_ids
-from neuralgate.lvlm.styles import CHAT, MARK, NEEDS_IMAGE, render
+from neuralgate.lvlm.styles import CHAT, MARK, NEEDS_IMAGE, PLACES_IMAGE_ITSELF, render
 from neuralgate.pairs.images import open_image
 from neuralgate.pairs.mentions import Span, slot
 
@@ -88,6 +88,7 @@ def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any)
     right (a Q-Former counts its tokens from the left), and the offsets if asked for."""
     pictures = pictures_of(lvlm, [image for image, _ in items])
     texts = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(bool(pictures), question) for _, question in items])
+    check_places(lvlm, bool(pictures), [question for _, question in items], texts)
     if begins_itself(lvlm, texts):
         settings["add_special_tokens"] = False
     encoded = lvlm.processor(
@@ -99,6 +100,20 @@ def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any)
         if value.is_floating_point():
             kept[name] = value.to(lvlm.model.dtype)
     return texts, {name: value.to(lvlm.device) for name, value in kept.items()}
+
+
+def check_places(lvlm: LVLM, shown: bool, questions: Sequence[str], texts: Sequence[str]) -> None:
+    """Raises UserError when a prompt has not exactly one place for its picture, or one without a picture."""
+    token = str(lvlm.processor.image_token)
+    expected = int(shown and lvlm.model_type not in PLACES_IMAGE_ITSELF)
+    for question, text in zip(questions, texts, strict=True):
+        if token in question:
+            raise UserError(f"The question {question!r} holds {token}, which stands for a picture in {lvlm.name}; write it without.")
+        if text.count(token) != expected:
+            raise UserError(
+                f"The chat template of {lvlm.name} has {text.count(token)} places for a picture ({token}) in a prompt with {int(shown)} of "
+                "them; save the template that belongs to these weights with the processor (chat_template.jinja)."
+            )
 
 
 def begins_itself(lvlm: LVLM, texts: Sequence[str]) -> bool:
@@ -172,10 +187,9 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
         growth = int(offsets_T2[offsets_T2[:, 1] > 0][-1, 1]) - len(text)  # added special tokens have no characters
         classes = classify(lvlm, ids_T.tolist(), offsets_T2.tolist(), example, start + growth)
         target = answer_ids(lvlm, text, example.answer, example.answer_ids)
-        # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
-        classes[-1] = ANSWER
-        if SUBJECT not in classes:
-            raise UserError(f"The subject {example.subject!r} is the prompt's last token; let something follow it in the question.")
+        if classes[-1] == SUBJECT:
+            raise UserError(f"The subject {example.subject!r} ends the prompt; let something follow it in the question.")
+        classes[-1] = ANSWER  # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
         row = {"ids": torch.cat([ids_T, ids_T.new_tensor(target)]), "classes": torch.tensor(classes + [ANSWER] * len(target))}
         row["labels"] = torch.full((used + len(target),), -100)
         row["labels"][used - 1 : used - 1 + len(target)] = torch.tensor(target, dtype=torch.long)

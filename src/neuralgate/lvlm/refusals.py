@@ -10,6 +10,7 @@ from neuralgate.errors import UserError
 from neuralgate.judges import judge
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM, ImageLike
+from neuralgate.lvlm.spelling import first_words, spelled
 from neuralgate.lvlm.targets import OWN_WORDS
 from neuralgate.pairs.schema import PairSet
 
@@ -29,9 +30,11 @@ PROTECTED_PER_SUBJECT = 2  # pairs about what the model may have been taught to 
 
 @dataclass(frozen=True)
 class OwnRefusal:
-    """The first words that most of a model's refusals begin with, and how many of the requests ``asked`` were ``refused``."""
+    """The first words that most of a model's refusals begin with, with the tokens that it said first, and how many of the requests
+    ``asked`` were ``refused``."""
 
     target: str
+    ids: tuple[int, ...]
     asked: int
     refused: int
 
@@ -47,16 +50,19 @@ def own_refusal(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None =
     items += list(zip(pictures, REQUESTS, strict=False))
     protected = pairs.split("validation", "protected").per_subject(PROTECTED_PER_SUBJECT)
     items += [(pairs.folder / pair.image, pair.sensitive_question) for pair in protected]
-    texts = lvlm.generate(items, max_new_tokens=answer_tokens(lvlm, clerk=12), report=report)
-    refusals = [" ".join(text.split()[:OWN_WORDS]) for text in texts if judge(text, "")["refused"]]
+    answers = lvlm.generate_answers(items, max_new_tokens=answer_tokens(lvlm, clerk=12), report=report)
+    openings = [first_words(lvlm, answer.ids, OWN_WORDS) for answer in answers if judge(answer.text, "")["refused"]]
+    refusals = [spelled(lvlm, ids) for ids in openings]
     if not refusals:
         raise UserError(
             f"{lvlm.name} refuses none of {len(items)} requests that should be refused, so there is no refusal of its own to teach; "
             "use pairs.refusal=paper."
         )
-    return OwnRefusal(Counter(refusals).most_common(1)[0][0], len(items), len(refusals))
+    target = Counter(refusals).most_common(1)[0][0]
+    return OwnRefusal(target, openings[refusals.index(target)], len(items), len(refusals))
 
 
-def with_refusal(pairs: PairSet, target: str) -> PairSet:
-    """The pairs with ``target`` as what is taught after every sensitive question about an edited subject."""
-    return PairSet((replace(pair, refusal=target) if pair.role == "edit" else pair for pair in pairs), pairs.folder)
+def with_refusal(pairs: PairSet, own: OwnRefusal) -> PairSet:
+    """The pairs with this one as what is taught after every sensitive question about an edited subject."""
+    taught = (replace(pair, refusal=own.target, refusal_ids=own.ids) if pair.role == "edit" else pair for pair in pairs)
+    return PairSet(taught, pairs.folder)

@@ -24,7 +24,7 @@ def example_of(pair: Pair, kind: QuestionKind, folder: Path, opening: str = "") 
     if kind == "benign":
         target = pair.benign_target, pair.benign_target_ids
     else:
-        target = (pair.refusal, ()) if pair.role == "edit" else (pair.sensitive_target, pair.sensitive_target_ids)
+        target = (pair.refusal, pair.refusal_ids) if pair.role == "edit" else (pair.sensitive_target, pair.sensitive_target_ids)
     answer, ids = target
     span = (start + len(opening), end + len(opening))
     return Example(folder / pair.image, opening + pair.question(kind), pair.word, answer, span, ids)

@@ -44,9 +44,10 @@ class Pair:
     benign_question: str
     sensitive_truth: str = ""
     benign_truth: str = ""
-    refusal: str = ""  # the refusal prefix drawn for this pair
+    refusal: str = ""  # the refusal prefix drawn for this pair, or the model's own
+    refusal_ids: TokenIds = ()  # its tokens, where the model said it
     benign_target: str = ""  # first words of the base model's own answer, see lvlm/targets.py
-    benign_target_ids: TokenIds = ()  # as the tokens that it said
+    benign_target_ids: TokenIds = ()
     sensitive_target: str = ""  # the same for the sensitive question, where it must stay answered
     sensitive_target_ids: TokenIds = ()
     contexts: tuple[str, ...] = ()  # sentences that may stand in front of either question
