@@ -217,7 +217,7 @@ def fake_causality() -> dict:
 
 
 def fake_manifest() -> dict:
-    cost = {"seconds": 12.34, "peak_memory_mb": 812.5, "input_hash": "e" * 64}
+    cost = {"seconds": 12.34, "peak_memory_mb": 812.5, "inputs": {"model": "a" * 64}, "outputs": {"out": "e" * 64}}
     return {
         "created": "2026-01-02T03:04:05+00:00",
         "versions": {"neuralgate": "0.1.0", "torch": "2.13.0"},

@@ -194,10 +194,10 @@ def test_a_directory_that_is_no_model_is_exit_code_2(neuralgate_says, tiny_folde
 
 def test_a_run_folder_that_cannot_be_used_is_exit_code_2(neuralgate_says, tiny, tiny_folder, tmp_path):
     recipe = Recipe(model=str(tiny_folder))
-    Run.open(tmp_path / "run", recipe, tiny.fingerprint).close()
-    small = ["--set", "locate.layers=[0]", "--set", "edit.layers=[0]"]
+    Run.open(tmp_path / "run", recipe, "0" * 64).close()
+    small = ["--set", "locate.layers=[0]", "--set", "edit.layers=[0]", "--set", "pairs.size=112"]
     code, _, error = neuralgate_says("run", tiny_folder, "--out", tmp_path / "run", *small)
-    assert code == 2 and "another recipe" in error
+    assert code == 2 and "another model" in error
     (tmp_path / "file").write_text("")
     code, _, error = neuralgate_says("run", tiny_folder, "--out", tmp_path / "file" / "run", *small)
     assert code == 2 and "in the way" in error

@@ -11,7 +11,7 @@ ROOT = Path(neuralgate.__file__).parent
 
 # The path of the data: a module may import from its own station and from earlier ones.
 STATIONS = (
-    {"errors", "text", "files", "chunks", "intervals"},
+    {"errors", "text", "files", "chunks", "cost", "intervals"},
     {"progress", "settings"},
     {"recipe"},
     {"pairs"},
@@ -22,7 +22,7 @@ STATIONS = (
     {"analysis"},
     {"evaluate"},
     {"report"},
-    {"run", "follow", "resolve", "pipeline", "terminal", "cli_run", "cli_pairs", "cli_patch", "cli_model", "cli", ""},
+    {"stages", "earlier", "run", "follow", "resolve", "pipeline", "terminal", "cli_run", "cli_pairs", "cli_patch", "cli_model", "cli", ""},
 )
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
 LIGHT = (
@@ -36,6 +36,8 @@ LIGHT = (
     "follow",
     "progress",
     "recipe",
+    "stages",
+    "earlier",
     "run",
     "resolve",
     "pipeline",

@@ -16,6 +16,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
 from neuralgate.recipe import GATE_MODES, Machine, Recipe
 from neuralgate.run import Run
+from neuralgate.stages import edit_digest
 from neuralgate.terminal import evidence_of, print_result
 
 SETTINGS = {
@@ -34,6 +35,7 @@ SETTINGS = {
     "edit": {"gate": "strong", "max_steps": 4, "check_every": 2, "batch_size": 4, "rate": 0.02},
     "evaluate": {"vqa": 4, "max_new_tokens": 4},
 }
+DONE = ("pairs", "locate", "search", "edit", "evaluate", "report")
 #: What depends on the clock, and the page that shows it.
 CLOCK = ("manifest.json", "events.jsonl", "training.json", "report.html")
 
@@ -89,7 +91,7 @@ def test_the_folder_is_complete(finished, recipe):
     assert names == {"recipe.yaml", "pairs", "gate", "patch", "controls", "answers.jsonl", "scores.json", *CLOCK}
     assert not list((finished / ".work").glob("*")), "nothing is left of the chunks"
     manifest = read_json(finished / "manifest.json")
-    assert list(manifest["stages"]) == list(pipeline.STAGES) and not any(stage["resumed"] for stage in manifest["stages"].values())
+    assert list(manifest["stages"]) == list(DONE) and not any(stage["resumed"] for stage in manifest["stages"].values())
     speeds = {name: stage["tokens_per_second"] for name, stage in manifest["stages"].items()}
     assert speeds.pop("report") is None and all(speed > 1 for speed in speeds.values())
     assert manifest["prompt_style"] == "chat"
@@ -150,7 +152,7 @@ def test_a_gate_gives_the_same_patch_as_the_edit_and_as_a_control(tiny, tiny_fol
     known = "patch" if mode == "strong" else f"controls/{mode}/patch"
     assert (tmp_path / mode / "patch/patch.safetensors").read_bytes() == (finished / known / "patch.safetensors").read_bytes()
     header = read_json(tmp_path / mode / "patch/patch.json")
-    assert header["gate"] == mode and header["recipe_digest"] == alone.digest and header["base_fingerprint"] == tiny.fingerprint
+    assert header["gate"] == mode and header["recipe_digest"] == edit_digest(alone) and header["base_fingerprint"] == tiny.fingerprint
     assert list((tmp_path / mode / "controls").iterdir()) == [] and not (tmp_path / mode / "answers.jsonl").exists()
 
 
@@ -183,7 +185,7 @@ def test_a_second_run_skips_every_stage_and_needs_no_model(copied, recipe, tiny)
     with Run.open(copied, recipe, tiny.fingerprint) as run:
         pipeline.execute(run, no_model, Machine())
     events = read_jsonl(copied / "events.jsonl")
-    assert [(event["stage"], event["event"]) for event in events[-5:]] == [(stage, "skipped") for stage in pipeline.STAGES]
+    assert [(event["stage"], event["event"]) for event in events[-6:]] == [(stage, "skipped") for stage in DONE]
     assert {**results(copied), **{name: hash_path(copied / name) for name in ("report.html", "training.json", "manifest.json")}} == before
 
 
@@ -199,13 +201,11 @@ def test_what_is_lost_is_made_again(copied, recipe, tiny, lost, redone):
         pipeline.execute(run, no_model if redone == "report" else lambda: tiny, Machine())
     assert results(copied) == before and (copied / "report.html").is_file()
     begun = {event["stage"] for event in read_jsonl(copied / "events.jsonl")[-60:] if event.get("event") == "skipped"}
-    assert begun >= set(pipeline.STAGES[: pipeline.STAGES.index(redone)])
+    assert begun >= set(DONE[: DONE.index(redone)])
 
 
-def test_a_run_of_another_recipe_or_model_is_refused(copied, recipe, tiny):
+def test_a_run_of_another_model_is_refused(copied, recipe, tiny):
     before = results(copied)
-    with pytest.raises(UserError, match=r"another recipe: edit\.rate"):
-        Run.open(copied, recipe.changed(["edit.rate=0.5"]), tiny.fingerprint)
     with pytest.raises(UserError, match="another model"):
         Run.open(copied, recipe, "0" * 64)
     (copied / "scores.json").unlink()
@@ -271,7 +271,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(finished, recipe, tmp_
     assert int(done.stdout.split()[-1]) >= 6
     events = read_jsonl(tmp_path / "run/events.jsonl")
     resumed = {event["stage"] for event in events if event.get("event") == "resumed"}
-    assert resumed == {"pairs", "locate", "edit", "evaluate"}, "a death in every stage"
+    assert resumed >= {"pairs", "locate", "search", "edit", "evaluate"}, "a death in every stage"
     assert results(tmp_path / "run") == results(finished)
 
 
@@ -299,11 +299,11 @@ def go_on(folder: Path, recipe: Recipe, lvlm) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("stage", ["locate", "edit", "evaluate"])
+@pytest.mark.parametrize("stage", ["locate", "search", "edit", "evaluate"])
 def test_damaged_pieces_of_a_killed_stage_are_made_again(finished, copied, recipe, tiny, stage):
     interrupted(copied, recipe, tiny, stage)
     pieces = [path for path in sorted((copied / ".work" / stage).rglob("*.chunk")) if path.name != "begun.chunk"]
-    assert len(pieces) >= 5
+    assert len(pieces) >= 2
     for number, path in enumerate(pieces):
         data = bytearray(path.read_bytes())
         data[(len(data) - 1) * number // len(pieces)] ^= 1 << number % 8

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 
 from neuralgate import pipeline, resolve
-from neuralgate.errors import UserError
 from neuralgate.files import read_json
 from neuralgate.lvlm.auto import likely_layers, located_layers, picture_side
 from neuralgate.recipe import AUTO_KEYS, LocateConfig, Machine, Recipe
@@ -120,5 +119,3 @@ def test_a_run_finds_its_rate_and_keeps_it(tiny, tiny_folder, tmp_path):
     with Run.open(tmp_path / "run", recipe, tiny.fingerprint) as run:  # the same command again
         pipeline.execute(run, lambda: pytest.fail("the model was loaded"), Machine(), until="locate")
     assert Recipe.load(tmp_path / "run/recipe.yaml") == kept
-    with pytest.raises(UserError, match="another recipe"):
-        Run.open(tmp_path / "run", recipe.changed(["edit.rate=1e-6"]), tiny.fingerprint)

@@ -204,15 +204,43 @@ def test_a_new_run_says_what_it_was_made_with(folder):
     assert manifest["device"] == "cuda" and manifest["versions"]["python"] and manifest["seeds"]["recipe"] == 0
 
 
-def test_a_run_of_another_recipe_is_refused_and_left_alone(folder):
+def test_a_run_of_another_model_is_refused_and_left_alone(folder):
     Run.open(folder, RECIPE, "m").close()
     before = (folder / MANIFEST).read_bytes()
-    with pytest.raises(UserError, match=r"another recipe: edit\.rate is 0\.003 there and 0\.01 here; choose another folder"):
-        Run.open(folder, RECIPE.changed(["edit.rate=0.01"]), "m")
-    with pytest.raises(UserError, match="another model"):
-        Run.open(folder, RECIPE, "n")
+    for recipe, model_hash in (
+        (RECIPE, "n"),
+        (RECIPE.changed(["model=other", "edit.rate=0.01"]), "m"),
+        (RECIPE.changed(["revision=x"]), "m"),
+    ):
+        with pytest.raises(UserError, match="holds a run of another model"):
+            Run.open(folder, recipe, model_hash)
     assert (folder / MANIFEST).read_bytes() == before
     Run.open(folder, RECIPE, "m").close()  # the refusals have let go of the folder
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ("[]", "dictionary"),
+        ("{}", "hashes"),
+        ('{"hashes": {}}', "stages"),
+        ('{"hashes": {}, "stages": {}}', "lacks model"),
+        ('{"hashes": {"model": "m"}, "stages": []}', "stages"),
+        ('{"hashes": {"model": "m"}, "stages": {"pairs": {}}}', r"stages\.pairs\.seconds"),
+        ('{"hashes": {"model": "m"}, "stages": {"pairs": {"seconds": 1, "peak_memory_mb": 1}}}', r"stages\.pairs\.outputs"),
+        ('{"hashes": {"model": "m"}, "stages": {"pairs": {"seconds": 1, "peak_memory_mb": 1, "outputs": {"../a": "b"}}}}', "no file of"),
+        ('{"hashes": {"model": "m"}, "stages": {"pairs": {"seconds": 1, "peak_memory_mb": 1, "outputs": {"/a": "b"}}}}', "no file of"),
+        ('{"hashes": {"model": "m"}, "stages": {"pairs": {"seconds": 1, "peak_memory_mb": 1, "outputs": {"a": 1}}}}', "outputs"),
+    ],
+)
+def test_a_manifest_of_another_shape_is_one_sentence(folder, manifest, said):
+    Run.open(folder, RECIPE, "m").close()
+    (folder / MANIFEST).write_text(manifest)
+    for opened in (lambda: Run.open(folder, RECIPE, "m"), lambda: Run.load(folder)):
+        with pytest.raises(UserError, match=rf"manifest\.json is damaged: .*{said}"):
+            opened()
+    (folder / MANIFEST).unlink()
+    Run.open(folder, RECIPE, "m").close()  # what the sentence says to do
 
 
 def test_a_folder_with_other_things_in_it_is_refused_and_left_alone(tmp_path):

@@ -12,7 +12,7 @@ import typer
 from neuralgate.cli_model import convert_app, doctor, export
 from neuralgate.cli_pairs import pairs_app
 from neuralgate.cli_patch import patch_app
-from neuralgate.cli_run import GateOption, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on, loader
+from neuralgate.cli_run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on, loader
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
 from neuralgate.terminal import print_result, print_scores, print_table, say
@@ -89,9 +89,11 @@ def run(
     settings: SetOption = None,
     gate: GateOption = None,
     machine: MachineOption = None,
+    keep_stale: KeepStale = False,
 ) -> None:
-    """Everything: pairs, locate, edit, evaluate, report. Continues a run that was stopped."""
-    begin(model, recipe, out, settings, gate, machine, until="report")
+    """Everything: pairs, locate, edit, evaluate, report. Continues a run that was stopped; with other settings it keeps the results that
+    depend on them below `earlier` and makes them again."""
+    begin(model, recipe, out, settings, gate, machine, until="report", keep_stale=keep_stale)
 
 
 @app.command()
@@ -101,15 +103,16 @@ def locate(
         bool, typer.Option("--analyse", help="Redraw the paper's figures of this gate and test it, into RUN/analysis and the report.")
     ] = False,
     machine: MachineOption = None,
+    keep_stale: KeepStale = False,
 ) -> None:
     """Find the gate and the layer, after the stages before it."""
-    go_on(folder, machine, until="locate", analysed=analyse)
+    go_on(folder, machine, until="locate", analysed=analyse, keep_stale=keep_stale)
 
 
 @app.command()
-def edit(folder: RunFolder, machine: MachineOption = None) -> None:
+def edit(folder: RunFolder, machine: MachineOption = None, keep_stale: KeepStale = False) -> None:
     """Train the patch and its controls, after the stages before it."""
-    go_on(folder, machine, until="edit")
+    go_on(folder, machine, until="edit", keep_stale=keep_stale)
 
 
 @app.command("eval")
@@ -120,10 +123,11 @@ def evaluate(
         str | None, typer.Option(metavar="MODEL", help="Ask this model too, an export of the edit perhaps, and print it beside.")
     ] = None,
     machine: MachineOption = None,
+    keep_stale: KeepStale = False,
 ) -> None:
     """Ask base and edited models every question and score the answers, after the stages before it."""
     if not (rescore or served):
-        go_on(folder, machine, until="evaluate")
+        go_on(folder, machine, until="evaluate", keep_stale=keep_stale)
         return
     from neuralgate import pipeline
     from neuralgate.run import Run

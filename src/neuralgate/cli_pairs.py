@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neuralgate.cli_run import GateOption, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on
+from neuralgate.cli_run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on
 from neuralgate.errors import UserError
 from neuralgate.terminal import print_table
 
@@ -52,14 +52,15 @@ def pairs_draw(
     settings: SetOption = None,
     gate: GateOption = None,
     machine: MachineOption = None,
+    keep_stale: KeepStale = False,
 ) -> None:
     """The first stage of a run: its images, pairs and questions. Given nothing but a run folder, go on with that run."""
     from neuralgate.run import RECIPE
 
     if (folder / RECIPE).is_file() and not (model or recipe or settings or gate):
-        go_on(folder, machine, until="pairs")
+        go_on(folder, machine, until="pairs", keep_stale=keep_stale)
     else:
-        begin(model or "clerk", recipe, folder, settings, gate, machine, until="pairs")
+        begin(model or "clerk", recipe, folder, settings, gate, machine, until="pairs", keep_stale=keep_stale)
 
 
 @pairs_app.command("synth")

@@ -29,6 +29,9 @@ MachineOption = Annotated[
     list[str] | None,
     typer.Option("--machine", help="device, dtype, threads or batch_size, as threads=2; repeatable.", show_default=False),
 ]
+KeepStale = Annotated[
+    bool, typer.Option("--keep-stale", help="Take finished results as they are, though neuralgate has changed since they were made.")
+]
 
 
 def begin(
@@ -39,8 +42,9 @@ def begin(
     gate: str | None,
     machine: list[str] | None,
     until: StageName,
+    keep_stale: bool = False,
 ) -> None:
-    """Make a run folder, or go on with one of the same recipe and model."""
+    """Make a run folder, or go on with one of the same model."""
     from neuralgate import pipeline
     from neuralgate.chunks import launched
     from neuralgate.follow import run_class
@@ -48,6 +52,7 @@ def begin(
     from neuralgate.recipe import Machine, Recipe
     from neuralgate.resolve import resolve
     from neuralgate.run import RECIPE
+    from neuralgate.stages import settings_of
 
     recipe = Recipe.load(recipe_file) if recipe_file else Recipe()
     gate_setting = [f"edit.gate={gate}"] if gate else []
@@ -55,27 +60,32 @@ def begin(
     here = Machine.parse(machine or [])
     lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
     folder = out or Path("runs") / f"{Path(model).resolve().name}-{recipe.name}"
-    if (folder / RECIPE).is_file():
-        recipe = recipe.keeping(Recipe.load(folder / RECIPE))
+    known = Recipe.load(folder / RECIPE) if (folder / RECIPE).is_file() else None
+    if known:
+        recipe = recipe.keeping(known)
     if launched().leads:
         recipe, found = resolve(recipe, lvlm, launched().count)
         for line in found:
             Display().line(line)
-    pipeline.check(recipe, lvlm, until)
+    # the pairs that are there are a copy of their source, which may have gone since
+    has_copy = (
+        known is not None and settings_of(known)["pairs"] == settings_of(recipe)["pairs"] and (folder / "pairs/pairs.jsonl").is_file()
+    )
+    pipeline.check(recipe, lvlm, until, folder / "pairs" if has_copy else None)
     with run_class().open(folder, recipe, lvlm.fingerprint) as current:
-        pipeline.execute(current, lambda: lvlm, here, until)
+        pipeline.execute(current, lambda: lvlm, here, until, keep_stale=keep_stale)
     if until == "report" and current.share.leads:
         print_result(folder)
 
 
-def go_on(folder: Path, machine: list[str] | None, until: StageName, analysed: bool = False) -> None:
+def go_on(folder: Path, machine: list[str] | None, until: StageName, analysed: bool = False, keep_stale: bool = False) -> None:
     from neuralgate import pipeline
     from neuralgate.follow import run_class
     from neuralgate.recipe import Machine
 
     here = Machine.parse(machine or [])
     with run_class().load(folder) as current:
-        pipeline.execute(current, loader(current.recipe, here), here, until, analysed)
+        pipeline.execute(current, loader(current.recipe, here), here, until, analysed, keep_stale)
     if analysed and current.share.leads:
         print(folder / "analysis")
     if until == "evaluate" and current.share.leads:

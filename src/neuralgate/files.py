@@ -151,9 +151,13 @@ def write_text(path: Path | str, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_json(path: Path | str, data: Any) -> None:
+def json_text(data: Any) -> str:
     """JSON that a person can read and a diff can follow; the same data always gives the same bytes."""
-    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(path: Path | str, data: Any) -> None:
+    write_text(path, json_text(data))
 
 
 def write_jsonl(path: Path | str, rows: list[dict]) -> None:

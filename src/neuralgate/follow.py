@@ -51,17 +51,16 @@ class Follower(Run):
     @contextmanager
     def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Stage]:
         """Take part in a ``shared`` stage, sit out any other; leave when the leader has finished it."""
-        inputs_hash = digest(dict(inputs))
 
         def finished() -> bool:
             self._read()
             try:
-                return self._unchanged(name, inputs_hash)
+                return self._reason(name, inputs) is None
             except FileNotFoundError:  # the leader is just removing what it makes anew
                 return False
 
         chunks = Chunks(self.folder / WORK / name, self.share, finished)
-        begun = inputs_hash.encode()
+        begun = digest(dict(inputs)).encode()
         self._await(lambda: finished() or (shared and chunks.done("begun") == begun))
         if finished():
             yield Stage(False, chunks, lambda **_: None, leads=False)

@@ -21,6 +21,7 @@ from neuralgate.progress import Display
 from neuralgate.recipe import AUTO, DOCUMENTS, EvaluateConfig, Machine, Recipe
 from neuralgate.resolve import resolve
 from neuralgate.run import Run, remove
+from neuralgate.stages import CODE, code_hash, edit_digest, settings_of
 from neuralgate.text import shown_name
 
 if TYPE_CHECKING:
@@ -33,17 +34,28 @@ STAGES: tuple[StageName, ...] = ("pairs", "locate", "edit", "evaluate", "report"
 ANALYSE = "analyse"  # a stage beside the others, which none of them needs
 EDITED = "edited"  # the variant with the recipe's own gate
 SERVED = "served"  # a model that was made from it
+LOCATED = "located.json"  # what locating alone says of the gate: gate.json without the search
+VOTES, SEARCHED = ["gate/gate.safetensors", f"gate/{LOCATED}"], ["gate/gate.json"]
 FEW_PICTURES = 24  # training pairs a subject
 
 
-def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: StageName = "report", analysed: bool = False) -> None:
+def execute(
+    run: Run,
+    load_model: Callable[[], LVLM],
+    machine: Machine,
+    until: StageName = "report",
+    analysed: bool = False,
+    keep_stale: bool = False,
+) -> None:
     """Do every stage up to and including ``until`` that is not done yet.
 
     Args:
         load_model: called at most once, and only when a stage needs the model.
         analysed: with ``locate``, analyse the gate too, and draw the report again where there is one.
+        keep_stale: take finished results as they are, though the code that made them has changed since.
     """
     recipe = run.recipe
+    run.keep_stale = keep_stale
     wanted = STAGES[: STAGES.index(until) + 1]
     model_hash = run.manifest["hashes"]["model"]
 
@@ -62,18 +74,20 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
 
         return PairSet.load(run.path("pairs"))
 
+    def made_from(stage: str, **results: str) -> dict[str, str]:
+        return {"model": model_hash, "settings": settings_of(recipe)[stage], "code": code_hash(*CODE[stage]), **results}
+
     if set(recipe.automatic()) - {"edit.rate"}:  # a run that the library began
         recipe = run.settle(resolve(recipe, model(), run.share.count)[0])
 
     # Images, training and validation pairs with the model's own first words as benign targets, and the questions of the
     # evaluation with their true answers.
-    inputs = {"seed": str(recipe.seed), "model": model_hash, "pairs": recipe.pairs.digest, "evaluate": recipe.evaluate.digest}
     source = subjects_file() if recipe.pairs.source in (None, DOCUMENTS) else Path(recipe.pairs.source)
     # the run holds a copy: a source that has gone is not missed once the pairs are there
-    inputs["source"] = hash_path(source) if source.exists() else run.manifest["hashes"].get("source", "")
-    with run.stage("pairs", inputs, ["pairs"]) as stage:
+    source_hash = hash_path(source) if source.exists() else run.manifest["hashes"].get("source") or ""
+    with run.stage("pairs", made_from("pairs", source=source_hash), ["pairs"]) as stage:
         if stage.needed:
-            run.note(hashes={"source": inputs["source"]})
+            run.note(hashes={"source": source_hash})
             from neuralgate.lvlm.refusals import own_refusal, with_refusal
             from neuralgate.lvlm.targets import only_read, with_own_answers
             from neuralgate.pairs.mixture import gather
@@ -103,8 +117,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
 
     # How fast an edit may learn, where nobody said so. The recipe keeps what was found, so that this is done once.
     if "locate" in wanted and recipe.edit.rate == AUTO:
-        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "locate": recipe.locate.digest, "edit": recipe.edit.digest}
-        with run.stage("rate", inputs, ["rate.json"]) as stage:
+        with run.stage("rate", made_from("rate", pairs=run.outputs("pairs")), ["rate.json"]) as stage:
             if stage.needed:
                 from neuralgate.edit.rate import find_rate, middle
                 from neuralgate.lvlm.auto import located_layers
@@ -115,27 +128,38 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
         recipe = run.settle(recipe.resolved({"edit.rate": rate}))
         run.display.line(f"edit.rate: {rate:g}, the largest at which the loss of training pairs falls steadily (rate.json)")
 
-    # Scaling vectors, their votes, and the layer to edit.
+    # Scaling vectors and their votes; then the layer to edit, which depends on the edit, as hours of locating do not.
     if "locate" in wanted:
-        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "locate": recipe.locate.digest, "edit": recipe.edit.digest}
-        with run.stage("locate", inputs, ["gate"], shared=True) as stage:
+        with run.stage("locate", made_from("locate", pairs=run.outputs("pairs")), VOTES, shared=True) as stage:
             if stage.needed:
-                from neuralgate.edit import search_layer
                 from neuralgate.locate import locate
 
                 gate = locate(model(), pairs(), recipe.locate, report=stage.report, chunks=stage.chunks)
+                if stage.leads:
+                    gate.save(run.path("gate"), LOCATED)
+        with run.stage(
+            "search", made_from("search", pairs=run.outputs("pairs"), votes=run.outputs("locate")), SEARCHED, shared=True
+        ) as stage:
+            if stage.needed:
+                from neuralgate.edit import search_layer
+                from neuralgate.locate import Gate
+
+                gate = Gate.load(run.path("gate"), model_hash, LOCATED)
                 if recipe.edit.layers == "search" and model().is_quantised:
                     run.display.line("the search for the layer is left out: it edits, and quantised weights cannot be edited")
                 elif recipe.edit.layers == "search":
                     gate.summary |= search_layer(model(), pairs(), gate, recipe.edit, report=stage.report, chunks=stage.chunks)
                 if stage.leads:
-                    gate.save(run.path("gate"))
+                    run.write_json("gate/gate.json", gate.summary)
+
+    def gate_hash() -> str:
+        return digest([run.outputs("locate"), run.outputs("search")])
 
     # The gate looked at from all sides: the paper's figures, and what they leave out. Only when asked for.
     if analysed:
         from neuralgate.analysis.sweeps import plan
 
-        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "gate": run.outputs("locate"), "plan": digest(plan())}
+        inputs = made_from(ANALYSE, pairs=run.outputs("pairs"), gate=gate_hash(), plan=digest(plan()))
         with run.stage(ANALYSE, inputs, ["analysis"], shared=True) as stage:
             if stage.needed:
                 from neuralgate.analysis.analyse import analyse
@@ -149,8 +173,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
 
     # The edit itself and its controls: the same trainer, another gate. Each finished variant is a chunk.
     if "edit" in wanted:
-        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "gate": run.outputs("locate"), "edit": recipe.edit.digest}
-        inputs["variants"] = digest(recipe.variants)
+        inputs = made_from("edit", pairs=run.outputs("pairs"), gate=gate_hash())
         with run.stage("edit", inputs, ["patch", "controls", "training.json"]) as stage:
             if stage.needed:
                 from neuralgate.edit import edit
@@ -165,7 +188,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                     if finished is None or not run.path(folder).is_dir() or hash_path(run.path(folder)) != finished["patch"]:
                         mode = recipe.edit.gate if variant == EDITED else variant
                         config = recipe.edit.model_copy(update={"layers": layers, "gate": mode})
-                        patch, training = edit(model(), pairs(), gate, config, report=stage.report, recipe_digest=recipe.digest)
+                        patch, training = edit(model(), pairs(), gate, config, report=stage.report, recipe_digest=edit_digest(recipe))
                         remove(run.path(folder))
                         patch.save_pretrained(run.path(folder))
                         finished = {"patch": hash_path(run.path(folder)), "training": training.to_dict()}
@@ -177,7 +200,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
     # Every question put to the base model and to every variant, then judged and scored.
     if "evaluate" in wanted:
         patches_hash = digest([hash_path(run.path(folder)) for folder in patch_folders(recipe).values()])
-        inputs = {"model": model_hash, "pairs": run.outputs("pairs"), "patches": patches_hash, "evaluate": recipe.evaluate.digest}
+        inputs = made_from("evaluate", pairs=run.outputs("pairs"), patches=patches_hash)
         with run.stage("evaluate", inputs, ["answers.jsonl", "scores.json"], shared=True) as stage:
             if stage.needed:
                 from neuralgate.edit import Patch
@@ -192,7 +215,7 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
     # One self-contained page, from the folder alone.
     if "report" in wanted or (analysed and "report" in run.manifest["stages"]):
         analysis = [ANALYSE] if ANALYSE in run.manifest["stages"] else []
-        inputs = {name: run.outputs(name) for name in ("pairs", "locate", *analysis, "edit", "evaluate")}
+        inputs = made_from("report", **{name: run.outputs(name) for name in ("pairs", "locate", "search", *analysis, "edit", "evaluate")})
         outputs = ["report.html", "causality.json"] if recipe.model == "clerk" else ["report.html"]
         with run.stage("report", inputs, outputs) as stage:
             if stage.needed:
@@ -204,8 +227,11 @@ def execute(run: Run, load_model: Callable[[], LVLM], machine: Machine, until: S
                 write_report(run.folder)
 
 
-def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report") -> None:
+def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report", copy: Path | None = None) -> None:
     """Say before anything is written what could only fail later.
+
+    Args:
+        copy: what the run has made of its pair source, which is looked at where that has gone.
 
     Raises:
         UserError: a layer out of range, a subject or pair set that cannot be used so, a picture that the processor refuses, a gate needed
@@ -220,7 +246,8 @@ def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report") -> None:
     if recipe.pairs.source in (None, AUTO, DOCUMENTS):
         check_subjects(recipe.pairs, load_subjects())
     else:
-        pairs, questions = load_set(Path(recipe.pairs.source))
+        source = Path(recipe.pairs.source)
+        pairs, questions = load_set(copy if copy and not source.exists() else source)
         images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in questions if question.image])
         check_processor(lvlm.processor, lvlm.name, [pairs.folder / image for image in images])
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []

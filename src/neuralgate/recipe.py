@@ -27,6 +27,8 @@ Auto = Literal["auto"]
 AUTO: Auto = "auto"
 #: The settings that may be `auto`.
 AUTO_KEYS = ("pairs.source", "pairs.size", "pairs.only_read", "locate.layers", "edit.rate", "evaluate.max_new_tokens")
+#: Settings of an edit that the search for its rate does not look at.
+RATE_APART = {"rate", "gate", "gate_seed", "max_steps", "stop", "check_every", "target_rta", "stop_loss", "steps_per_pair"}
 DOCUMENTS = "documents"  # the pair source that is drawn as photographs
 
 
@@ -262,10 +264,24 @@ class Recipe(Settings):
         flat = _flat(self.model_dump(mode="json"))
         return [key for key in AUTO_KEYS if flat[key] == AUTO]
 
+    def rate_settings(self) -> dict[str, Any]:
+        """What the rate that suits an edit depends on."""
+        edit = self.edit.model_dump(mode="json", exclude=RATE_APART)
+        located = self.locate.layers if self.edit.layers == "search" else None
+        return {"prompt_style": self.prompt_style, "seed": self.seed, "pairs": self.pairs.digest, "located": located, "edit": edit}
+
     def keeping(self, known: Recipe) -> Self:
-        """This recipe with what was found before in the place of each `auto`."""
+        """This recipe with what was found before in the place of each `auto`, where that still applies."""
         found = _flat(known.model_dump(mode="json"))
-        return self.resolved({key: found[key] for key in self.automatic()})
+        kept = {key: found[key] for key in self.automatic()}
+        edited = [] if self.edit.layers == "search" else self.edit.layers
+        layers = kept.get("locate.layers")
+        if layers and (not set(edited) <= set(layers) or self.locate.joint != known.locate.joint):
+            del kept["locate.layers"]
+        recipe = self.resolved(kept)
+        if "edit.rate" in kept and recipe.rate_settings() != known.rate_settings():
+            return recipe.resolved({"edit.rate": AUTO})
+        return recipe
 
     def resolved(self, values: dict[str, Any]) -> Self:
         """This recipe with the settings ``values`` by dotted key."""

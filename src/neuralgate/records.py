@@ -36,6 +36,13 @@ def _file_name(path: str) -> str:
     return path
 
 
+def _below(path: str) -> str:
+    parts = _file_name(path).split("/")
+    if not path or path.startswith("/") or ".." in parts:
+        raise ValueError("is no file of the run folder")
+    return path
+
+
 def _numbered(counts: dict[str, Any]) -> dict[str, Any]:
     if not all(key.isdecimal() and key.isascii() and len(key) < 10 for key in counts):
         raise ValueError("has a key that is no number of a layer")
@@ -281,11 +288,15 @@ def _causality_fits(causality: Causality) -> Causality:
     return causality
 
 
-class StageCost(TypedDict):
-    """What a stage took."""
+class StageRecord(TypedDict):
+    """A finished stage: what it took, what it was made from (a hash for each input) and what it wrote."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     seconds: Quantity
     peak_memory_mb: Quantity
+    inputs: NotRequired[dict[Name, str]]  # missing where another version wrote it
+    outputs: dict[Annotated[str, AfterValidator(_below)], str]
 
 
 class RefusalNote(TypedDict):
@@ -298,15 +309,22 @@ class RefusalNote(TypedDict):
 
 
 class Manifest(TypedDict):
-    """What the report shows of manifest.json."""
+    """See `neuralgate.run`, which writes it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     created: NotRequired[Name]
     versions: NotRequired[dict[Name, Name | None]]
     device: NotRequired[Name | None]
     seeds: NotRequired[dict[Name, int | None]]
-    hashes: NotRequired[dict[Name, Name | None]]
-    stages: NotRequired[dict[Name, StageCost]]
+    hashes: dict[Name, Name | None]
+    stages: dict[Name, StageRecord]
     refusal: NotRequired[RefusalNote]
+
+
+def _manifest_fits(manifest: Manifest) -> Manifest:
+    needs(bool(manifest["hashes"].get("model")), "hashes lacks model")
+    return manifest
 
 
 class PatchedTensor(TypedDict):
@@ -334,7 +352,7 @@ ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, AfterValidator(_is_a
 GATE: TypeAdapter[GateSummary] = TypeAdapter(Annotated[GateSummary, AfterValidator(_gate_fits)])
 TRAINING: TypeAdapter[dict[str, TrainingRecord]] = TypeAdapter(dict[Name, TrainingRecord])
 CAUSALITY: TypeAdapter[Causality] = TypeAdapter(Annotated[Causality, AfterValidator(_causality_fits)])
-MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
+MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Annotated[Manifest, AfterValidator(_manifest_fits)])
 PATCH: TypeAdapter[PatchHeader] = TypeAdapter(PatchHeader)
 
 

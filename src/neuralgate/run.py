@@ -1,8 +1,10 @@
 """The run folder: what was asked, done and measured, and the way back into it after a kill.
 
-A stage is skipped when the manifest records the same input hash and its outputs are still what they were. A stage that
-was killed goes on with the chunks it had finished. Whatever depends on the clock (manifest, events) stays out of every
-result, so an interrupted run ends in the same bytes as an undisturbed one.
+A stage is skipped when the manifest records the same inputs (hashes of settings, results of other stages and the stage's own code)
+and its outputs are still what they were. A stage that was killed goes on with the chunks it had finished. Whatever depends on the
+clock (manifest, events) stays out of every result, so an interrupted run ends in the same bytes as an undisturbed one.
+
+A folder goes on with another recipe, too: what depends on a changed setting is kept under ``earlier/`` and made again.
 """
 
 from __future__ import annotations
@@ -10,9 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import platform
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,14 +23,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from neuralgate import earlier
 from neuralgate.chunks import Chunks, launched
+from neuralgate.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.errors import UserError
 from neuralgate.files import (
     digest,
     disk_errors,
     hash_path,
+    json_text,
     open_within,
-    read_json,
+    read_text,
     refuse_links,
     remove_litter,
     write_bytes,
@@ -39,8 +42,13 @@ from neuralgate.files import (
 )
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
+from neuralgate.records import MANIFEST as MANIFEST_RECORD
+from neuralgate.records import read_record
+from neuralgate.stages import changed, code_hash, dependents
+from neuralgate.text import short
 
 RECIPE, MANIFEST, EVENTS, LOCK, WORK = "recipe.yaml", "manifest.json", "events.jsonl", ".lock", ".work"
+BESIDE = {"evaluate": ("served",)}  # what other commands make of a stage's results
 VERSIONS = ("neuralgate", "torch", "transformers", "safetensors", "numpy", "pillow")
 
 
@@ -67,17 +75,18 @@ class Run:
         self._lock: IO[bytes] | None = None
         self.recipe = Recipe()
         self.manifest: dict[str, Any] = {}
+        self.keep_stale = False
         self.meter: Callable[[], int] = lambda: 0  # tokens that went through the model so far
 
     # --- opening ---------------------------------------------------------------------------------------------------
 
     @classmethod
     def open(cls, folder: Path | str, recipe: Recipe, model_hash: str, display: Display | None = None) -> Self:
-        """Begin a run, or go on with the one in ``folder``.
+        """Begin a run, or go on with the one in ``folder``. With another recipe, results that depend on what differs are kept below
+        ``earlier/``, and the stages that made them are no longer finished.
 
         Raises:
-            UserError: the folder holds another recipe, another model or something else; another process works in it;
-                it cannot be written.
+            UserError: the folder holds another model or something else; another process works in it; it cannot be written.
         """
         run = cls(folder, display)
         _refuse_strangers(run.folder)
@@ -85,7 +94,7 @@ class Run:
         try:
             if run.path(RECIPE).is_file():
                 run._read()
-                run._refuse_other(recipe, model_hash)
+                run._change(recipe, model_hash)
             else:
                 run.recipe = recipe
                 run.write_text(RECIPE, recipe.to_yaml())
@@ -137,22 +146,52 @@ class Run:
         with disk_errors(self.folder):
             remove_litter(self.folder)
             _drop_torn_line(self.path(EVENTS))
+        earlier.finish(self.folder, self.path(WORK) / earlier.EARLIER)
 
     def _read(self) -> None:
         self.recipe = Recipe.load(self.path(RECIPE))
-        self.manifest = read_json(self.path(MANIFEST)) if self.path(MANIFEST).is_file() else {}
+        self.manifest = {}
+        if self.path(MANIFEST).is_file():
+            manifest = read_record(MANIFEST_RECORD, self.path(MANIFEST))
+            self.manifest = dict(manifest)
+        stages = self.manifest.get("stages", {})
+        if "gate" in stages.get("locate", {"outputs": ()})["outputs"]:  # version 0.1 searched the layer in the same stage
+            stages.setdefault("search", stages["locate"])
 
-    def _refuse_other(self, recipe: Recipe, model_hash: str) -> None:
+    def _change(self, recipe: Recipe, model_hash: str) -> None:
+        """Go on with ``recipe``; raises UserError where it is of another model."""
         advice = "choose another folder with --out, or remove this one"
-        differences = self.recipe.differences(recipe)
-        if differences:
-            key, there, here = differences[0]
-            more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
-            raise UserError(f"{self.folder} holds a run of another recipe: {key} is {there!r} there and {here!r} here{more}; {advice}.")
-        known = self.manifest.get("hashes", {}).get("model", model_hash)
+        named = [", revision ".join(filter(None, (known.model, known.revision))) for known in (self.recipe, recipe)]
+        if named[0] != named[1]:
+            raise UserError(f"{self.folder} holds a run of another model: {named[0]} there and {named[1]} here; {advice}.")
+        known = self.manifest["hashes"]["model"] if self.manifest else model_hash
         if known != model_hash:
             raise UserError(
                 f"{self.folder} holds a run of another model: its weights hash to {known[:12]} there and {model_hash[:12]} here; {advice}."
+            )
+        recipe = recipe.keeping(self.recipe)
+        differences = self.recipe.differences(recipe)
+        if not differences:
+            return
+        for key, before, after in differences:
+            self.display.line(f"{key}: {short(before)} before, {short(after)} now")
+        records = self.manifest.get("stages", {})
+        affected = [name for name in records if name in changed(self.recipe, recipe)]
+        outputs = {output for name in affected for output in (*records[name]["outputs"], *BESIDE.get(name, ()))}
+        name = earlier.next_name(self.folder, self.recipe.digest)
+        old = {file: read_text(self.path(file)) for file in (RECIPE, MANIFEST) if self.path(file).is_file()}
+        begun = _new_manifest(recipe, model_hash)
+        hashes = {**self.manifest.get("hashes", {}), "recipe": recipe.digest}
+        if "pairs" in affected:
+            hashes = {**hashes, "data": None, "source": None}
+        kept = {stage: record for stage, record in records.items() if stage not in affected}
+        manifest = {**begun, **self.manifest, "seeds": begun["seeds"], "hashes": {**begun["hashes"], **hashes}, "stages": kept}
+        new = {MANIFEST: json_text(manifest), RECIPE: recipe.to_yaml()}  # the processes that follow wait for the recipe
+        earlier.put_away(self.folder, self.path(WORK) / earlier.EARLIER, outputs, name, old, new)
+        self._read()
+        if affected:
+            self.display.line(
+                f"the results of {', '.join(affected)} depend on that: kept in {self.path(earlier.EARLIER) / name}, made again"
             )
 
     # --- files -----------------------------------------------------------------------------------------------------
@@ -202,16 +241,20 @@ class Run:
                 stage begins anew; a stage that was killed finds what it had written.
             shared: other processes of the same launch make their share of the chunks.
         """
-        inputs_hash = digest(dict(inputs))
         chunks = Chunks(self.folder / WORK / name, self.share if shared else None)
-        if self._unchanged(name, inputs_hash):
+        reason = self._reason(name, inputs)
+        if reason is None:
             self.append_event(name, event="skipped")
-            self.display.line(f"{name:<9} unchanged, skipped")
+            self._say_skipped(name, inputs)
             yield Stage(False, chunks, lambda **_: None)
             return
-        begun = inputs_hash.encode()
+        begun = digest(dict(inputs)).encode()
         resumed = chunks.done("begun") == begun
+        if self.keep_stale:  # what was made from the old results cannot be taken as it is
+            self._forget(dependents({name}))
         if not resumed:
+            if reason:
+                self.display.line(f"{name:<9} made again: {reason}")
             chunks.clear()
             for output in outputs:
                 remove(self.path(output))
@@ -225,7 +268,7 @@ class Run:
                 yield Stage(True, chunks, self._reporter(name))
         finally:
             self.display.stop()
-        self._finish(name, inputs_hash, outputs, round(time.monotonic() - started, 3), self.meter() - tokens, resumed)
+        self._finish(name, inputs, outputs, round(time.monotonic() - started, 3), self.meter() - tokens, resumed)
         chunks.clear()
 
     def refresh(self, name: str) -> None:
@@ -243,11 +286,34 @@ class Run:
             raise UserError(f"{self.folder} has no finished stage {name} yet; run it first.")
         return self.manifest["stages"][name]
 
-    def _unchanged(self, name: str, inputs_hash: str) -> bool:
+    def _reason(self, name: str, inputs: Mapping[str, str]) -> str | None:
+        """Why a stage has to be done, empty where it never was; None where its results stand."""
         record = self.manifest["stages"].get(name)
-        if record is None or record["input_hash"] != inputs_hash:
-            return False
-        return all(self.path(output).exists() and hash_path(self.path(output)) == known for output, known in record["outputs"].items())
+        if record is None:
+            return ""
+        if (differing := self._differing(name, inputs)) and not self.keep_stale:
+            return "its code has changed" if differing == ["code"] else f"what it depends on has changed ({', '.join(differing)})"
+        known = record["outputs"].items()
+        lost = [output for output, value in known if not self.path(output).exists() or hash_path(self.path(output)) != value]
+        return f"{', '.join(lost)} changed or lost" if lost else None
+
+    def _differing(self, name: str, inputs: Mapping[str, str]) -> list[str]:
+        """The inputs that are others than those that a finished stage was made from."""
+        known = self.manifest["stages"][name].get("inputs")
+        return ["code"] if known is None else [key for key in inputs if known.get(key) != inputs[key]]
+
+    def _forget(self, names: set[str]) -> None:
+        self.manifest["stages"] = {stage: record for stage, record in self.manifest["stages"].items() if stage not in names}
+        self._save_manifest()
+
+    def _say_skipped(self, name: str, inputs: Mapping[str, str]) -> None:
+        differing = self._differing(name, inputs)
+        if not differing:
+            self.display.line(f"{name:<9} unchanged, skipped")
+            return
+        self.display.line(f"{name:<9} taken as it is, though made from other {', '.join(differing)} (--keep-stale)")
+        self.manifest["stages"][name]["kept_stale"] = differing
+        self._save_manifest()
 
     def _reporter(self, name: str) -> Callable[..., None]:
         def report(done: float = 0, total: float | None = None, text: str = "", **numbers: Any) -> None:
@@ -256,54 +322,27 @@ class Run:
 
         return report
 
-    def _finish(self, name: str, inputs_hash: str, outputs: Sequence[str], seconds: float, tokens: int, resumed: bool) -> None:
+    def _finish(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], seconds: float, tokens: int, resumed: bool) -> None:
         memory, on_device = peak_memory_mb(), device_peak_mb()
         self.manifest["stages"][name] = {
-            "code": code_hash(),
             "seconds": seconds,  # of the last part alone where `resumed`
             "peak_memory_mb": memory,
             **({"peak_device_memory_mb": on_device} if on_device is not None else {}),
             "tokens_per_second": round(tokens / seconds, 1) if tokens else None,
-            "input_hash": inputs_hash,
+            "inputs": dict(inputs),
             "resumed": resumed,
             "processes": self.share.count,  # memory and tokens are those of the first
             "outputs": {output: hash_path(self.path(output)) for output in outputs},
         }
-        self._save_manifest()
+        self.note(versions=_versions(), hashes={"code": code_hash()})
         self.append_event(name, event="finished", seconds=seconds, peak_memory_mb=memory)
         self.display.line(f"{name:<9} {seconds:6.1f} s  {memory:6.0f} MB")
-
-
-def peak_memory_mb() -> float:
-    """The process's largest resident memory so far; it never falls, so a stage shows at least what earlier ones needed."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)  # bytes there, kilobytes on Linux
-
-
-def reset_device_peak() -> None:
-    """Begin to measure anew what is needed on a GPU, if torch is in use on one."""
-    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-
-
-def device_peak_mb() -> float | None:
-    """The most that torch has held on the GPU since the last reset; None without one."""
-    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
-    return None
-
-
-def code_hash() -> str:
-    """sha256 over the names and bytes of this package's modules, templates and YAML."""
-    root = Path(__file__).parent
-    found = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".jinja", ".css", ".yaml"))
-    return digest([[path.relative_to(root).as_posix(), hash_path(path)] for path in found])
 
 
 def _new_manifest(recipe: Recipe, model_hash: str) -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in VERSIONS}},
+        "versions": _versions(),
         "device": "cpu",
         "seeds": {"recipe": recipe.seed, "edit": recipe.edit.seed, "gate": recipe.edit.gate_seed},
         "hashes": {"model": model_hash, "data": None, "code": code_hash(), "recipe": recipe.digest},
@@ -318,6 +357,10 @@ def _refuse_strangers(folder: Path) -> None:
         strangers = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     if strangers:
         raise UserError(f"{folder} is not a run folder ({strangers[0]} is in it); choose an empty or a new one.")
+
+
+def _versions() -> dict[str, str | None]:
+    return {"python": platform.python_version(), **{name: _version(name) for name in VERSIONS}}
 
 
 def _version(name: str) -> str | None:

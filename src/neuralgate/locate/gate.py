@@ -75,15 +75,16 @@ class Gate:
             return chosen
         return ~strong if mode == "inverted" else strong
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str, summary_file: str = "gate.json") -> None:
+        """Write gate.safetensors, and the summary into the file of that name beside it."""
         folder = Path(folder)
         header = {"subjects": list(self.subjects), "layers": list(self.layers), "model": self.model, "threshold": self.threshold}
         data = save({"votes": self.votes_SLD.contiguous()}, metadata={"neuralgate": json.dumps(header)})
         write_bytes(folder / "gate.safetensors", data)
-        write_json(folder / "gate.json", self.summary)
+        write_json(folder / summary_file, self.summary)
 
     @classmethod
-    def load(cls, folder: Path | str, model: str | None = None) -> Gate:
+    def load(cls, folder: Path | str, model: str | None = None, summary_file: str = "gate.json") -> Gate:
         """Read a saved gate; ``model`` is the fingerprint of the model that it shall be used on.
 
         Raises:
@@ -102,7 +103,7 @@ class Gate:
         except (SafetensorError, KeyError, OSError) as error:
             raise UserError(f"{path} is not a gate or is broken ({error}); locate again.") from error
         header = check(HEADER, parse_json(text.encode(), path), path)
-        summary = check(SUMMARY, read_json(Path(folder) / "gate.json"), Path(folder) / "gate.json")
+        summary = check(SUMMARY, read_json(Path(folder) / summary_file), Path(folder) / summary_file)
         places = len(header["subjects"]), len(header["layers"])
         # `not all` instead of `any outside`: a NaN is neither
         if votes_SLD.ndim != 3 or votes_SLD.shape[:2] != places or not bool(((votes_SLD >= 0) & (votes_SLD <= 1)).all()):

@@ -29,7 +29,6 @@ from neuralgate.records import (
     Causality,
     GateSummary,
     Kind,
-    Manifest,
     PatchHeader,
     Scores,
     TrainingRecord,
@@ -78,7 +77,7 @@ class Run:
     gate: GateSummary | None
     training: dict[str, TrainingRecord]
     causality: Causality | None
-    manifest: Manifest
+    manifest: dict[str, Any]
     patch: PatchHeader | None
     recipe: str | None
     analysis: dict[str, Any] | None = field(default=None, repr=False)
@@ -124,13 +123,14 @@ def load_run(folder: Path) -> Run:
     def part(kind: TypeAdapter[Kind], name: str) -> Kind | None:
         return read_record(kind, folder / name) if (folder / name).is_file() else None
 
+    manifest = part(MANIFEST, "manifest.json")
     return Run(
         folder=folder,
         scores=read_record(SCORES, folder / SCORES_FILE),
         gate=part(GATE, "gate/gate.json"),
         training=part(TRAINING, "training.json") or {},
         causality=part(CAUSALITY, "causality.json"),
-        manifest=part(MANIFEST, "manifest.json") or {},
+        manifest=dict(manifest) if manifest else {},
         patch=part(PATCH, "patch/patch.json"),
         recipe=shown_recipe(folder / "recipe.yaml") if (folder / "recipe.yaml").is_file() else None,
         analysis=load_analysis(folder),

@@ -1,0 +1,59 @@
+"""Results of a run's earlier recipes: kept under a name when it goes on with another one.
+
+What is to be done is written down first, as a piece that is there whole or not at all, and done from there: whoever opens a run folder
+in which that was cut short does the rest before anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from neuralgate.chunks import Chunks
+from neuralgate.files import disk_errors, write_text
+
+EARLIER = "earlier"
+PLAN = "plan"
+
+
+def put_away(folder: Path, work: Path, outputs: Iterable[str], name: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    """Move ``outputs`` of the run in ``folder`` to its ``earlier/name``, with the texts of the ``old`` files beside them, and write the
+    ``new`` ones in this order.
+
+    Args:
+        work: a folder for the plan, below ``folder``.
+    """
+    plan = {"name": name, "outputs": sorted(outputs), "old": dict(old), "new": dict(new)}
+    Chunks(work).put(PLAN, json.dumps(plan).encode())
+    finish(folder, work)
+
+
+def finish(folder: Path, work: Path) -> None:
+    """Do what is left of the plan in ``work``, if there is one."""
+    chunks = Chunks(work)
+    written = chunks.done(PLAN)
+    if written is None:
+        return
+    plan: dict[str, Any] = json.loads(written)
+    target = folder / EARLIER / plan["name"]
+    if plan["outputs"]:
+        for file, text in plan["old"].items():
+            write_text(target / file, text)
+    with disk_errors(target):
+        for output in plan["outputs"]:
+            if (folder / output).exists():  # else it was moved before
+                (target / output).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(folder / output, target / output)
+    for file, text in plan["new"].items():
+        write_text(folder / file, text)
+    chunks.clear()
+
+
+def next_name(folder: Path, digest: str) -> str:
+    """A name for the results of the recipe with this digest: they are counted."""
+    there = folder / EARLIER
+    numbers = [int(path.name.split("-")[0]) for path in there.iterdir() if path.name.split("-")[0].isdecimal()] if there.is_dir() else []
+    return f"{max(numbers, default=0) + 1}-{digest[:8]}"

@@ -1,0 +1,286 @@
+"""A run folder that goes on: with other settings, with another version, with a source that has gone."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from test_pipeline import recipe_for, results
+from typer.testing import CliRunner
+
+from neuralgate import earlier, pipeline, stages
+from neuralgate.chunks import Chunks
+from neuralgate.cli import app
+from neuralgate.errors import UserError
+from neuralgate.files import read_json, read_jsonl, write_json
+from neuralgate.recipe import Machine, Recipe
+from neuralgate.run import Run
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_folder):
+    return recipe_for(tiny_folder, ["random"])
+
+
+def run(folder: Path, recipe: Recipe, lvlm, keep_stale: bool = False) -> tuple[list[str], dict[str, str]]:
+    """The run to its end: what is said, and the last word on each stage."""
+    said: list[str] = []
+    with Run.open(folder, recipe, lvlm.fingerprint) as opened:
+        opened.display.line = said.append
+        pipeline.execute(opened, lambda: lvlm, Machine(), keep_stale=keep_stale)
+    events = read_jsonl(folder / "events.jsonl")
+    return said, {event["stage"]: event["event"] for event in events if "event" in event}
+
+
+def made(words: dict[str, str]) -> set[str]:
+    return {stage for stage, word in words.items() if word == "finished"}
+
+
+def now(folder: Path) -> dict[str, str]:
+    return {name: value for name, value in results(folder).items() if not name.startswith("earlier/")}
+
+
+@pytest.fixture(scope="module")
+def first(tiny, recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    run(folder, recipe, tiny)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def second_recipe(recipe):
+    return recipe.changed(["edit.gate=none", "name=second"])
+
+
+@pytest.fixture(scope="module")
+def second(tiny, second_recipe, tmp_path_factory):
+    """An undisturbed run of the other recipe."""
+    folder = tmp_path_factory.mktemp("runs") / "second"
+    run(folder, second_recipe, tiny)
+    return folder
+
+
+@pytest.fixture
+def copied(first, tmp_path):
+    shutil.copytree(first, tmp_path / "run")
+    return tmp_path / "run"
+
+
+# --- other settings ---------------------------------------------------------------------------------------------------
+
+
+def test_another_gate_keeps_pairs_and_votes_and_the_old_results(first, second, copied, second_recipe, recipe, tiny):
+    with Run.open(copied, second_recipe, tiny.fingerprint) as opened:
+        assert set(opened.manifest["stages"]) == {"pairs", "locate"}
+    words = run(copied, second_recipe, tiny)[1]
+    assert made(words) == {"search", "edit", "evaluate", "report"} and {words["pairs"], words["locate"]} == {"skipped"}
+    assert now(copied) == now(second)
+    (kept,) = (copied / "earlier").iterdir()
+    assert kept.name == f"1-{recipe.digest[:8]}"
+    old = {name: value for name, value in results(first).items() if not name.startswith(("pairs/", "gate/gate.s", "gate/located"))}
+    assert results(kept) == old
+    assert (kept / "report.html").read_bytes() == (first / "report.html").read_bytes()
+    assert Recipe.load(kept / "recipe.yaml") == recipe and read_json(kept / "manifest.json") == read_json(first / "manifest.json")
+    manifest = read_json(copied / "manifest.json")
+    assert manifest["hashes"]["recipe"] == second_recipe.digest and set(manifest["stages"]) == set(words)
+    assert run(copied, second_recipe, tiny)[1].keys() == set(words), "and is finished"
+
+
+def test_what_differs_and_what_is_kept_is_said(copied, second_recipe, tiny, capsys):
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("neuralgate.progress.Display.line", lambda _, text: said.append(text))
+        Run.open(copied, second_recipe, tiny.fingerprint).close()
+    assert said[:2] == ["name: 'default' before, 'second' now", "edit.gate: 'strong' before, 'none' now"]
+    assert said[2].startswith("the results of search, edit, evaluate, report depend on that: kept in ") and len(said) == 3
+
+
+def test_there_and_back_counts_the_results(first, copied, recipe, tiny):
+    for gate in ("none", "strong"):
+        with Run.open(copied, recipe.changed([f"edit.gate={gate}"]), tiny.fingerprint) as opened:
+            pipeline.execute(opened, lambda: tiny, Machine(), until="edit")
+    assert sorted(path.name.split("-")[0] for path in (copied / "earlier").iterdir()) == ["1", "2"]
+    run(copied, recipe, tiny)
+    assert now(copied) == now(first)
+
+
+def test_a_run_that_has_finished_nothing_just_takes_the_other_recipe(tmp_path, recipe, second_recipe):
+    Run.open(tmp_path / "run", recipe, "m").close()
+    Run.open(tmp_path / "run", second_recipe, "m").close()
+    assert Recipe.load(tmp_path / "run/recipe.yaml") == second_recipe and not (tmp_path / "run/earlier").exists()
+
+
+def test_what_was_half_made_with_the_old_settings_is_not_taken(copied, second, recipe, second_recipe, tiny):
+    shutil.rmtree(copied / "controls")
+    with pytest.MonkeyPatch.context() as patched, Run.open(copied, recipe, tiny.fingerprint) as opened:
+        patched.setattr(Run, "_finish", lambda *_: pytest.fail("stopped"))
+        with pytest.raises(pytest.fail.Exception, match="stopped"):
+            pipeline.execute(opened, lambda: tiny, Machine())
+    run(copied, second_recipe, tiny)
+    assert now(copied) == now(second)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_while_it_puts_away_it_ends_in_the_same_state(first, recipe, second_recipe, tiny, tmp_path, monkeypatch, before):
+    """A death at every file that is put in place, before and after it."""
+    shutil.copytree(first, tmp_path / "undisturbed")
+    Run.open(tmp_path / "undisturbed", second_recipe, tiny.fingerprint).close()
+    known = results(tmp_path / "undisturbed")
+    replace = os.replace
+    for death in range(100):
+        folder = tmp_path / f"run-{death}"
+        shutil.copytree(first, folder)
+        count = 0
+
+        def counted(source, target, death=death):
+            nonlocal count
+            count += 1
+            if count > death and before:
+                raise KeyboardInterrupt
+            replace(source, target)
+            if count > death:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "replace", counted)
+            try:
+                Run.open(folder, second_recipe, tiny.fingerprint).close()
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        if death % 2:  # whoever opens the folder next, with whatever recipe, finds no half
+            Run.load(folder).close()
+        Run.open(folder, second_recipe, tiny.fingerprint).close()
+        assert results(folder) == known, death
+        assert set(read_json(folder / "manifest.json")["stages"]) == {"pairs", "locate"} and not list((folder / ".work").iterdir())
+        shutil.rmtree(folder)
+    assert death > 8
+
+
+def test_a_damaged_plan_is_no_plan(copied, recipe, tiny):
+    Chunks(copied / ".work/earlier").put(earlier.PLAN, json.dumps({"name": "../../x"}).encode())
+    path = copied / ".work/earlier/plan.chunk"
+    path.write_bytes(path.read_bytes()[:-1])
+    Run.open(copied, recipe, tiny.fingerprint).close()
+    assert not (copied / "earlier").exists()
+
+
+def test_on_the_command_line_a_setting_is_one_flag_away(copied, tiny_folder, tmp_path, recipe, second):
+    recipe.save(tmp_path / "recipe.yaml")
+    command = [
+        "run",
+        str(tiny_folder),
+        "--recipe",
+        str(tmp_path / "recipe.yaml"),
+        "--out",
+        str(copied),
+        "--gate",
+        "none",
+        "--set",
+        "name=second",
+    ]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert now(copied) == now(second)
+
+
+# --- another version --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other_code(monkeypatch):
+    """Another version of what edits."""
+    known = stages.code_hash
+
+    def other(*places: str) -> str:
+        return "f" * 64 if places == stages.CODE["edit"] else known(*places)
+
+    monkeypatch.setattr(pipeline, "code_hash", other)
+
+
+def test_results_of_another_version_are_made_again(first, copied, recipe, tiny, other_code):
+    said, words = run(copied, recipe, tiny)
+    assert now(copied) == now(first)
+    assert {words["pairs"], words["locate"], words["evaluate"]} == {"skipped"} and made(words) >= {"search", "edit"}
+    assert "edit      made again: its code has changed" in said
+
+
+def test_keep_stale_takes_results_of_another_version(first, copied, recipe, tiny, other_code):
+    said, words = run(copied, recipe, tiny, keep_stale=True)
+    assert set(words.values()) == {"skipped"}
+    assert "edit      taken as it is, though made from other code (--keep-stale)" in said
+    assert "locate    unchanged, skipped" in said
+    assert read_json(copied / "manifest.json")["stages"]["edit"]["kept_stale"] == ["code"]
+    assert now(copied) == now(first)
+    assert made(run(copied, recipe, tiny)[1]) >= {"search", "edit"}, "the next one without the flag makes them again"
+    assert "kept_stale" not in read_json(copied / "manifest.json")["stages"]["edit"]
+
+
+def test_keep_stale_keeps_nothing_that_was_made_from_what_is_made_again(copied, recipe, tiny, other_code):
+    (copied / "gate/gate.safetensors").unlink()
+    said, words = run(copied, recipe, tiny, keep_stale=True)
+    assert (
+        made(words) == {"locate", "search", "edit", "evaluate", "report"}
+        and "locate    made again: gate/gate.safetensors changed or lost" in said
+    )
+
+
+def of_version_0_1(folder: Path) -> None:
+    """As version 0.1 left it: the search was part of locate, and only hashes of hashes were recorded."""
+    (folder / "gate/located.json").unlink()
+    manifest = read_json(folder / "manifest.json")
+    del manifest["stages"]["search"]
+    for record in manifest["stages"].values():
+        del record["inputs"]
+        record |= {"input_hash": "0" * 64, "code": "0" * 64}
+    manifest["stages"]["locate"]["outputs"] = {"gate": stages.hash_path(folder / "gate")}
+    write_json(folder / "manifest.json", manifest)
+
+
+def test_a_folder_of_version_0_1_is_made_again_or_kept(first, copied, recipe, tiny, tmp_path):
+    of_version_0_1(copied)
+    shutil.copytree(copied, tmp_path / "kept")
+    words = run(tmp_path / "kept", recipe, tiny, keep_stale=True)[1]
+    assert set(words.values()) == {"skipped"} and words.keys() == {"pairs", "locate", "search", "edit", "evaluate", "report"}
+    said, words = run(copied, recipe, tiny)
+    assert made(words) >= {"pairs", "locate", "search", "edit"} and "pairs     made again: its code has changed" in said
+    assert now(copied) == now(first)
+
+
+def test_altered_results_are_made_again_and_it_is_said(first, copied, recipe, tiny):
+    data = bytearray((copied / "patch/patch.safetensors").read_bytes())
+    data[-1] ^= 1
+    (copied / "patch/patch.safetensors").write_bytes(data)
+    (copied / "answers.jsonl").unlink()
+    said, words = run(copied, recipe, tiny)
+    assert now(copied) == now(first) and made(words) >= {"edit", "evaluate"}
+    assert "edit      made again: patch changed or lost" in said and "evaluate  made again: answers.jsonl changed or lost" in said
+
+
+# --- a source that has gone -------------------------------------------------------------------------------------------
+
+
+def test_the_whole_command_does_not_miss_the_source_of_a_finished_run(tiny_folder, tmp_path):
+    from neuralgate.pairs.mixture import gather
+
+    pipeline.draw_pair_set(pipeline.drawn_world(recipe_for(tiny_folder, [])), recipe_for(tiny_folder, []), tmp_path / "drawn")
+    gather([tmp_path / "drawn"], tmp_path / "set")
+    source = [f"pairs.source={tmp_path / 'set'}", "pairs.only_read=false", "locate.layers=[0]", "locate.samples_per_subject=1"]
+    source += ["locate.steps=1", "edit.layers=[0]", "edit.rate=0.01", "edit.max_steps=1", "edit.stop=never", "variants=[]"]
+    command = ["run", str(tiny_folder), "--out", str(tmp_path / "run"), "--set", "evaluate.max_new_tokens=1"]
+    for setting in source:
+        command += ["--set", setting]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, (result.output, result.exception)
+    before = results(tmp_path / "run")
+    shutil.rmtree(tmp_path / "set")
+    assert CliRunner().invoke(app, command).exit_code == 0 and results(tmp_path / "run") == before
+    result = CliRunner().invoke(app, [*command, "--set", "evaluate.max_new_tokens=2"])
+    assert result.exit_code == 0, "a setting that does not touch the pairs"
+    for other in ("pairs.refusal=own", f"pairs.source={tmp_path / 'other'}"):
+        before = results(tmp_path / "run")
+        refused = CliRunner().invoke(app, [*command, "--set", other])
+        assert isinstance(refused.exception, UserError) and "has no pairs.jsonl" in str(refused.exception)
+        assert results(tmp_path / "run") == before, "nothing is put away for what cannot be made"
