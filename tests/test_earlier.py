@@ -167,20 +167,12 @@ def test_a_damaged_plan_is_no_plan(copied, recipe, tiny):
     assert not (copied / "earlier").exists()
 
 
-def test_on_the_command_line_a_setting_is_one_flag_away(copied, tiny_folder, tmp_path, recipe, second):
+@pytest.mark.parametrize("again", [True, False])
+def test_on_the_command_line_a_setting_is_one_flag_away(copied, tiny_folder, tmp_path, recipe, second, again):
+    """With the recipe given again, and without: a run goes on with its own."""
     recipe.save(tmp_path / "recipe.yaml")
-    command = [
-        "run",
-        str(tiny_folder),
-        "--recipe",
-        str(tmp_path / "recipe.yaml"),
-        "--out",
-        str(copied),
-        "--gate",
-        "none",
-        "--set",
-        "name=second",
-    ]
+    given = ["--recipe", str(tmp_path / "recipe.yaml")] if again else []
+    command = ["run", str(tiny_folder), *given, "--out", str(copied), "--gate", "none", "--set", "name=second"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     assert now(copied) == now(second)
@@ -284,3 +276,22 @@ def test_the_whole_command_does_not_miss_the_source_of_a_finished_run(tiny_folde
         refused = CliRunner().invoke(app, [*command, "--set", other])
         assert isinstance(refused.exception, UserError) and "has no pairs.jsonl" in str(refused.exception)
         assert results(tmp_path / "run") == before, "nothing is put away for what cannot be made"
+
+
+@pytest.mark.parametrize(
+    "planned",
+    [
+        {"name": "../../out", "outputs": ["patch"]},
+        {"name": "1-a", "outputs": ["../outside.txt"]},
+        {"name": "1-a", "outputs": [], "new": {"../outside.txt": "changed"}},
+        {"name": "1-a", "outputs": ["patch"], "old": {"../../../outside.txt": "changed"}},
+    ],
+)
+def test_a_plan_from_somebody_else_reaches_nothing_outside(copied, planned):
+    outside = copied.parent / "outside.txt"
+    outside.write_text("mine")
+    plan = {"old": {}, "new": {}, **planned}
+    Chunks(copied / ".work" / "earlier").put("plan", json.dumps(plan).encode())
+    with pytest.raises(UserError, match="is outside"):
+        Run.load(copied)
+    assert outside.read_text() == "mine" and not (copied.parent / "out").exists() and (copied / "patch").is_dir()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralgate.chunks import Chunks
-from neuralgate.files import disk_errors, write_text
+from neuralgate.files import disk_errors, inside, write_text
 
 EARLIER = "earlier"
 PLAN = "plan"
@@ -38,17 +38,20 @@ def finish(folder: Path, work: Path) -> None:
     if written is None:
         return
     plan: dict[str, Any] = json.loads(written)
-    target = folder / EARLIER / plan["name"]
+    said = f"The plan in {work}"  # whose names are no more trusted than any others in a folder that may be somebody else's
+    target = inside(folder, f"{EARLIER}/{plan['name']}", said)
     if plan["outputs"]:
         for file, text in plan["old"].items():
-            write_text(target / file, text)
+            write_text(inside(target, file, said), text)
     with disk_errors(target):
         for output in plan["outputs"]:
-            if (folder / output).exists():  # else it was moved before
-                (target / output).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(folder / output, target / output)
+            source = inside(folder, output, said)
+            if source.exists():  # else it was moved before
+                kept = inside(target, output, said)
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(source, kept)
     for file, text in plan["new"].items():
-        write_text(folder / file, text)
+        write_text(inside(folder, file, said), text)
     chunks.clear()
 
 
