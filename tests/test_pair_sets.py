@@ -476,6 +476,17 @@ def test_a_run_refuses_a_set_that_is_not_whole(tiny_folder, drawn, tmp_path, mis
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("name", "field"), [("questions.jsonl", "question"), ("pairs.jsonl", "benign_question")])
+def test_a_question_that_stands_for_a_picture_is_refused_at_the_start(tiny_folder, drawn, tmp_path, name, field):
+    gather([drawn.folder], tmp_path / "set")
+    rows = read_jsonl(tmp_path / "set" / name)
+    rows[-1][field] += " What is an <image>?"
+    write_jsonl(tmp_path / "set" / name, rows)
+    result = CliRunner().invoke(app, ["run", str(tiny_folder), "--out", str(tmp_path / "run"), "--set", f"pairs.source={tmp_path / 'set'}"])
+    assert isinstance(result.exception, UserError) and "holds <image>, which stands for a picture" in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_set_writes_only_into_its_target(drawn, tmp_path):
     """Its folder's own name must not help it out of the target."""
     gather([drawn.folder], tmp_path / "evil")
