@@ -210,6 +210,10 @@ def test_documents_are_never_repeated_and_running_out_is_said(subjects, tmp_path
             "- {name: id, sensitive: {number: digits}}\n- {name: card, synonyms: [ID], sensitive: {number: digits}}",
             "calls two subjects 'id'",
         ),
+        (
+            "- {name: straße, sensitive: {number: digits}}\n- {name: STRASSE, sensitive: {number: digits}}",
+            "calls two subjects 'strasse'",
+        ),
         ("- [", "is not YAML"),
         ("- {name: id, sensitive: {number: [2020-13-45, a]}}", "is not YAML"),
         ("- {name: id, sensitive: {number: 5}}", "'5' is neither a kind"),

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
 from neuralgate.lvlm.spelling import answer_ids
-from neuralgate.lvlm.styles import CHAT, MARK, NEEDS_IMAGE, PLACES_IMAGE_ITSELF, render
+from neuralgate.lvlm.styles import CHAT, MARK, NEEDS_IMAGE, PLACES_IMAGE_ITSELF, picture_tokens, render
 from neuralgate.pairs.images import open_image
 from neuralgate.pairs.mentions import Span, slot
 
@@ -105,21 +105,24 @@ def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any)
 
 def check_questions(lvlm: LVLM, questions: Iterable[str]) -> None:
     """Raises UserError when a question holds what stands for a picture."""
-    token = str(lvlm.processor.image_token)
+    tokens = picture_tokens(lvlm.processor)
     for question in questions:
-        if token in question:
-            raise UserError(f"The question {question!r} holds {token}, which stands for a picture in {lvlm.name}; write it without.")
+        if any(token in question for token in tokens):
+            raise UserError(
+                f"The question {question!r} holds {' or '.join(tokens)}, which stands for a picture in {lvlm.name}; write it without."
+            )
 
 
 def check_places(lvlm: LVLM, shown: bool, texts: Sequence[str]) -> None:
     """Raises UserError when a prompt has not exactly one place for its picture, or one without a picture."""
-    token = str(lvlm.processor.image_token)
+    tokens = picture_tokens(lvlm.processor)
     expected = int(shown and lvlm.model_type not in PLACES_IMAGE_ITSELF)
     for text in texts:
-        if text.count(token) != expected:
+        count = sum(text.count(token) for token in tokens)
+        if count != expected:
             raise UserError(
-                f"The chat template of {lvlm.name} has {text.count(token)} places for a picture ({token}) in a prompt with {int(shown)} of "
-                "them; save the template that belongs to these weights with the processor (chat_template.jinja)."
+                f"The chat template of {lvlm.name} has {count} places for a picture ({' or '.join(tokens)}) in a prompt with {int(shown)} "
+                "of them; save the template that belongs to these weights with the processor (chat_template.jinja)."
             )
 
 
