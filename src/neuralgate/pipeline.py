@@ -238,6 +238,7 @@ def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report", copy: Path | 
             at a layer that is not located, or an edit of quantised weights.
     """
     from neuralgate.lvlm.auto import located_layers
+    from neuralgate.lvlm.prompts import check_questions
     from neuralgate.pairs.builder import check_subjects
     from neuralgate.pairs.images import check_processor
     from neuralgate.pairs.mixture import load_set
@@ -249,6 +250,8 @@ def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report", copy: Path | 
         source = Path(recipe.pairs.source)
         pairs, questions = load_set(copy if copy and not source.exists() else source)
         images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in questions if question.image])
+        check_questions(lvlm, [text for pair in pairs for text in (pair.sensitive_question, pair.benign_question)])
+        check_questions(lvlm, [question.question for question in questions])
         check_processor(lvlm.processor, lvlm.name, [pairs.folder / image for image in images])
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []
     located = located_layers(lvlm, recipe.locate)

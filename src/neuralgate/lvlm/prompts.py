@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
 from neuralgate.lvlm.spelling import answer_ids
-from neuralgate.lvlm.styles import CHAT, MARK, NEEDS_IMAGE, PLACES_IMAGE_ITSELF, render
+from neuralgate.lvlm.styles import CHAT, MARK, NEEDS_IMAGE, PLACES_IMAGE_ITSELF, picture_tokens, render
 from neuralgate.pairs.images import open_image
 from neuralgate.pairs.mentions import Span, slot
 
@@ -88,7 +88,8 @@ def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any)
     right (a Q-Former counts its tokens from the left), and the offsets if asked for."""
     pictures = pictures_of(lvlm, [image for image, _ in items])
     texts = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(bool(pictures), question) for _, question in items])
-    check_places(lvlm, bool(pictures), [question for _, question in items], texts)
+    check_questions(lvlm, [question for _, question in items])
+    check_places(lvlm, bool(pictures), texts)
     if begins_itself(lvlm, texts):
         settings["add_special_tokens"] = False
     encoded = lvlm.processor(
@@ -102,17 +103,26 @@ def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any)
     return texts, {name: value.to(lvlm.device) for name, value in kept.items()}
 
 
-def check_places(lvlm: LVLM, shown: bool, questions: Sequence[str], texts: Sequence[str]) -> None:
-    """Raises UserError when a prompt has not exactly one place for its picture, or one without a picture."""
-    token = str(lvlm.processor.image_token)
-    expected = int(shown and lvlm.model_type not in PLACES_IMAGE_ITSELF)
-    for question, text in zip(questions, texts, strict=True):
-        if token in question:
-            raise UserError(f"The question {question!r} holds {token}, which stands for a picture in {lvlm.name}; write it without.")
-        if text.count(token) != expected:
+def check_questions(lvlm: LVLM, questions: Iterable[str]) -> None:
+    """Raises UserError when a question holds what stands for a picture."""
+    tokens = picture_tokens(lvlm.processor)
+    for question in questions:
+        if any(token in question for token in tokens):
             raise UserError(
-                f"The chat template of {lvlm.name} has {text.count(token)} places for a picture ({token}) in a prompt with {int(shown)} of "
-                "them; save the template that belongs to these weights with the processor (chat_template.jinja)."
+                f"The question {question!r} holds {' or '.join(tokens)}, which stands for a picture in {lvlm.name}; write it without."
+            )
+
+
+def check_places(lvlm: LVLM, shown: bool, texts: Sequence[str]) -> None:
+    """Raises UserError when a prompt has not exactly one place for its picture, or one without a picture."""
+    tokens = picture_tokens(lvlm.processor)
+    expected = int(shown and lvlm.model_type not in PLACES_IMAGE_ITSELF)
+    for text in texts:
+        count = sum(text.count(token) for token in tokens)
+        if count != expected:
+            raise UserError(
+                f"The chat template of {lvlm.name} has {count} places for a picture ({' or '.join(tokens)}) in a prompt with {int(shown)} "
+                "of them; save the template that belongs to these weights with the processor (chat_template.jinja)."
             )
 
 

@@ -54,7 +54,6 @@ def answer_ids(lvlm: LVLM, prompt: str, answer: str, own: Sequence[int] = ()) ->
         return []
     if own and spelled(lvlm, own) == answer:
         return list(own)
-    alone, together, apart = lvlm.tokenizer([prompt, prompt + separator(lvlm, prompt) + answer, answer], add_special_tokens=False)[
-        "input_ids"
-    ]
+    texts = [prompt, prompt + separator(lvlm, prompt) + answer, answer]
+    alone, together, apart = lvlm.tokenizer(texts, add_special_tokens=False)["input_ids"]
     return together[len(alone) :] if together[: len(alone)] == alone else apart

@@ -77,6 +77,11 @@ def render(processor: Any, model_type: str, style: str, questions: Sequence[tupl
     return texts
 
 
+def picture_tokens(processor: Any) -> list[str]:
+    """What can stand for a picture in a prompt: Gemma3's templates write what begins an image, others its token."""
+    return sorted({str(getattr(processor, name)) for name in ("image_token", "boi_token") if hasattr(processor, name)})
+
+
 def render_answered(processor: Any, question: str, answer: str) -> str:
     """A question without an image and its answer as the chat template writes them; "" where it cannot."""
     turns = (("user", question), ("assistant", answer))
