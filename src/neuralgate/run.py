@@ -205,6 +205,7 @@ class Run:
         inputs_hash = digest(dict(inputs))
         chunks = Chunks(self.folder / WORK / name, self.share if shared else None)
         if self._unchanged(name, inputs_hash):
+            chunks.clear()  # there are some where a process was killed between the manifest and the end of the stage
             self.append_event(name, event="skipped")
             self.display.line(f"{name:<9} unchanged, skipped")
             yield Stage(False, chunks, lambda **_: None)
