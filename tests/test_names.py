@@ -18,7 +18,7 @@ IMPOSSIBLE = ["../x", "/tmp/x", "a/b", ".", "..", "", "a\0b", "x" * 256, "\u6f22
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_a_recipe_is_called_by_one_part_of_a_path(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="^the recipe: name: no file can be called .*") as caught:
+    with pytest.raises(UserError, match=r"^the recipe: name: no file can be called .*") as caught:
         Recipe.parse({"name": name})
     assert len(str(caught.value)) < 250 and "\n" not in str(caught.value)
 
@@ -74,7 +74,7 @@ def test_a_folder_that_cannot_be_is_said_before_the_work(tmp_path: Path) -> None
         raise AssertionError
 
     for out in (tmp_path / ("x" * 256), tmp_path / ("x" * 256) / "out"):
-        with pytest.raises(UserError, match="No file can be called .*; choose a shorter name"):
+        with pytest.raises(UserError, match=r"No file can be called .*; choose a shorter name"):
             write_folder(out, work)
     (tmp_path / "link").symlink_to("nowhere")
     with pytest.raises(UserError, match="exists already"):
