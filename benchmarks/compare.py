@@ -2,7 +2,8 @@
 
     python -m benchmarks.compare
 
-writes benchmarks/compare.json. The plain form reads the same files with json.loads, row by row, and hashes what was asked; it checks nothing.
+writes benchmarks/compare.json. The plain form reads the same files with json.loads, row by row, and hashes what was asked; it checks
+nothing.
 """
 
 from __future__ import annotations
