@@ -262,19 +262,6 @@ def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
 # --- kill -9 --------------------------------------------------------------------------------------------------------
 
 
-def test_killed_again_and_again_it_ends_in_the_same_bytes(finished, recipe, tmp_path):
-    """Deaths in every stage, before and after a file is put in place."""
-    recipe.save(tmp_path / "recipe.yaml")
-    command = [sys.executable, str(Path(__file__).with_name("killed_run.py")), str(tmp_path / "recipe.yaml"), str(tmp_path / "run"), "8"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-1]) >= 6
-    events = read_jsonl(tmp_path / "run/events.jsonl")
-    resumed = {event["stage"] for event in events if event.get("event") == "resumed"}
-    assert resumed >= {"pairs", "locate", "search", "edit", "evaluate"}, "a death in every stage"
-    assert results(tmp_path / "run") == results(finished)
-
-
 def interrupted(folder: Path, recipe: Recipe, lvlm, stage: str) -> None:
     """The run, stopped in ``stage`` when all is made but nothing is recorded."""
     manifest = read_json(folder / "manifest.json")

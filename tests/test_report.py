@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -267,6 +268,20 @@ def test_gate_figures_hold_their_text() -> None:
     gate = fake_gate()
     assert "Strong dimensions (M &gt; 0.3)" in layer_profile(gate)[0]
     assert all("<text" in figure and len(figure) < 60_000 for figure in (*layer_profile(gate), vote_map(gate)))
+
+
+def test_compare_keeps_no_answers(tmp_path: Path) -> None:
+    """Answers are a hundred times as much as the scores that it shows: it reads them row by row."""
+    peaks = []
+    for n in (20, 80):
+        folder = make_run(tmp_path / str(n), n=n, parts=False)
+        compare([folder, folder])  # what is imported once
+        tracemalloc.start()
+        comparison = compare([folder, folder])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert not any("answers" in vars(run) for run in comparison.runs)
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_compare(run_folder: Path, tmp_path: Path) -> None:

@@ -45,9 +45,9 @@ def disk_errors(place: Path | str) -> Iterator[None]:
         if error.errno == errno.ELOOP:
             raise _no_link(str(error.filename or place)) from error
         if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY):
-            taken = error.filename2 or error.filename or place
+            there = error.filename2 or error.filename or place
             raise UserError(
-                f"{taken} is in the way: it is a file where a folder is needed or the reverse; choose another place."
+                f"{there} is in the way: it is a file where a folder is needed or the reverse; choose another place."
             ) from error
         raise
 
@@ -225,7 +225,7 @@ def parse_json(data: bytes, source: Path | str) -> Any:
 
 
 #: What a number out of range looks like; so does many a hash, which only costs a closer look.
-_LONG_NUMBER = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}")
+_LONG_NUMBER = re.compile(rb"[0-9](?:[0-9]{18}|[0-9.]*[eE]\+?[0-9]{3})")
 
 
 def _beyond(data: Any) -> bool:

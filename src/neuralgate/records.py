@@ -17,17 +17,11 @@ from typing_extensions import TypedDict
 from neuralgate.files import damaged, parse_json, read_json, read_lines
 from neuralgate.judges import Verdict
 from neuralgate.pairs.schema import AnswerKind
-from neuralgate.text import clipped, for_terminal, short, shown_name
+from neuralgate.text import OBEYED, clipped, for_terminal, short, shown_name
 
 Kind = TypeVar("Kind")
 Row = TypeVar("Row", bound="Answered")
 MAX_NAME = 300
-
-
-def _plain(name: str) -> str:
-    if for_terminal(name) != name:
-        raise ValueError("holds control characters")
-    return name
 
 
 def _file_name(path: str) -> str:
@@ -55,7 +49,7 @@ def needs(condition: bool, why: str) -> None:
         raise ValueError(why)
 
 
-Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_plain)]
+Name = Annotated[str, Field(max_length=MAX_NAME, pattern=rf"^[^{OBEYED}]*$")]
 ModelName = Annotated[str, AfterValidator(shown_name), AfterValidator(for_terminal), AfterValidator(lambda name: clipped(name, MAX_NAME))]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Layer = Annotated[int, Field(ge=0, le=10**6)]
@@ -369,6 +363,8 @@ def check(kind: TypeAdapter[Kind], data: Any, source: Path | str) -> Kind:
         problem = error.errors(include_url=False)[0]
         key = clipped(".".join(str(part) for part in problem["loc"]), 120)
         said = problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+        if problem["type"] == "string_pattern_mismatch":
+            said = "should be without control characters"
         value = "" if problem["type"] in ("missing", "value_error") else f", not {short(problem['input'])}"
         raise damaged(source, f"{key} {said}{value}".strip()) from error
 

@@ -244,6 +244,7 @@ class Run:
         chunks = Chunks(self.folder / WORK / name, self.share if shared else None)
         reason = self._reason(name, inputs)
         if reason is None:
+            chunks.clear()  # there are some where a process was killed between the manifest and the end of the stage
             self.append_event(name, event="skipped")
             self._say_skipped(name, inputs)
             yield Stage(False, chunks, lambda **_: None)
