@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralgate.chunks import Chunks
-from neuralgate.files import disk_errors, write_text
+from neuralgate.files import disk_errors, inside, write_text
 
 EARLIER = "earlier"
 PLAN = "plan"
@@ -25,30 +25,36 @@ def put_away(folder: Path, work: Path, outputs: Iterable[str], name: str, old: M
 
     Args:
         work: a folder for the plan, below ``folder``.
+
+    Raises:
+        UserError: ``earlier`` is a link out of the folder; something cannot be written.
     """
+    inside(folder, f"{EARLIER}/{name}", f"{folder}")
     plan = {"name": name, "outputs": sorted(outputs), "old": dict(old), "new": dict(new)}
     Chunks(work).put(PLAN, json.dumps(plan).encode())
     finish(folder, work)
 
 
 def finish(folder: Path, work: Path) -> None:
-    """Do what is left of the plan in ``work``, if there is one."""
+    """Do what is left of the plan in ``work``, if there is one. Raises UserError when it leads out of ``folder``."""
     chunks = Chunks(work)
     written = chunks.done(PLAN)
     if written is None:
         return
     plan: dict[str, Any] = json.loads(written)
-    target = folder / EARLIER / plan["name"]
-    if plan["outputs"]:
+    place = f"The plan in {work}"  # the folder may be from somebody else
+    target = inside(folder, f"{EARLIER}/{plan['name']}", place)
+    moves = [(inside(folder, output, place), inside(target, output, place)) for output in plan["outputs"]]
+    if moves:
         for file, text in plan["old"].items():
-            write_text(target / file, text)
+            write_text(inside(target, file, place), text)
     with disk_errors(target):
-        for output in plan["outputs"]:
-            if (folder / output).exists():  # else it was moved before
-                (target / output).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(folder / output, target / output)
+        for output, kept in moves:
+            if output.exists():  # else it was moved before
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(output, kept)
     for file, text in plan["new"].items():
-        write_text(folder / file, text)
+        write_text(inside(folder, file, place), text)
     chunks.clear()
 
 

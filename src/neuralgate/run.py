@@ -81,6 +81,7 @@ class Run:
         _refuse_strangers(run.folder)
         run._hold()
         try:
+            earlier.finish(run.folder, run.path(WORK) / earlier.EARLIER)
             if run.path(RECIPE).is_file():
                 run._read()
                 run._change(recipe, model_hash)
@@ -103,6 +104,7 @@ class Run:
         run = cls(folder, display)
         run._hold()
         try:
+            earlier.finish(run.folder, run.path(WORK) / earlier.EARLIER)
             run._read()
         except BaseException:
             run.close()
@@ -130,7 +132,6 @@ class Run:
             self.close()
             raise UserError(f"Another process is working in {self.folder}; wait for it or choose another folder.") from error
         _drop_torn_line(self.path(EVENTS))
-        earlier.finish(self.folder, self.path(WORK) / earlier.EARLIER)
 
     def _read(self) -> None:
         self.recipe = Recipe.load(self.path(RECIPE))
