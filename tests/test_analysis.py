@@ -267,8 +267,9 @@ def test_a_second_time_nothing_is_done(folder, tmp_path):
     with Run.load(tmp_path / "run") as run:
         pipeline.execute(run, lambda: pytest.fail("the model was loaded"), Machine(), until="locate", analysed=True)
         pipeline.execute(run, lambda: pytest.fail("the model was loaded"), Machine())
-    stages = [event["stage"] for event in read_jsonl(tmp_path / "run/events.jsonl") if event.get("event") == "skipped"][-9:]
-    assert stages == ["pairs", "locate", "analyse", "report", *pipeline.STAGES]
+    stages = [event["stage"] for event in read_jsonl(tmp_path / "run/events.jsonl") if event.get("event") == "skipped"][-11:]
+    located = ["pairs", "locate", "search"]
+    assert stages == [*located, "analyse", "report", *located, "edit", "evaluate", "report"]
 
 
 def test_a_killed_analysis_goes_on_where_it_was(few, folder, found, tiny, tmp_path, monkeypatch):

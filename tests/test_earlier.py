@@ -167,6 +167,49 @@ def test_a_damaged_plan_is_no_plan(copied, recipe, tiny):
     assert not (copied / "earlier").exists()
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"name": "../../x"},
+        {"outputs": ["../victim"]},
+        {"outputs": ["/victim"]},
+        {"outputs": ["link/victim"]},
+        {"new": {"../victim": ""}},
+        {"old": {"../../../victim": ""}, "outputs": ["pairs"]},
+    ],
+)
+def test_a_plan_from_somebody_else_leads_nowhere(tmp_path, plan):
+    (tmp_path / "victim").write_text("whole")
+    Run.open(tmp_path / "run", Recipe(), "m").close()
+    (tmp_path / "run/link").symlink_to(tmp_path)
+    Chunks(tmp_path / "run/.work/earlier").put(earlier.PLAN, json.dumps({"name": "1", "outputs": [], "old": {}, "new": {}} | plan).encode())
+    with pytest.raises(UserError, match="is outside"):
+        Run.load(tmp_path / "run")
+    assert (tmp_path / "victim").read_text() == "whole" and sorted(path.name for path in tmp_path.iterdir()) == ["run", "victim"]
+
+
+def test_earlier_as_a_link_is_refused(copied, second_recipe, tiny, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (copied / "earlier").symlink_to(tmp_path / "elsewhere")
+    before = results(copied)
+    with pytest.raises(UserError, match="is outside"):
+        Run.open(copied, second_recipe, tiny.fingerprint)
+    assert not list((tmp_path / "elsewhere").iterdir()) and results(copied) == before
+    (copied / "earlier").unlink()
+    Run.open(copied, second_recipe, tiny.fingerprint).close()
+
+
+def test_earlier_results_can_be_compared_with_those_of_now(copied, second_recipe, tiny, capsys):
+    (copied / "served/exported").mkdir(parents=True)
+    (copied / "served/exported/scores.json").write_text("{}")
+    run(copied, second_recipe, tiny)
+    (kept,) = (copied / "earlier").iterdir()
+    assert (kept / "served/exported/scores.json").is_file() and not (copied / "served").exists()
+    app(["compare", str(copied), str(kept)], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "ungated" in shown and kept.name in shown
+
+
 @pytest.mark.parametrize("again", [True, False])
 def test_on_the_command_line_a_setting_is_one_flag_away(copied, tiny_folder, tmp_path, recipe, second, again):
     """With the recipe given again, and without: a run goes on with its own."""
@@ -276,22 +319,3 @@ def test_the_whole_command_does_not_miss_the_source_of_a_finished_run(tiny_folde
         refused = CliRunner().invoke(app, [*command, "--set", other])
         assert isinstance(refused.exception, UserError) and "has no pairs.jsonl" in str(refused.exception)
         assert results(tmp_path / "run") == before, "nothing is put away for what cannot be made"
-
-
-@pytest.mark.parametrize(
-    "planned",
-    [
-        {"name": "../../out", "outputs": ["patch"]},
-        {"name": "1-a", "outputs": ["../outside.txt"]},
-        {"name": "1-a", "outputs": [], "new": {"../outside.txt": "changed"}},
-        {"name": "1-a", "outputs": ["patch"], "old": {"../../../outside.txt": "changed"}},
-    ],
-)
-def test_a_plan_from_somebody_else_reaches_nothing_outside(copied, planned):
-    outside = copied.parent / "outside.txt"
-    outside.write_text("mine")
-    plan = {"old": {}, "new": {}, **planned}
-    Chunks(copied / ".work" / "earlier").put("plan", json.dumps(plan).encode())
-    with pytest.raises(UserError, match="is outside"):
-        Run.load(copied)
-    assert outside.read_text() == "mine" and not (copied.parent / "out").exists() and (copied / "patch").is_dir()

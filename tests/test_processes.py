@@ -3,13 +3,19 @@
 import os
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import torch
 
 from neuralgate.chunks import Chunks, Share, StageOver
+from neuralgate.evaluate.answers import answer
+from neuralgate.files import write_jsonl
 from neuralgate.follow import Follower
-from neuralgate.recipe import Recipe
+from neuralgate.locate import layers, locate
+from neuralgate.locate.vectors import Prepared
+from neuralgate.recipe import EvaluateConfig, Recipe
 from neuralgate.run import Run
 
 SETTINGS = ["pairs.subjects=[passport, receipt]", "pairs.contrast=[bus ticket]", "pairs.per_subject=4", "pairs.contrast_per_subject=2"]
@@ -58,6 +64,101 @@ def test_each_process_makes_its_share(tmp_path):
         Chunks(tmp_path, Share(rank, 3)).make(keys, work)
     assert [len(found) for found in made.values()] == [3, 2, 2] and sorted(key for found in made.values() for key in found) == keys
     assert Chunks(tmp_path, Share(1, 3)).collect(keys) == [key.encode() for key in keys]
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_every_piece_is_dealt_once_and_evenly(count, side_by_side):
+    for length in range(20):
+        keys = [f"{number:02d}" for number in range(length)]
+        dealt = [Chunks(share=Share(rank, count)).mine(keys, side_by_side) for rank in range(count)]
+        assert sorted(key for part in dealt for key in part) == keys
+        assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
+
+
+def shared(ranks: int, folder: Path, work):
+    """What ``work(rank, chunks)`` returns in the last of so many processes: each works until it would have to wait for another."""
+    for _ in range(3):  # each has its say again when the others are done
+        for rank in range(ranks):
+            with suppress(StageOver):
+                result = work(rank, Chunks(folder, Share(rank, ranks), over=lambda: True))
+    return result
+
+
+class Toggled:
+    """A patch that knows how often it was applied."""
+
+    def __init__(self, name: str, asked: "Asked") -> None:
+        self.name, self.asked = name, asked
+
+    @contextmanager
+    def applied(self, model):
+        self.asked.variant = self.name
+        self.asked.applied.append(self.name)
+        yield
+        self.asked.variant = "base"
+
+
+class Asked:
+    """A model that answers with the name of its patch."""
+
+    name, model = "asked", None
+
+    def __init__(self) -> None:
+        self.variant, self.applied, self.count = "base", [], 0
+
+    def generate(self, part, max_new_tokens, batch_size):
+        self.count += len(part)
+        return [f"{self.variant} {question}" for _, question in part]
+
+
+@pytest.mark.parametrize("variants", [("edited",), ("edited", "none", "random")])
+def test_no_process_is_idle_while_a_thousand_questions_are_asked(tmp_path, variants):
+    """Each loads each patch once at most, and the answers are those of one process."""
+    rows = [
+        {"benchmark": "vqa", "id": str(number), "subject": "", "kind": "benign", "attribute": "", "question": f"{number}?", "truth": "x"}
+        | {"image": None, "answer_kind": "text"}
+        for number in range(1000)
+    ]
+    write_jsonl(tmp_path / "pairs/questions.jsonl", rows)
+    config = EvaluateConfig(max_new_tokens=3)
+
+    def asked_by(model: Asked, chunks: Chunks) -> list[dict]:
+        return answer(model, tmp_path / "pairs", {name: Toggled(name, model) for name in variants}, config, chunks=chunks)
+
+    models = [Asked() for _ in range(4)]
+    answers = shared(4, tmp_path / "chunks", lambda rank, chunks: asked_by(models[rank], chunks))
+    assert answers == asked_by(Asked(), Chunks())
+    assert [row["answers"][name] for row in answers[-1:] for name in ("base", *variants)] == [
+        f"{name} 999?" for name in ("base", *variants)
+    ]
+    total = 1000 * (len(variants) + 1)
+    assert sum(model.count for model in models) == total and all(0.9 < 4 * model.count / total < 1.1 for model in models)
+    assert all(len(set(model.applied)) == len(model.applied) <= 2 for model in models)
+
+
+def test_samples_that_share_a_computation_are_located_by_one_process(tiny, pairs, locate_config, tmp_path, monkeypatch):
+    """Three batches of two samples at two layers: each batch is prepared once, however many processes there are."""
+    monkeypatch.setattr(layers, "CHUNK_ROWS", 4)
+    prepared = []
+    monkeypatch.setattr(layers, "Prepared", lambda lvlm, samples, *rest: prepared.append(samples) or Prepared(lvlm, samples, *rest))
+    alone = locate(tiny, pairs, locate_config)
+    assert len(prepared) == 3
+    together = shared(3, tmp_path / "3", lambda _, chunks: locate(tiny, pairs, locate_config, chunks=chunks))
+    assert len(prepared) == 6
+    assert torch.equal(together.votes_SLD, alone.votes_SLD) and together.summary == alone.summary
+    more = shared(4, tmp_path / "4", lambda _, chunks: locate(tiny, pairs, locate_config, chunks=chunks))
+    assert len(prepared) <= 6 + 3 + 3 and more.summary == alone.summary
+
+
+def test_layers_of_a_batch_are_cut_into_parts_that_take_equally_long():
+    for count in range(1, 34):
+        ordered = layers.from_both_ends([[layer] for layer in range(count)])
+        assert sorted(ordered) == [[layer] for layer in range(count)]
+        for processes in (2, 3, 4):
+            parts = [Chunks(share=Share(rank, processes)).mine(ordered, True) for rank in range(processes)]
+            means = [sum(layer for (layer,) in part) / len(part) for part in parts if len(part) > 2]
+            assert not means or max(means) - min(means) < 4  # in their order it would be up to 25
 
 
 def test_a_process_alone_makes_everything_also_without_a_folder():

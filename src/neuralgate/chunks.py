@@ -1,6 +1,6 @@
 """Long work in pieces: a killed run finds the finished ones again, and several processes make them side by side.
 
-The processes that `accelerate launch` or `torchrun` starts share nothing but the run folder: each makes every n-th piece, and
+The processes that `accelerate launch` or `torchrun` starts share nothing but the run folder: each makes its part of the pieces, and
 whoever needs a piece of another process waits for its file. So every piece is made exactly as one process would make it.
 """
 
@@ -59,9 +59,17 @@ class Chunks:
         """The pieces of one part of the work, under names of their own; cleared with the whole."""
         return Chunks(self.folder and self.folder / quote(part, safe=" "), self.share, self.over)
 
-    def make(self, keys: Sequence[str], work: Callable[[str], bytes]) -> None:
-        """Make this process's share of the pieces that are not there yet."""
-        for key in keys[self.share.rank :: self.share.count]:
+    def mine(self, keys: Sequence[str], side_by_side: bool = False) -> Sequence[str]:
+        """Those that this process makes: every n-th one, or, where keys ``side_by_side`` share something costly (a patched model, the
+        start of a computation), the n-th part of the list. Either way no process has two more than another."""
+        rank, count = self.share.rank, self.share.count
+        if side_by_side:
+            return keys[rank * len(keys) // count : (rank + 1) * len(keys) // count]
+        return keys[rank::count]
+
+    def make(self, keys: Sequence[str], work: Callable[[str], bytes], side_by_side: bool = False) -> None:
+        """Make this process's share of the pieces (see `mine`) that are not there yet."""
+        for key in self.mine(keys, side_by_side):
             if self.done(key) is None:
                 self.put(key, work(key))
 

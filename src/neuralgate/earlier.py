@@ -25,33 +25,36 @@ def put_away(folder: Path, work: Path, outputs: Iterable[str], name: str, old: M
 
     Args:
         work: a folder for the plan, below ``folder``.
+
+    Raises:
+        UserError: ``earlier`` is a link out of the folder; something cannot be written.
     """
+    inside(folder, f"{EARLIER}/{name}", f"{folder}")
     plan = {"name": name, "outputs": sorted(outputs), "old": dict(old), "new": dict(new)}
     Chunks(work).put(PLAN, json.dumps(plan).encode())
     finish(folder, work)
 
 
 def finish(folder: Path, work: Path) -> None:
-    """Do what is left of the plan in ``work``, if there is one."""
+    """Do what is left of the plan in ``work``, if there is one. Raises UserError when it leads out of ``folder``."""
     chunks = Chunks(work)
     written = chunks.done(PLAN)
     if written is None:
         return
     plan: dict[str, Any] = json.loads(written)
-    said = f"The plan in {work}"  # whose names are no more trusted than any others in a folder that may be somebody else's
-    target = inside(folder, f"{EARLIER}/{plan['name']}", said)
-    if plan["outputs"]:
+    place = f"The plan in {work}"  # the folder may be from somebody else
+    target = inside(folder, f"{EARLIER}/{plan['name']}", place)
+    moves = [(inside(folder, output, place), inside(target, output, place)) for output in plan["outputs"]]
+    if moves:
         for file, text in plan["old"].items():
-            write_text(inside(target, file, said), text)
+            write_text(inside(target, file, place), text)
     with disk_errors(target):
-        for output in plan["outputs"]:
-            source = inside(folder, output, said)
-            if source.exists():  # else it was moved before
-                kept = inside(target, output, said)
+        for output, kept in moves:
+            if output.exists():  # else it was moved before
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(source, kept)
+                os.replace(output, kept)
     for file, text in plan["new"].items():
-        write_text(inside(folder, file, said), text)
+        write_text(inside(folder, file, place), text)
     chunks.clear()
 
 

@@ -346,7 +346,11 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
     display = Display()
     display.start(SERVED)
     chunks = Chunks()
-    ask(lvlm, questions, run.folder, SERVED, settings, lambda done: display.update(done, len(rows), "asking", {}), chunks)
+
+    def told(done: float, total: float, text: str) -> None:
+        display.update(done, total, text, {})
+
+    ask(lvlm, questions, run.folder, {SERVED: None}, settings, told, chunks)
     display.stop()
     kept: list[Mapping[str, Any]] = []
     for question, row, (text, cut_off) in zip(questions, rows, answers_of(SERVED, questions, chunks), strict=True):

@@ -92,6 +92,7 @@ class Run:
         _refuse_strangers(run.folder)
         run._hold()
         try:
+            earlier.finish(run.folder, run.path(WORK) / earlier.EARLIER)
             if run.path(RECIPE).is_file():
                 run._read()
                 run._change(recipe, model_hash)
@@ -116,6 +117,7 @@ class Run:
         run = cls(folder, display)
         run._hold()
         try:
+            earlier.finish(run.folder, run.path(WORK) / earlier.EARLIER)
             run._read()
         except BaseException:
             run.close()
@@ -146,7 +148,6 @@ class Run:
         with disk_errors(self.folder):
             remove_litter(self.folder)
             _drop_torn_line(self.path(EVENTS))
-        earlier.finish(self.folder, self.path(WORK) / earlier.EARLIER)
 
     def _read(self) -> None:
         self.recipe = Recipe.load(self.path(RECIPE))

@@ -30,7 +30,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "analyse": (*_COMMON, "locate", "edit", "analysis", "report", "intervals.py"),
     "edit": (*_COMMON, "locate", "edit"),
     "evaluate": (*_COMMON, "locate", "edit", "evaluate", "intervals.py"),
-    "report": ("pairs", "judges.py", "analysis/sweeps.py", "evaluate/metrics.py", "report", "intervals.py"),
+    "report": ("pairs", "judges.py", "analysis/sweeps.py", "evaluate/metrics.py", "report", "intervals.py", "lvlm/clerk/causality.json"),
 }
 
 
@@ -40,7 +40,7 @@ def code_hash(*places: str) -> str:
     root = Path(__file__).parent
     roots = [root / place for place in places] or [root]
     files = {file for place in roots for file in (place.rglob("*") if place.is_dir() else [place])}
-    found = sorted(file for file in files if file.suffix in (".py", ".jinja", ".css", ".yaml"))
+    found = sorted(file for file in files if file.suffix in (".py", ".jinja", ".css", ".yaml", ".json"))
     return digest([[file.relative_to(root).as_posix(), hash_path(file)] for file in found])
 
 

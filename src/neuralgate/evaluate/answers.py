@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,26 +48,17 @@ def answer(
         for _, question in read_records(folder / "questions.jsonl", Question, "question")
     ]
     chunks = chunks or Chunks()
-    total = len(questions) * (len(patches) + 1)
-    variants: list[tuple[str, Patch | None]] = [("base", None), *patches.items()]
-    for place, (variant, patch) in enumerate(variants):
-
-        def told(done: int, before: int = place, name: str = variant) -> None:
-            if report:
-                report(done=before * len(questions) + done, total=total, text=f"asking {name}")
-
-        if patch is not None or base is None:
-            with patch.applied(lvlm.model) if patch else nullcontext():
-                ask(lvlm, questions, folder.parent, variant, config, told, chunks)
+    asked: dict[str, Patch | None] = {**({"base": None} if base is None else {}), **patches}
+    ask(lvlm, questions, folder.parent, asked, config, report, chunks)
     # only now: what other processes were asked for is waited for once, at the end
-    found = {variant: answers_of(variant, questions, chunks) for variant, patch in variants if patch is not None or base is None}
+    found = {variant: answers_of(variant, questions, chunks) for variant in asked}
     if base is not None:
-        found["base"] = [(row["answers"]["base"], row["cut_off"]["base"]) for row in base]
+        found = {"base": [(row["answers"]["base"], row["cut_off"]["base"]) for row in base], **found}
     return [
         {
             **vars(question),
-            "answers": {variant: found[variant][i][0] for variant, _ in variants},
-            "cut_off": {variant: found[variant][i][1] for variant, _ in variants},
+            "answers": {variant: answers[i][0] for variant, answers in found.items()},
+            "cut_off": {variant: answers[i][1] for variant, answers in found.items()},
         }
         for i, question in enumerate(questions)
     ]
@@ -81,24 +72,37 @@ def ask(
     lvlm: LVLM,
     questions: Sequence[Question],
     root: Path,
-    variant: str,
+    variants: Mapping[str, Patch | None],
     config: EvaluateConfig,
-    told: Callable[[int], None],
+    report: Callable[..., None] | None,
     chunks: Chunks,
 ) -> None:
-    """This process's share of one variant's answers, in chunks that a killed run finds again."""
+    """This process's share of the answers of all variants (name -> patch, or None for the model as it is), in chunks that a killed run
+    finds again."""
+    places = {key: (variant, start * CHUNK) for variant in variants for start, key in enumerate(piece_keys(variant, questions))}
+    mine = chunks.mine(list(places), side_by_side=True)
+    counts = [min(CHUNK, len(questions) - places[key][1]) for key in mine]
+    patched, current = ExitStack(), ""
 
     def generate(key: str) -> bytes:
-        start = int(key.removeprefix(f"{variant}/"))
+        nonlocal current
+        variant, start = places[key]
+        if variant != current:  # a variant's pieces stand side by side
+            patched.close()
+            if patch := variants[variant]:
+                patched.enter_context(patch.applied(lvlm.model))
+            current = variant
         part = [
             (check_image(root, question.image, f"Question {question.id}") if question.image else None, question.question)
             for question in questions[start : start + CHUNK]
         ]
         answers = lvlm.generate_answers(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)
-        told(start + len(answers))
+        if report:
+            report(done=sum(counts[: mine.index(key) + 1]), total=sum(counts), text=f"asking {variant}")
         return json.dumps([(answer.text, answer.cut_off) for answer in answers]).encode()
 
-    chunks.make(piece_keys(variant, questions), generate)
+    with patched:
+        chunks.make(list(places), generate, side_by_side=True)
 
 
 def answers_of(variant: str, questions: Sequence[Question], chunks: Chunks) -> list[tuple[str, bool]]:

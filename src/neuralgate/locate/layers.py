@@ -78,8 +78,10 @@ def fit_layers(
     fits = Fits(located, sets, size, chunks)
     places = {}
     for number, start in enumerate(range(0, len(located), size)):
-        for joined in sets:  # the layers of a batch after each other: what they share is computed once
+        # the layers of a batch after each other: what they share is computed once, in one process, or two where the list is cut
+        for joined in from_both_ends(sets):
             places[fits.keys(joined)[number]] = (joined, start)
+    mine = chunks.mine(list(places), side_by_side=True)
     fitting = lvlm.fitting(size, "locating")
 
     held: dict[tuple[int, int], Prepared] = {}  # one at most: a recording is the largest thing in memory
@@ -100,14 +102,20 @@ def fit_layers(
         names = [name for name in (*vars(found[0]), "steps_N") if name != "curve_NT"]
         piece = {name: torch.cat([getattr(fit, name).float().cpu() for fit in found]) for name in names}
         if report:
-            done = start * len(sets) + (sets.index(joined) + 1) * len(numbers)
-            report(done=done, total=len(sets) * len(located), text=said(joined), loss=round(piece["sensitive_end_N"].mean().item(), 3))
+            done, loss = mine.index(key) + 1, round(piece["sensitive_end_N"].mean().item(), 3)
+            report(done=done, total=len(mine), text=f"{said(joined)}, samples from {start + 1}", loss=loss)
         return save(piece)
 
-    chunks.make(list(places), fit)
+    chunks.make(list(places), fit, side_by_side=True)
     for joined in sets:
         check_finite(located, joined, torch.cat([piece["finite_N"] for piece in fits.pieces(joined)]))
     return fits
+
+
+def from_both_ends(sets: list[list[int]]) -> list[list[int]]:
+    """The lowest, the highest, the next lowest ...: a step at a low layer runs more of the model, and where the list is cut between
+    processes, both parts shall take equally long."""
+    return [joined for pair in zip(sets, reversed(sets), strict=True) for joined in pair][: len(sets)]
 
 
 def said(layers: Sequence[int]) -> str:
