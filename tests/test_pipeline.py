@@ -16,7 +16,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_jsonl
 from neuralgate.recipe import GATE_MODES, Machine, Recipe
 from neuralgate.run import Run
-from neuralgate.terminal import evidence_of, print_result
+from neuralgate.terminal import evidence_of, print_result, print_scores
 
 SETTINGS = {
     "pairs": {
@@ -173,6 +173,8 @@ def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder,
     assert folder == copied / "served/merged" and len(rows) == len(read_jsonl(copied / "answers.jsonl"))
     assert all(row["answers"]["served"] == row["answers"]["edited"] for row in rows)
     assert scores["controls"]["served"]["privacypair-test"] == scores["edited"]["privacypair-test"]
+    print_scores(folder / "scores.json")
+    assert "warning: Answers cut off at the most tokens allowed: 100.0 % base" in capsys.readouterr().out
 
 
 # --- going on -------------------------------------------------------------------------------------------------------
