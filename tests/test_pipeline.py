@@ -16,7 +16,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_jsonl
 from neuralgate.recipe import GATE_MODES, Machine, Recipe
 from neuralgate.run import Run
-from neuralgate.terminal import evidence_of, print_result, print_scores
+from neuralgate.terminal import evidence_of, print_result
 
 SETTINGS = {
     "pairs": {
@@ -163,6 +163,7 @@ def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder,
     from neuralgate.edit import Patch
     from neuralgate.edit.export import export_merged
     from neuralgate.lvlm.load import load
+    from neuralgate.terminal import print_scores
 
     export_merged(tiny_folder, Patch.from_pretrained(copied / "patch"), tmp_path / "merged", evidence_of(copied / "patch"))
     card = (tmp_path / "merged/README.md").read_text()
