@@ -51,8 +51,8 @@ def own_refusal(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None =
     refusals = [" ".join(text.split()[:OWN_WORDS]) for text in texts if judge(text, "")["refused"]]
     if not refusals:
         raise UserError(
-            f"{lvlm.name} refuses none of {len(items)} requests that should be refused, so there is no refusal of its own to teach; "
-            "use pairs.refusal=paper."
+            f"{lvlm.name} begins none of its answers to {len(items)} requests that should be refused with one of the prefixes that are "
+            "judged as a refusal, so there is no refusal of its own to teach; use pairs.refusal=paper."
         )
     return OwnRefusal(Counter(refusals).most_common(1)[0][0], len(items), len(refusals))
 
