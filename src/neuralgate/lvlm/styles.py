@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from neuralgate.errors import UserError
+from neuralgate.text import short
 
 CHAT = "chat"
 VICUNA_SYSTEM = (
@@ -40,7 +41,7 @@ def choose_style(processor: Any, model_type: str, name: str, wanted: str = "") -
     """
     if wanted and wanted != CHAT:
         if wanted not in STYLES:
-            raise UserError(f"There is no prompt style {wanted!r}; known are {CHAT}, {', '.join(STYLES)}.")
+            raise UserError(f"There is no prompt style {short(wanted)}; known are {CHAT}, {', '.join(STYLES)}.")
         return wanted
     if processor.chat_template:
         return CHAT
