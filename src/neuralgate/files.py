@@ -63,7 +63,7 @@ def refuse_links(folder: Path | str, blobs: Path | None = None) -> None:
     must not wait for ever, as opening a pipe does.
 
     Args:
-        blobs: where links may lead to: a hub's cache keeps the files of a snapshot in a folder beside it.
+        blobs: a folder that links may lead into, see `blobs_of`.
 
     Raises:
         UserError: something below ``folder`` is neither a file nor a folder.
@@ -78,6 +78,13 @@ def refuse_links(folder: Path | str, blobs: Path | None = None) -> None:
                     target = Path(os.path.realpath(entry.path))
                     if not (blobs and target.parent == blobs and target.is_file()):
                         raise _no_link(entry.path)
+
+
+def blobs_of(folder: Path | str) -> Path | None:
+    """Where a hub's cache keeps the files of ``folder``, if that is a snapshot in one (models--OWNER--NAME/snapshots/COMMIT): there all
+    files are links."""
+    cached = Path(os.path.realpath(folder)).parent
+    return cached.with_name("blobs") if cached.name == "snapshots" else None
 
 
 def open_within(path: Path | str, mode: str) -> IO[bytes]:
