@@ -15,8 +15,10 @@ from neuralgate.errors import UserError
 from neuralgate.evaluate.metrics import BENCHMARKS, score
 from neuralgate.files import hash_path, write_json, write_jsonl
 from neuralgate.lvlm.load import base_folder, load
+from neuralgate.recipe import Recipe
 from neuralgate.report.compare import compare, run_rows
 from neuralgate.report.html import write_report
+from neuralgate.run import Run
 from neuralgate.terminal import evidence_of, print_result
 
 
@@ -97,3 +99,15 @@ def test_a_folder_whose_name_is_no_text_is_named(tmp_path: Path) -> None:
     done = subprocess.run([*command, *small], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "pair set: caf\\udce9" in done.stdout
+
+
+def test_an_output_that_is_lost_stays_lost_when_scores_are_made_again(tmp_path: Path) -> None:
+    """Or a name in a changed manifest that never was one: the stage is then done again."""
+    with Run.open(tmp_path, Recipe(), "m") as run:
+        with run.stage("evaluate", {}, ["scores.json"]):
+            run.write_text("scores.json", "{}")
+        run.manifest["stages"]["evaluate"]["outputs"]["x"] = "0" * 64
+        run.refresh("evaluate")
+        with run.stage("evaluate", {}, ["scores.json"]) as stage:
+            assert stage.needed
+            run.write_text("scores.json", "{}")
