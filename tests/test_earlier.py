@@ -23,13 +23,14 @@ def recipe(tiny_folder):
     return recipe_for(tiny_folder, ["random"])
 
 
-def run(folder: Path, recipe: Recipe, lvlm, keep_stale: bool = False) -> tuple[list[str], dict[str, str]]:
-    """The run to its end: what is said, and the last word on each stage."""
+def run(folder: Path, recipe: Recipe, lvlm, until="evaluate", keep_stale: bool = False) -> tuple[list[str], dict[str, str]]:
+    """Do what is to be done: what is said, and the last word on each stage."""
     said: list[str] = []
+    before = len(read_jsonl(folder / "events.jsonl")) if folder.exists() else 0
     with Run.open(folder, recipe, lvlm.fingerprint) as opened:
         opened.display.line = said.append
-        pipeline.execute(opened, lambda: lvlm, Machine(), keep_stale=keep_stale)
-    events = read_jsonl(folder / "events.jsonl")
+        pipeline.execute(opened, lambda: lvlm, Machine(), until, keep_stale=keep_stale)
+    events = read_jsonl(folder / "events.jsonl")[before:]
     return said, {event["stage"]: event["event"] for event in events if "event" in event}
 
 
@@ -44,7 +45,7 @@ def now(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def first(tiny, recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "first"
-    run(folder, recipe, tiny)
+    run(folder, recipe, tiny, "report")
     return folder
 
 
@@ -73,7 +74,7 @@ def copied(first, tmp_path):
 def test_another_gate_keeps_pairs_and_votes_and_the_old_results(first, second, copied, second_recipe, recipe, tiny):
     with Run.open(copied, second_recipe, tiny.fingerprint) as opened:
         assert set(opened.manifest["stages"]) == {"pairs", "locate"}
-    words = run(copied, second_recipe, tiny)[1]
+    words = run(copied, second_recipe, tiny, "report")[1]
     assert made(words) == {"search", "edit", "evaluate", "report"} and {words["pairs"], words["locate"]} == {"skipped"}
     assert now(copied) == now(second)
     (kept,) = (copied / "earlier").iterdir()
@@ -84,7 +85,7 @@ def test_another_gate_keeps_pairs_and_votes_and_the_old_results(first, second, c
     assert Recipe.load(kept / "recipe.yaml") == recipe and read_json(kept / "manifest.json") == read_json(first / "manifest.json")
     manifest = read_json(copied / "manifest.json")
     assert manifest["hashes"]["recipe"] == second_recipe.digest and set(manifest["stages"]) == set(words)
-    assert run(copied, second_recipe, tiny)[1].keys() == set(words), "and is finished"
+    assert set(run(copied, second_recipe, tiny, "report")[1].values()) == {"skipped"}, "and is finished"
 
 
 def test_what_differs_and_what_is_kept_is_said(copied, second_recipe, tiny, capsys):
@@ -97,11 +98,9 @@ def test_what_differs_and_what_is_kept_is_said(copied, second_recipe, tiny, caps
 
 
 def test_there_and_back_counts_the_results(first, copied, recipe, tiny):
-    for gate in ("none", "strong"):
-        with Run.open(copied, recipe.changed([f"edit.gate={gate}"]), tiny.fingerprint) as opened:
-            pipeline.execute(opened, lambda: tiny, Machine(), until="edit")
+    for setting in ("evaluate.max_new_tokens=2", "evaluate.max_new_tokens=4"):
+        run(copied, recipe.changed([setting]), tiny)
     assert sorted(path.name.split("-")[0] for path in (copied / "earlier").iterdir()) == ["1", "2"]
-    run(copied, recipe, tiny)
     assert now(copied) == now(first)
 
 
@@ -116,7 +115,7 @@ def test_what_was_half_made_with_the_old_settings_is_not_taken(copied, second, r
     with pytest.MonkeyPatch.context() as patched, Run.open(copied, recipe, tiny.fingerprint) as opened:
         patched.setattr(Run, "_finish", lambda *_: pytest.fail("stopped"))
         with pytest.raises(pytest.fail.Exception, match="stopped"):
-            pipeline.execute(opened, lambda: tiny, Machine())
+            pipeline.execute(opened, lambda: tiny, Machine(), until="edit")
     run(copied, second_recipe, tiny)
     assert now(copied) == now(second)
 
@@ -211,14 +210,16 @@ def test_earlier_results_can_be_compared_with_those_of_now(copied, second_recipe
 
 
 @pytest.mark.parametrize("again", [True, False])
-def test_on_the_command_line_a_setting_is_one_flag_away(copied, tiny_folder, tmp_path, recipe, second, again):
+def test_on_the_command_line_a_setting_is_one_flag_away(copied, tiny_folder, tmp_path, recipe, tiny, again):
     """With the recipe given again, and without: a run goes on with its own."""
     recipe.save(tmp_path / "recipe.yaml")
     given = ["--recipe", str(tmp_path / "recipe.yaml")] if again else []
-    command = ["run", str(tiny_folder), *given, "--out", str(copied), "--gate", "none", "--set", "name=second"]
+    command = ["pairs", str(copied), "--model", str(tiny_folder), *given, "--gate", "none"]
     result = CliRunner().invoke(app, command)
-    assert result.exit_code == 0, result.output
-    assert now(copied) == now(second)
+    assert result.exit_code == 0 and "edit.gate: 'strong' before, 'none' now" in result.output.replace("\n", " ")
+    with Run.load(copied) as opened:
+        assert opened.recipe == recipe.changed(["edit.gate=none"]) and opened.manifest["stages"].keys() == {"pairs", "locate"}
+    assert len(list((copied / "earlier").iterdir())) == 1
 
 
 # --- another version --------------------------------------------------------------------------------------------------
@@ -256,10 +257,7 @@ def test_keep_stale_takes_results_of_another_version(first, copied, recipe, tiny
 def test_keep_stale_keeps_nothing_that_was_made_from_what_is_made_again(copied, recipe, tiny, other_code):
     (copied / "gate/gate.safetensors").unlink()
     said, words = run(copied, recipe, tiny, keep_stale=True)
-    assert (
-        made(words) == {"locate", "search", "edit", "evaluate", "report"}
-        and "locate    made again: gate/gate.safetensors changed or lost" in said
-    )
+    assert made(words) == {"locate", "search", "edit", "evaluate"} and "locate    made again: gate/gate.safetensors changed or lost" in said
 
 
 def of_version_0_1(folder: Path) -> None:
@@ -278,10 +276,18 @@ def test_a_folder_of_version_0_1_is_made_again_or_kept(first, copied, recipe, ti
     of_version_0_1(copied)
     shutil.copytree(copied, tmp_path / "kept")
     words = run(tmp_path / "kept", recipe, tiny, keep_stale=True)[1]
-    assert set(words.values()) == {"skipped"} and words.keys() == {"pairs", "locate", "search", "edit", "evaluate", "report"}
+    assert set(words.values()) == {"skipped"} and words.keys() == {"pairs", "locate", "search", "edit", "evaluate"}
     said, words = run(copied, recipe, tiny)
     assert made(words) >= {"pairs", "locate", "search", "edit"} and "pairs     made again: its code has changed" in said
     assert now(copied) == now(first)
+
+
+@pytest.mark.parametrize("command", ["pairs", "locate", "edit", "eval"])
+def test_every_command_of_a_stage_can_keep_what_is_stale(copied, command, other_code, monkeypatch):
+    before = results(copied)
+    monkeypatch.setattr("neuralgate.terminal.load_quietly", lambda *_, **__: pytest.fail("the model was loaded"))
+    assert CliRunner().invoke(app, [command, str(copied), "--keep-stale"]).exit_code == 0
+    assert results(copied) == before and {path.name for path in copied.iterdir()} >= {"scores.json", "patch"}
 
 
 def test_altered_results_are_made_again_and_it_is_said(first, copied, recipe, tiny):

@@ -22,7 +22,22 @@ STATIONS = (
     {"analysis"},
     {"evaluate"},
     {"report"},
-    {"stages", "earlier", "run", "follow", "resolve", "pipeline", "terminal", "cli_run", "cli_pairs", "cli_patch", "cli_model", "cli", ""},
+    {
+        "stages",
+        "manifest",
+        "earlier",
+        "run",
+        "follow",
+        "resolve",
+        "pipeline",
+        "terminal",
+        "cli_run",
+        "cli_pairs",
+        "cli_patch",
+        "cli_model",
+        "cli",
+        "",
+    },
 )
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
 LIGHT = (
@@ -37,6 +52,7 @@ LIGHT = (
     "progress",
     "recipe",
     "stages",
+    "manifest",
     "earlier",
     "run",
     "resolve",

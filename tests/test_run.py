@@ -192,6 +192,14 @@ def test_a_damaged_piece_is_not_there(tmp_path):
     assert made == ["two"] and chunks.collect(["one", "two"]) == [b"ab", b"again"]
 
 
+def test_a_piece_that_goes_while_it_is_needed_is_not_waited_for(tmp_path):
+    chunks = Chunks(tmp_path / "chunks")
+    chunks.make(["one"], str.encode)
+    chunks.clear()
+    with pytest.raises(UserError, match="lost or changed; run the same command again"):
+        chunks.collect(["one"])
+
+
 # --- opening --------------------------------------------------------------------------------------------------------
 
 

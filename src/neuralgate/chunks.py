@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from neuralgate.errors import UserError
 from neuralgate.files import write_bytes
 
 POLL_SECONDS = 0.1
@@ -78,12 +79,15 @@ class Chunks:
 
         Raises:
             StageOver: the leading process has cleared them away.
+            UserError: a piece that this process made has gone, and there is no other.
         """
         pieces = []
         for key in keys:
             while (piece := self.done(key)) is None:
                 if self.over():
                     raise StageOver
+                if self.share.count == 1:  # nobody else makes it
+                    raise UserError(f"A finished piece in {self.folder} was lost or changed; run the same command again, it is made anew.")
                 time.sleep(POLL_SECONDS)
             pieces.append(piece)
         return pieces

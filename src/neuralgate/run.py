@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -40,6 +38,7 @@ from neuralgate.files import (
     write_json,
     write_text,
 )
+from neuralgate.manifest import new_manifest, versions
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
 from neuralgate.records import MANIFEST as MANIFEST_RECORD
@@ -49,7 +48,6 @@ from neuralgate.text import short
 
 RECIPE, MANIFEST, EVENTS, LOCK, WORK = "recipe.yaml", "manifest.json", "events.jsonl", ".lock", ".work"
 BESIDE = {"evaluate": ("served",)}  # what other commands make of a stage's results
-VERSIONS = ("neuralgate", "torch", "transformers", "safetensors", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class Run:
                 run.recipe = recipe
                 run.write_text(RECIPE, recipe.to_yaml())
             if not run.manifest:
-                run.manifest = _new_manifest(recipe, model_hash)
+                run.manifest = new_manifest(recipe, model_hash)
                 run._save_manifest()
         except BaseException:
             run.close()
@@ -181,12 +179,11 @@ class Run:
         outputs = {output for name in affected for output in (*records[name]["outputs"], *BESIDE.get(name, ()))}
         name = earlier.next_name(self.folder, self.recipe.digest)
         old = {file: read_text(self.path(file)) for file in (RECIPE, MANIFEST) if self.path(file).is_file()}
-        begun = _new_manifest(recipe, model_hash)
-        hashes = {**self.manifest.get("hashes", {}), "recipe": recipe.digest}
-        if "pairs" in affected:
-            hashes = {**hashes, "data": None, "source": None}
+        begun = new_manifest(recipe, model_hash)
+        known_hashes = {} if "pairs" in affected else self.manifest.get("hashes", {})  # with other pairs, of other data
+        hashes = {**begun["hashes"], **known_hashes, "recipe": recipe.digest}
         kept = {stage: record for stage, record in records.items() if stage not in affected}
-        manifest = {**begun, **self.manifest, "seeds": begun["seeds"], "hashes": {**begun["hashes"], **hashes}, "stages": kept}
+        manifest = {**begun, **self.manifest, "seeds": begun["seeds"], "hashes": hashes, "stages": kept}
         new = {MANIFEST: json_text(manifest), RECIPE: recipe.to_yaml()}  # the processes that follow wait for the recipe
         earlier.put_away(self.folder, self.path(WORK) / earlier.EARLIER, outputs, name, old, new)
         self._read()
@@ -337,20 +334,9 @@ class Run:
             "processes": self.share.count,  # memory and tokens are those of the first
             "outputs": {output: hash_path(self.path(output)) for output in outputs},
         }
-        self.note(versions=_versions(), hashes={"code": code_hash()})
+        self.note(versions=versions(), hashes={"code": code_hash()})
         self.append_event(name, event="finished", seconds=seconds, peak_memory_mb=memory)
         self.display.line(f"{name:<9} {seconds:6.1f} s  {memory:6.0f} MB")
-
-
-def _new_manifest(recipe: Recipe, model_hash: str) -> dict[str, Any]:
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "device": "cpu",
-        "seeds": {"recipe": recipe.seed, "edit": recipe.edit.seed, "gate": recipe.edit.gate_seed},
-        "hashes": {"model": model_hash, "data": None, "code": code_hash(), "recipe": recipe.digest},
-        "stages": {},
-    }
 
 
 def _refuse_strangers(folder: Path) -> None:
@@ -360,17 +346,6 @@ def _refuse_strangers(folder: Path) -> None:
         strangers = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     if strangers:
         raise UserError(f"{folder} is not a run folder ({strangers[0]} is in it); choose an empty or a new one.")
-
-
-def _versions() -> dict[str, str | None]:
-    return {"python": platform.python_version(), **{name: _version(name) for name in VERSIONS}}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:  # run from the source tree without being installed
-        return None
 
 
 def remove(path: Path) -> None:

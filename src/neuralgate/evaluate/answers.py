@@ -79,7 +79,7 @@ def ask(
 ) -> None:
     """This process's share of the answers of all variants (name -> patch, or None for the model as it is), in chunks that a killed run
     finds again."""
-    places = {key: (variant, start * CHUNK) for variant in variants for start, key in enumerate(piece_keys(variant, questions))}
+    places = {key: (variant, number * CHUNK) for variant in variants for number, key in enumerate(piece_keys(variant, questions))}
     mine = chunks.mine(list(places), side_by_side=True)
     counts = [min(CHUNK, len(questions) - places[key][1]) for key in mine]
     patched, current = ExitStack(), ""
