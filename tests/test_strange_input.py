@@ -15,6 +15,8 @@ from neuralgate.errors import UserError
 from neuralgate.evaluate.metrics import BENCHMARKS, score
 from neuralgate.files import hash_path, write_json, write_jsonl
 from neuralgate.lvlm.load import base_folder, load
+from neuralgate.pairs.own_images import OwnImages
+from neuralgate.pairs.subjects import read_subjects
 from neuralgate.recipe import Recipe
 from neuralgate.report.compare import compare, run_rows
 from neuralgate.report.html import write_report
@@ -99,6 +101,14 @@ def test_a_folder_whose_name_is_no_text_is_named(tmp_path: Path) -> None:
     done = subprocess.run([*command, *small], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "pair set: caf\\udce9" in done.stdout
+
+
+def test_a_long_truth_is_one_sentence(tmp_path: Path) -> None:
+    """The csv module takes no field of more than 131,072 characters."""
+    (tmp_path / "mine.yaml").write_text("- {name: permit, sensitive: {number: digits}, benign: {edition: year}}")
+    (tmp_path / "truths.csv").write_text(f"image,attribute,value\npermit/1.png,number,{'7' * 200_000}\n")
+    with pytest.raises(UserError, match=r"truths\.csv, line 2 is no CSV \(field larger than field limit"):
+        OwnImages(tmp_path, read_subjects(tmp_path / "mine.yaml"))
 
 
 def test_an_output_that_is_lost_stays_lost_when_scores_are_made_again(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ _LITTER = re.compile(r"\..+\.\w{8}\.tmp", re.DOTALL)
 
 @contextmanager
 def disk_errors(place: Path | str) -> Iterator[None]:
-    """Turn "no space" and "no right to write" into a UserError that names ``place``; other errors pass."""
+    """Turn what a disk refuses (space, rights, a name, a link, a file in the way) into a UserError that names the file, or ``place``;
+    other errors pass."""
     try:
         yield
     except OSError as error:
@@ -133,7 +134,7 @@ def write_folder(out: Path, write: Callable[[Path], None]) -> None:
 @contextmanager
 def holding(folder: Path | str) -> Iterator[bool]:
     """Keep ``folder`` for this process; False where another one does. The system lets go of it even after kill -9."""
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         held = True
