@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuralgate.errors import UserError
-from neuralgate.terminal import load_quietly, print_result
+from neuralgate.terminal import load_quietly, print_result, say
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
@@ -92,7 +92,7 @@ def go_on(folder: Path, machine: list[str] | None, until: StageName, analysed: b
     with run_class().load(folder) as current:
         pipeline.execute(current, loader(current.recipe, here), here, until, analysed, keep_stale)
     if analysed and current.share.leads:
-        print(folder / "analysis")
+        say(str(folder / "analysis"))
     if until == "evaluate" and current.share.leads:
         print_result(folder)
 
