@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import GenerationConfig
@@ -74,6 +77,15 @@ def test_a_checkpoints_settings_change_no_answer(tiny_copy: LVLM, items: list[tu
         answers = tiny_copy.generate_answers(items, max_new_tokens=6)
         assert [(answer.ids, answer.cut_off) for answer in answers] == expected, settings
         assert tiny_copy.model.generation_config is changed
+
+
+def test_a_checkpoints_settings_are_saved_as_they_are(tiny_copy: LVLM, tmp_path: Path) -> None:
+    """Vicuna's name a temperature without sampling, which transformers reads and refuses to save."""
+    tiny_copy.save(tmp_path / "plain")
+    assert GenerationConfig.from_pretrained(tmp_path / "plain").to_dict() == tiny_copy.model.generation_config.to_dict()
+    tiny_copy.model.generation_config = GenerationConfig(temperature=0.9, top_p=0.6)
+    tiny_copy.save(tmp_path / "vicuna")
+    assert json.loads((tmp_path / "vicuna/generation_config.json").read_text())["temperature"] == 0.9
 
 
 def test_an_answer_ends_or_was_cut_off(tiny_copy: LVLM, items: list[tuple]) -> None:

@@ -72,7 +72,8 @@ def generate(
 
 def continuations(lvlm: LVLM, inputs: dict[str, Any], max_new_tokens: int) -> list[Generated]:
     """Greedy continuations of prepared prompts."""
-    with greedy(lvlm, max_new_tokens) as config:
+    config = greedy(lvlm, max_new_tokens)
+    with own_settings_aside(lvlm.model):
         output_BT = lvlm.model.generate(**inputs, generation_config=config)
     prompt_BT = inputs["input_ids"]
     length = prompt_BT.shape[1]
@@ -94,28 +95,31 @@ def generated(lvlm: LVLM, ids: list[int]) -> Generated:
     return Generated(text.strip(), tuple(ids), cut_off=length is None)
 
 
-@contextmanager
-def greedy(lvlm: LVLM, max_new_tokens: int) -> Iterator[GenerationConfig]:
-    """Settings of ``generate`` for the likeliest token every time. transformers fills what they leave open from the model's own
-    generation_config, where a checkpoint may punish repetition, forbid words or force some: that is put aside meanwhile."""
+def greedy(lvlm: LVLM, max_new_tokens: int) -> GenerationConfig:
+    """Settings of ``generate`` for the likeliest token every time."""
     ends = sorted(lvlm.end_tokens)
     own = lvlm.model.generation_config
-    pad = next((token for token in (own.pad_token_id, lvlm.tokenizer.pad_token_id, *ends) if token is not None), None)
-    config = GenerationConfig(
+    return GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=False,
         num_beams=1,
         use_cache=True,
         bos_token_id=own.bos_token_id,
         eos_token_id=ends or None,
-        pad_token_id=pad,
+        pad_token_id=next((token for token in (own.pad_token_id, lvlm.tokenizer.pad_token_id, *ends) if token is not None), None),
     )
-    models = [module for module in lvlm.model.modules() if getattr(module, "generation_config", None) is not None]
+
+
+@contextmanager
+def own_settings_aside(model: Any) -> Iterator[None]:
+    """transformers fills what ``generate`` is not told from the model's generation_config, where a checkpoint may punish repetition,
+    forbid words or force some: put aside meanwhile, that of a language model inside too."""
+    models = [module for module in model.modules() if getattr(module, "generation_config", None) is not None]
     kept = [module.generation_config for module in models]
     for module in models:
         module.generation_config = GenerationConfig()
     try:
-        yield config
+        yield
     finally:
         for module, known in zip(models, kept, strict=True):
             module.generation_config = known

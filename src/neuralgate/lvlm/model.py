@@ -172,9 +172,13 @@ class LVLM:
             UserError: ``folder`` exists already, or there is no space or no right to write.
         """
 
+        from neuralgate.lvlm.generate import own_settings_aside
+
         def write(new: Path) -> None:
             try:
-                self.model.save_pretrained(new, safe_serialization=True)
+                with own_settings_aside(self.model):  # a temperature without sampling, as Vicuna's, is read but not saved by transformers
+                    self.model.save_pretrained(new, safe_serialization=True)
+                self.model.generation_config.to_json_file(new / "generation_config.json")
             except SafetensorError as error:  # how the library reports a full disk
                 raise UserError(f"{folder} cannot be written ({error}); free some space or choose another folder.") from error
             self.processor.save_pretrained(new)
