@@ -103,17 +103,17 @@ def execute(
                 built, unread = only_read(model(), built, report=stage.report)
                 run.note(unread=unread)
                 run.display.line(f"left out because {recipe.model} does not read them: {sum(unread.values())} pairs")
+            refusal: dict[str, str | int] = {"source": recipe.pairs.refusal}
             if recipe.pairs.refusal == "own":
                 own = own_refusal(model(), built, report=stage.report)
                 built = with_refusal(built, own)
-                run.note(refusal={"source": "own", "target": own.target, "asked": own.asked, "refused": own.refused})
+                refusal |= {"target": own.target, "asked": own.asked, "refused": own.refused}
                 run.display.line(f"refusal to teach: {recipe.model}'s own, {own.target!r} ({own.refused} of {own.asked} requests refused)")
             else:
-                run.note(refusal={"source": "paper"})
                 run.display.line("refusal to teach: for each pair one of the paper's prefixes, as drawn with it")
             built = with_own_answers(model(), built, report=stage.report)
             built.save(run.path("pairs"))
-            run.note(hashes={"data": built.hash()})
+            run.note(refusal=refusal, hashes={"data": built.hash()})
 
     # How fast an edit may learn, where nobody said so. The recipe keeps what was found, so that this is done once.
     if "locate" in wanted and recipe.edit.rate == AUTO:
