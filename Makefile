@@ -56,4 +56,6 @@ evidence: $(READY)  ## the whole comparison of gates, layers and settings (resum
 	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.evidence
 	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.fixed_steps
 	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.held_out
+	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.precision
+	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.presets
 	$(BIN)/python -m benchmarks.tables

@@ -100,8 +100,6 @@ def regimes(layer: int) -> list[Regime]:
         Regime("three times the rate", (here, limit, "edit.rate=1e-2"), gates=two),
         Regime("Adam's eps 1e-3, ten times the rate", (here, limit, "edit.rate=3e-2", "edit.eps=1e-3"), gates=two),
         Regime("layer 4", (high, limit)),
-        Regime("the article's preset", ("edit=paper", here), no_contrast, gates=("strong",)),
-        Regime("the authors' preset", ("edit=authors", here), no_contrast, per_subject=16, gates=("strong",)),
     ]
 
 
@@ -137,7 +135,7 @@ class Evidence:
         self.pairs = first_pairs(self.many, RECIPE.pairs.per_subject)  # a pair does not depend on how many there are
         for name, recipe in SIZES.items():
             build_questions(recipe, self.work / name / "pairs")
-        self.bases: dict[str, list[str]] = {}
+        self.bases: dict[str, list[dict[str, Any]]] = {}
         self.inputs = Inputs(self.lvlm, 0)
 
     def cell(self, name: str, settings: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -167,7 +165,7 @@ class Evidence:
         """Scores of one patch on the ladder; the base is asked once per size."""
         recipe = SIZES[size]
         rows = answer(self.lvlm, self.work / size / "pairs", {"edited": patch}, recipe.evaluate, base=self.bases.get(size))
-        self.bases[size] = [row["answers"]["base"] for row in rows]
+        self.bases[size] = rows
         result = score(judge_all(rows), "clerk", "edited")
         return {name: result[name] for name in ("base", "edited", "difference")}
 

@@ -92,7 +92,7 @@ def make_cells(share: int, count: int) -> None:
     build_questions(SIZES["full"], folder)
     write_jsonl(folder / "questions.jsonl", [row for row in read_jsonl(folder / "questions.jsonl") if row["benchmark"] in ASKED])
     inputs = Inputs(lvlm, 0)
-    base: list[str] | None = None
+    base: list[dict[str, Any]] | None = None
     for place, (name, recipe) in enumerate(plan()):
         settings = {
             "edit": recipe.edit.model_dump(mode="json"),
@@ -106,7 +106,7 @@ def make_cells(share: int, count: int) -> None:
         started = time.perf_counter()
         patch, training = edit(lvlm, pairs, gate, recipe.edit, inputs=inputs)
         rows = answer(lvlm, folder, {"edited": patch}, RECIPE.evaluate, base=base)
-        base = [row["answers"]["base"] for row in rows]
+        base = rows
         scores = score(judge_all(rows), "clerk", "edited")
         seconds = round(time.perf_counter() - started, 1)
         kept = {variant: {bench: scores[variant][bench] for bench in ASKED} for variant in ("base", "edited")}

@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 from benchmarks import fixed_steps
 from benchmarks.evidence import FOLDER
 from neuralgate.files import digest, read_json, write_text
+from neuralgate.locate.locate import verdict
 from neuralgate.lvlm.families import FAMILIES, HEADER
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -246,6 +247,24 @@ def held_out_rows() -> str:
     return table(header, answers) + "\n" + table(["samples a subject", "inactive", "weak", "strong"], shares)
 
 
+def precision_rows() -> str:
+    """What the model's dtype changes of vectors and gate."""
+    rows = [
+        [
+            row["case"],
+            str(row["layer"]),
+            f"{row['signs']:.3f}",
+            f"{row['gate']:.2f}",
+            f"{row['loss_end']:.2f}",
+            share(row["own"]),
+            str(row["own"]["n"]),
+        ]
+        for row in read_json(FOLDER / "precision.json")["rows"]
+    ]
+    header = ["weights", "layer", "signs unlike float32's", "gate: Jaccard with float32's", "L_sen after", "own vector refuses", "n"]
+    return table(header, rows)
+
+
 def main() -> None:
     DOCS.mkdir(exist_ok=True)
     gate = read_json(FOLDER / "gate/gate.json")
@@ -284,7 +303,7 @@ def main() -> None:
         ),
     )
     parts = {
-        "gate": f"{gate['verdict']}\n\n{profile}",
+        "gate": f"{verdict(gate['profile'])}\n\n{profile}",
         "search": search,
         "scope": table(scope_header, scope) if scope else "(not measured)\n",
         "main": score_rows(main_cells),
@@ -295,6 +314,7 @@ def main() -> None:
         "fixed": fixed_rows("main"),
         "fixed-subject": fixed_rows("subject"),
         "held-out": held_out_rows(),
+        "precision": precision_rows(),
         "regimes": regime_rows() if (FOLDER / "regimes").is_dir() else "(not measured)\n",
         "locate": locate_rows(),
     }

@@ -141,6 +141,11 @@ def fake_gate() -> dict:
             "own": answers(min(1.0, 9 * share)),
             "strong_flipped": answers(4 * share),
             "random_flipped": answers(share) if layer else None,
+            **(
+                {"held_out_majority": answers(3 * share), "held_out_mean": answers(5 * share), "shuffled_mean": answers(0.0)}
+                if layer
+                else {}
+            ),
         }
         for layer, share in zip(layers, strong, strict=True)
     ]

@@ -25,13 +25,13 @@ def subject_places(batch, tokens):
     return places if tokens == "all" else places[-1:]
 
 
-def plain_loss(lvlm, example, batch, layers, vectors, tokens):
-    """Mean NLL of one example's answer by a whole forward pass of the whole model."""
+def plain_loss(lvlm, batch, layers, vectors, tokens):
+    """Mean NLL of one example's targets by a whole forward pass of the whole model."""
     handles = [scaled(lvlm, layer, subject_places(batch, tokens), vector) for layer, vector in zip(layers, vectors, strict=True)]
     logits = lvlm.model(**batch.prompt, use_cache=False).logits[0]
     for handle in handles:
         handle.remove()
-    target = lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]
+    target = batch.labels_BT[0][batch.labels_BT[0] >= 0].tolist()
     places = range(logits.shape[0] - len(target) - 1, logits.shape[0] - 1)
     return -torch.stack([logits[place].log_softmax(-1)[token] for place, token in zip(places, target, strict=True)]).mean()
 
@@ -39,13 +39,13 @@ def plain_loss(lvlm, example, batch, layers, vectors, tokens):
 def plain_fit(lvlm, sample, layers, config):
     """One sample's vectors, one for each of ``layers``, optimised by the book."""
 
-    asked = [(example, encode_examples(lvlm, [example])) for example in (*sample.sensitive, sample.benign)]
+    asked = [encode_examples(lvlm, [example]) for example in (*sample.sensitive, sample.benign)]
 
     def vectors():
         return torch.tanh(free) if config.parametrisation == "tanh" else free
 
     def data_losses(values):
-        *sensitive, benign = [plain_loss(lvlm, example, batch, layers, values, config.tokens) for example, batch in asked]
+        *sensitive, benign = [plain_loss(lvlm, batch, layers, values, config.tokens) for batch in asked]
         return torch.stack(sensitive).mean(), benign
 
     free = torch.full((len(layers), lvlm.hidden_size), config.start, requires_grad=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import transformers as T
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers.processors import TemplateProcessing
 
 from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES, REFUSAL_PREFIXES, TEMPLATES
@@ -21,6 +21,7 @@ def tokenizer(special: dict[str, str], sentencepiece: bool = False, bos: bool = 
         )
         names, alphabet = [*names, "<unk>", *(f"<0x{byte:02X}>" for byte in range(256))], []
     else:
+        core.normalizer = normalizers.NFC()  # as Qwen's
         core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         core.decoder = decoders.ByteLevel()
     core.train_from_iterator(

@@ -364,7 +364,7 @@ def score(value, half=0.02, n=100):
 def other(found):
     """A copy with three located layers whose vectors have an effect, to be bent."""
     changed = copy.deepcopy(found)
-    changed["samples"] = {"passport": 8, "student id": 8}
+    changed["samples"] = {"passport": 24, "student id": 24}
     row = changed["profile"][0]
     changed["profile"] = [copy.deepcopy(row) | {"layer": layer} for layer in range(3)]
     for row in changed["profile"]:
@@ -394,6 +394,9 @@ def test_the_text_on_shares_follows_the_shares(other):
     assert [kind for kind, _ in told(0.02, 0.07, 0.03, half=0.2)] == ["open", "open"]
     other["profile"][1]["own"]["refused_sensitive"] = score(0.02)
     assert [kind for kind, _ in told(0.02, 0.07, 0.03)] == ["agrees", "open"], "the peak is one of votes for nothing"
+    other["samples"]["passport"] = 23
+    assert [kind for kind, _ in told(0.02, 0.07, 0.03)] == ["open"] and "23 a subject are too few" in sentences(other, "shares")
+    other["samples"]["passport"] = 24
     no_vector_has_an_effect(other)
     assert [kind for kind, _ in told(0.02, 0.07, 0.03)] == ["open"]
     other["samples"] = {"passport": 3}

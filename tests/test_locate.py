@@ -9,7 +9,9 @@ import torch
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.locate import Gate, locate
+from neuralgate.locate import evidence as evidence_module
 from neuralgate.locate import layers as layers_module
+from neuralgate.locate.locate import verdict
 from neuralgate.locate.samples import Sample, make_samples
 from neuralgate.locate.vectors import Prepared, answers_under, fit_vectors
 from neuralgate.lvlm.prompts import Example, encode_examples
@@ -199,14 +201,72 @@ def test_the_summary_says_what_the_votes_say(located_gate, locate_config):
             == set(row["own"])
             == set(row["strong_flipped"])
             == set(row["random_flipped"])
+            == set(row["held_out_majority"])
+            == set(row["held_out_mean"])
+            == set(row["shuffled_mean"])
+            == set(row["other_mean"])
         )
+        assert row["held_out_mean"]["n"] == 6, "every sample is asked under what the two others of its subject say"
         assert row["own"]["n"] == 6
         counts = located_gate.summary["histogram"]["counts"][str(layer)]
         assert sum(counts) == pytest.approx(1, abs=1e-3) and len(counts) == len(located_gate.summary["histogram"]["edges"]) - 1
         for subject in located_gate.subjects:
             assert located_gate.summary["strong_count"][subject][str(layer)] == int((located_gate.votes(subject, layer) > 0.3).sum())
     assert located_gate.summary["settings"] == locate_config.model_dump(mode="json")
-    assert "do not do their job" in located_gate.summary["verdict"], "five steps on a random model"
+    assert "do nothing at any layer" in located_gate.summary["verdict"], "five steps on a random model"
+
+
+def test_held_out_vectors_know_nothing_of_their_own_sample(pairs):
+    located = make_samples(pairs, LocateConfig(samples_per_subject=3))
+    subjects = [item.pair.subject for item in located]
+    generator = torch.Generator().manual_seed(0)
+    vectors_NLD = torch.randn(len(located), 2, 7, generator=generator)
+    places, found = evidence_module.held_out_vectors(located, vectors_NLD)
+    assert places == list(range(len(located)))
+    for row, place in enumerate(places):
+        others = [i for i, subject in enumerate(subjects) if subject == subjects[place] and i != place]
+        strangers = [i for i, subject in enumerate(subjects) if subject != subjects[place]]
+        mean = sum(vectors_NLD[i] for i in others) / len(others)
+        assert torch.allclose(found["held_out_mean"][row], mean)
+        flips = sum((vectors_NLD[i] < 0).int() for i in others)
+        assert torch.equal(found["held_out_majority"][row], torch.where(2 * flips > len(others), -1.0, 1.0))
+        assert torch.allclose(found["other_mean"][row], sum(vectors_NLD[i] for i in strangers) / len(strangers))
+        assert torch.allclose(found["shuffled_mean"][row].sort(-1).values, mean.sort(-1).values)
+        assert not torch.allclose(found["shuffled_mean"][row], mean)
+        changed = vectors_NLD.clone()
+        changed[place] = 9.0
+        again = evidence_module.held_out_vectors(located, changed)[1]
+        assert all(torch.equal(again[kind][row], found[kind][row]) for kind in ("held_out_mean", "held_out_majority", "shuffled_mean"))
+
+
+def test_a_sample_alone_has_no_others(pairs):
+    alone = make_samples(pairs, LocateConfig(samples_per_subject=1))
+    assert evidence_module.held_out_vectors(alone, torch.ones(len(alone), 1, 5)) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("own", "strong", "mean", "shuffled", "said"),
+    [
+        (0.1, 0.0, 0.0, 0.0, "do nothing at any layer"),
+        (0.6, 0.0, 0.0, 0.0, "for a part of the samples only, but their votes do not carry it"),
+        (0.9, 0.0, 0.5, 0.4, "one by one, but their votes do not carry it"),
+        (0.9, 0.0, 0.5, 0.1, "their mean carries part of it to other samples"),
+        (0.9, 0.4, 0.5, 0.1, "their votes carry part of it"),
+    ],
+)
+def test_the_verdict_follows_from_the_answers(own, strong, mean, shuffled, said):
+    refused = {
+        "own": own,
+        "strong_flipped": strong,
+        "random_flipped": 0.0,
+        "held_out_mean": mean,
+        "shuffled_mean": shuffled,
+        "other_mean": 0.0,
+    }
+    row = {kind: {"refused_sensitive": share, "refused_benign": 0.0, "n": 12} for kind, share in refused.items()}
+    text = verdict([{"layer": 3, "strong": 0.1, **row}])
+    assert said in text and f"other samples it is refused {mean:.2f}" in text
+    assert "other samples" not in verdict([{"layer": 3, "strong": 0.1, **{k: row[k] for k in list(row)[:3]}}]).replace("samples only", "")
 
 
 def test_a_killed_stage_finds_its_chunks(tiny, pairs, locate_config, located_gate, tmp_path, monkeypatch):
@@ -214,19 +274,14 @@ def test_a_killed_stage_finds_its_chunks(tiny, pairs, locate_config, located_gat
     first = locate(tiny, pairs, locate_config, chunks=Chunks(tmp_path))
     assert few_differ(first, located_gate)
     monkeypatch.setattr(layers_module, "fit_vectors", None)
-    monkeypatch.setattr(_module(), "answers_under", None)
+    monkeypatch.setattr(evidence_module, "answers_under", None)
     again = locate(tiny, pairs, locate_config, chunks=Chunks(tmp_path))
     assert torch.equal(again.votes_SLD, first.votes_SLD) and again.summary == first.summary
 
 
-def _module():
-    import sys
-
-    return sys.modules["neuralgate.locate.locate"]
-
-
 def test_the_model_is_left_as_it_was(tiny, pairs, locate_config, located_gate):
-    assert not tiny.layers[0]._forward_hooks and not tiny.layers[1]._forward_hooks
+    hooks = [hook for layer in tiny.layers for hook in layer._forward_hooks.values()]
+    assert not [hook for hook in hooks if hook.__module__.startswith("neuralgate")]
     assert type(tiny)(tiny.model, tiny.processor, "again").fingerprint == located_gate.model
 
 
@@ -258,7 +313,8 @@ def test_joint_layers_have_a_vector_each_and_one_loss(tiny, pairs, locate_config
             assert ((gate.votes(subject, layer) - share_LD[place]).abs() > 1e-6).sum() <= 1
     first, second = gate.summary["profile"]
     assert first["layer"] == 0 and second["layer"] == 1 and first["loss_end"] == second["loss_end"]
-    assert first["own"] == second["own"] and first["strong"] != second["strong"]
+    assert first["own"] == second["own"]
+    assert not torch.equal(gate.votes_SLD[:, 0], gate.votes_SLD[:, 1])
     alone = locate(tiny, pairs, locate_config)
     assert not torch.equal(alone.votes_SLD, gate.votes_SLD)
 

@@ -117,6 +117,19 @@ def test_scores_by_hand() -> None:
     assert scores["controls"] == {} == scores["edited_minus"]
 
 
+def test_cut_off_answers_are_a_share_where_they_were_kept() -> None:
+    rows = judge_all(fake_answers(12))
+    older = score(rows, "clerk", "gated")
+    cut = [{**row, "cut_off": {name: name == "edited" and row["id"].endswith(("0", "5")) for name in row["answers"]}} for row in rows]
+    scores = score(cut, "clerk", "gated")
+    found = scores["edited"]["vqa"]["cut_off_rate"]
+    assert (found["value"], found["n"]) == (0.25, 12) and found["low"] < 0.25 < found["high"]
+    assert scores["base"]["vqa"]["cut_off_rate"]["value"] == 0
+    assert scores["difference"]["edited"]["vqa"]["cut_off_rate"]["value"] == 0.25
+    kept = {name: entry for name, entry in scores["edited"]["vqa"].items() if name != "cut_off_rate"}
+    assert kept == older["edited"]["vqa"], "no other figure moves"
+
+
 def test_the_same_answers_give_the_same_bytes() -> None:
     rows = fake_answers(20)
     first = json.dumps(score(rows, "clerk", "gated"))

@@ -210,6 +210,10 @@ def test_documents_are_never_repeated_and_running_out_is_said(subjects, tmp_path
             "- {name: id, sensitive: {number: digits}}\n- {name: card, synonyms: [ID], sensitive: {number: digits}}",
             "calls two subjects 'id'",
         ),
+        (
+            "- {name: straße, sensitive: {number: digits}}\n- {name: STRASSE, sensitive: {number: digits}}",
+            "calls two subjects 'strasse'",
+        ),
         ("- [", "is not YAML"),
         ("- {name: id, sensitive: {number: [2020-13-45, a]}}", "is not YAML"),
         ("- {name: id, sensitive: {number: 5}}", "'5' is neither a kind"),
@@ -380,7 +384,7 @@ def test_pictures_of_one_name_in_two_folders_stay_apart(drawn, tmp_path):
         load_set(tmp_path / "mine")
     (tmp_path / "mine" / "away.jpg").symlink_to("/etc/hostname")
     (tmp_path / "mine" / "questions.jsonl").write_text(json.dumps({**question, "image": "away.jpg"}))
-    with pytest.raises(UserError, match="is outside"):
+    with pytest.raises(UserError, match=r"away\.jpg is a link"):
         load_set(tmp_path / "mine")
 
 
@@ -473,6 +477,17 @@ def test_a_run_refuses_a_set_that_is_not_whole(tiny_folder, drawn, tmp_path, mis
     result = CliRunner().invoke(app, ["run", str(tiny_folder), "--out", str(tmp_path / "run"), "--set", f"pairs.source={source}"])
     said = "has no questions.jsonl" if missing == "questions.jsonl" else "has no pairs.jsonl"
     assert isinstance(result.exception, UserError) and said in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("name", "field"), [("questions.jsonl", "question"), ("pairs.jsonl", "benign_question")])
+def test_a_question_that_stands_for_a_picture_is_refused_at_the_start(tiny_folder, drawn, tmp_path, name, field):
+    gather([drawn.folder], tmp_path / "set")
+    rows = read_jsonl(tmp_path / "set" / name)
+    rows[-1][field] += " What is an <image>?"
+    write_jsonl(tmp_path / "set" / name, rows)
+    result = CliRunner().invoke(app, ["run", str(tiny_folder), "--out", str(tmp_path / "run"), "--set", f"pairs.source={tmp_path / 'set'}"])
+    assert isinstance(result.exception, UserError) and "holds <image>, which stands for a picture" in str(result.exception)
     assert not (tmp_path / "run").exists()
 
 

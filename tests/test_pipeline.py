@@ -17,7 +17,7 @@ from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write
 from neuralgate.recipe import GATE_MODES, Machine, Recipe
 from neuralgate.run import Run
 from neuralgate.stages import edit_digest
-from neuralgate.terminal import evidence_of
+from neuralgate.terminal import evidence_of, print_result
 
 SETTINGS = {
     "pairs": {
@@ -104,12 +104,35 @@ def test_every_question_is_answered_by_every_variant(finished):
     questions = read_jsonl(finished / "pairs/questions.jsonl")
     assert sorted((row["benchmark"], row["id"]) for row in questions) == [(row["benchmark"], row["id"]) for row in rows]
     variants = ["base", "edited", "none", "random", "inverted", "closed"]
-    assert all(list(row["answers"]) == list(row["verdicts"]) == variants and all(row["answers"].values()) for row in rows)
+    for row in rows:
+        assert list(row["answers"]) == list(row["cut_off"]) == list(row["verdicts"]) == variants and all(row["answers"].values())
     scores = read_json(finished / "scores.json")
     assert set(scores["controls"]) == set(variants[2:]) and set(scores["base"]) == set(scores["edited"]) == {
         row["benchmark"] for row in rows
     }
     assert scores["edited"]["privacypair-test"]["agreement"]["value"] < 1
+
+
+def test_answers_without_an_end_are_told(finished, capsys):
+    """The tiny model ends none. An older run, which did not keep that, is read without."""
+    rows, scores = read_jsonl(finished / "answers.jsonl"), read_json(finished / "scores.json")
+    assert all(all(row["cut_off"].values()) for row in rows)
+    assert {sets[name]["cut_off_rate"]["value"] for sets in (scores["base"], scores["edited"]) for name in sets} == {1}
+    print_result(finished)
+    told = "Answers cut off at 4 tokens: 100.0 % base, 100.0 % edited, 100.0 % ungated"
+    assert f"warning: {told}" in capsys.readouterr().out and told in (finished / "report.html").read_text()
+
+
+def test_a_run_that_kept_no_ends_is_judged_and_shown(copied, tiny, capsys):
+    before = [{key: value for key, value in row.items() if key != "cut_off"} for row in read_jsonl(copied / "answers.jsonl")]
+    write_jsonl(copied / "answers.jsonl", before)
+    with Run.load(copied) as run:
+        pipeline.rescore(run)
+        folder = pipeline.measure_served(run, tiny, Machine())
+    assert read_jsonl(copied / "answers.jsonl") == before and "cut_off" not in read_jsonl(folder / "answers.jsonl")[0]
+    assert "cut_off_rate" not in read_json(copied / "scores.json")["edited"]["vqa"]
+    print_result(copied)
+    assert "cut off" not in capsys.readouterr().out
 
 
 def test_the_layer_is_the_searchs(finished):
@@ -237,19 +260,6 @@ def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
 
 
 # --- kill -9 --------------------------------------------------------------------------------------------------------
-
-
-def test_killed_again_and_again_it_ends_in_the_same_bytes(finished, recipe, tmp_path):
-    """Deaths in every stage, before and after a file is put in place."""
-    recipe.save(tmp_path / "recipe.yaml")
-    command = [sys.executable, str(Path(__file__).with_name("killed_run.py")), str(tmp_path / "recipe.yaml"), str(tmp_path / "run"), "8"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-1]) >= 6
-    events = read_jsonl(tmp_path / "run/events.jsonl")
-    resumed = {event["stage"] for event in events if event.get("event") == "resumed"}
-    assert resumed >= {"pairs", "locate", "search", "edit", "evaluate"}, "a death in every stage"
-    assert results(tmp_path / "run") == results(finished)
 
 
 def interrupted(folder: Path, recipe: Recipe, lvlm, stage: str) -> None:

@@ -80,7 +80,7 @@ def test_every_subject_of_the_world_has_a_span(tiny):
     ],
 )
 def test_the_last_mention_counts_in_any_case(question, subject, span):
-    start, end = subject_characters(question, subject)
+    start, end = subject_characters(Example(None, question, subject, ""))
     assert question[start:end] == span and subject not in question[end:].lower()
 
 
@@ -88,6 +88,34 @@ def test_the_last_mention_counts_in_any_case(question, subject, span):
 def test_a_question_without_its_subject_is_refused(tiny, image, question):
     with pytest.raises(UserError, match=r"does not name its subject 'passport'"):
         encode_examples(tiny, [Example(image, question, "passport", "I")])
+
+
+@pytest.mark.parametrize("filter", ["", "| trim"], ids=["as it is", "trimmed"])
+@pytest.mark.parametrize("blanks", [("", "\n"), ("\n ", " \n\n"), ("", "")], ids=["newline", "both sides", "none"])
+def test_blanks_around_a_question_change_nothing(tiny_copy, image, filter, blanks):
+    """Some templates leave them out by themselves."""
+    tiny_copy.processor.chat_template = tiny_copy.processor.chat_template.replace("part['text']", f"part['text'] {filter}")
+    question = "Is the passport private?"
+    asked = question.join(blanks)
+    ours, plain = (encode_examples(tiny_copy, [Example(image, text, "passport", "I")]) for text in (asked, question))
+    assert torch.equal(ours.input_ids_BT, plain.input_ids_BT) and torch.equal(ours.classes_BT, plain.classes_BT)
+    assert text_of(tiny_copy, ours.input_ids_BT[0][ours.is_class(SUBJECT)[0]]) == "passport"
+    given = blanks[0] + "Is the passport the passport?" + blanks[1]
+    span = (given.index("passport"), given.index("passport") + len("passport"))
+    batch = encode_examples(tiny_copy, [Example(image, given, "passport", "I", span)])
+    (place,) = batch.is_class(SUBJECT)[0].nonzero().flatten().tolist()
+    assert text_of(tiny_copy, batch.input_ids_BT[0, place - 2 : place]) == "Is the"
+
+
+def test_a_question_is_found_where_the_template_puts_it(tiny_copy, image):
+    """Its words may stand elsewhere in the prompt, too."""
+    template = tiny_copy.processor.chat_template
+    tiny_copy.processor.chat_template = template.replace("{{ '<assistant>' }}", "{{ 'the passport:the passport?:<assistant>' }}")
+    batch = encode_examples(tiny_copy, [Example(image, text, "passport", "I") for text in ("the passport?", "the passport")])
+    assert (batch.is_class(SUBJECT).nonzero()[:, 1] == 66).all(), "behind 64 image tokens, <user> and one word"
+    tiny_copy.processor.chat_template = template.replace("part['text']", "part['text'] | upper")
+    with pytest.raises(UserError, match="does not hold the question 'the passport\\?' as it was asked"):
+        encode_examples(tiny_copy, [Example(image, "the passport?", "passport", "I")])
 
 
 # --- roles and targets ----------------------------------------------------------------------------------------------
@@ -119,8 +147,8 @@ def test_targets_are_the_answers_ids_after_the_prompt(tiny, examples, side):
         assert answer.tolist() == [*places.tolist(), places[-1].item() + 1]
 
 
-def test_an_answer_is_never_tokenised_with_its_prompt(tiny, image):
-    """Tokenised together, "17" after a two-character half would become its continuation."""
+def test_an_answer_leaves_its_prompts_tokens_as_they_are(tiny, image):
+    """Written together, "17" after a two-character half would become its continuation."""
     question = "Is the passport private? 48"
     batch = encode_examples(tiny, [Example(image, question, "passport", "17"), Example(image, question, "passport", "")])
     used = batch.attention_mask_BT.sum(-1)

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from neuralgate.report.compare import RUN_HEADER, compare, run_rows, write_compa
 from neuralgate.report.data import examples, failures, image_uri, load_run
 from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
 from neuralgate.report.html import write_report
-from neuralgate.report.summary import claim, columns, comparisons, points_text, table
+from neuralgate.report.summary import SIGNS_CHANGED, claim, columns, comparisons, points_text, shares_note, table
 from neuralgate.terminal import evidence_of, print_result, print_table
 
 
@@ -178,9 +179,9 @@ def test_no_picture_from_outside_the_run(run_folder: Path, image: str | None) ->
     secret = run_folder.parent / "secret.png"
     secret.write_bytes(b"x")
     link = run_folder / "secret-link.png"
-    if not link.is_symlink():
-        link.symlink_to(secret)
+    link.symlink_to(secret)
     assert image_uri(run_folder, image) is None
+    link.unlink()  # with which no run is loaded
 
 
 def test_failures_are_of_all_kinds_and_at_most_six(run_folder: Path) -> None:
@@ -269,6 +270,20 @@ def test_gate_figures_hold_their_text() -> None:
     assert all("<text" in figure and len(figure) < 60_000 for figure in (*layer_profile(gate), vote_map(gate)))
 
 
+def test_compare_keeps_no_answers(tmp_path: Path) -> None:
+    """Answers are a hundred times as much as the scores that it shows: it reads them row by row."""
+    peaks = []
+    for n in (20, 80):
+        folder = make_run(tmp_path / str(n), n=n, parts=False)
+        compare([folder, folder])  # what is imported once
+        tracemalloc.start()
+        comparison = compare([folder, folder])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert not any("answers" in vars(run) for run in comparison.runs)
+    assert peaks[1] < 1.2 * peaks[0]
+
+
 def test_compare(run_folder: Path, tmp_path: Path) -> None:
     other = make_run(tmp_path / "demo", seed=1)
     comparison = compare([run_folder, other])
@@ -286,3 +301,28 @@ def test_compare(run_folder: Path, tmp_path: Path) -> None:
 def test_no_torch() -> None:
     code = "import sys, neuralgate.report.html, neuralgate.report.compare; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("samples", "threshold", "said"),
+    [
+        ({"a": 8, "b": 8}, 0.3, "over 8 samples a subject: M is a multiple of 1/8, and strong means flipped in 3 of 8 or more. With fewer"),
+        ({"a": 10, "b": 24}, 0.3, "over 10 to 24 samples a subject: M is a multiple of 1/10, and strong means flipped in 4 of 10 or more."),
+        ({"a": 24}, 0.5, "strong means flipped in 13 of 24 or more."),
+    ],
+)
+def test_shares_stand_with_their_samples(samples, threshold, said):
+    note = shares_note({"samples": samples, "threshold": threshold})
+    assert said in note and ("seem inactive" in note) == (min(samples.values()) < 24)
+    assert "not on float32 ones; on Clerk bfloat16 changes 13 % of them" in shares_note(
+        {"samples": samples, "threshold": threshold, "dtype": "bfloat16"}
+    )
+    assert "quantised weights, not on float32 ones." in shares_note({"samples": samples, "threshold": threshold, "dtype": "quantised"})
+    assert "float32" not in note
+    assert shares_note({"threshold": threshold}) == "", "a gate of an older version does not say how many voted"
+
+
+def test_what_the_report_says_of_the_dtype_was_measured():
+    rows = json.loads((Path(__file__).parent.parent / "benchmarks" / "evidence" / "precision.json").read_text())["rows"]
+    measured = {dtype: max(row["signs"] for row in rows if row["case"] == dtype) for dtype in SIGNS_CHANGED}
+    assert {dtype: round(100 * share) for dtype, share in measured.items()} == SIGNS_CHANGED

@@ -17,7 +17,8 @@ from neuralgate.errors import UserError
 from neuralgate.locate import Gate
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import tensor_bytes
-from neuralgate.lvlm.prompts import Example, encode_examples
+from neuralgate.lvlm.prompts import encode_examples
+from neuralgate.lvlm.targets import example_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig
 
@@ -169,12 +170,7 @@ def test_a_step_is_adams(tiny_copy, pairs):
     patch, training = edit(tiny_copy, plain, None, config)
     weight = tiny_copy.ffn_out(1).weight
     base = weight.detach().clone()
-    asked = [(pair, pair.sensitive_question, pair.refusal) for pair in edit_pairs] + [
-        (pair, pair.benign_question, pair.benign_target) for pair in edit_pairs
-    ]
-    batch = encode_examples(
-        tiny_copy, [Example(pairs.folder / pair.image, question, pair.subject, target) for pair, question, target in asked]
-    )
+    batch = encode_examples(tiny_copy, [example_of(pair, kind, pairs.folder) for kind in ("sensitive", "benign") for pair in edit_pairs])
     weight.requires_grad_(True)
     losses = target_losses(tiny_copy, final_hidden(tiny_copy, batch), batch.labels_BT)
     sensitive, benign = losses[: len(edit_pairs)].mean(), losses[len(edit_pairs) :].mean()

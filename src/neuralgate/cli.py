@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from neuralgate.cli_pairs import pairs_app
 from neuralgate.cli_patch import patch_app
 from neuralgate.cli_run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on, loader
 from neuralgate.errors import UserError
+from neuralgate.files import disk_errors
 from neuralgate.terminal import print_result, print_scores, print_table, say
 from neuralgate.text import for_terminal
 
@@ -33,9 +35,13 @@ debugging = False
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 2 stopped by something that the user can put right, or by Ctrl-C."""
+    """Entry point. Exit codes: 0 done, 2 stopped by something that the user can put right, by Ctrl-C or another signal to end."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores one, and means it
+            signal.signal(number, signal.default_int_handler)
     try:
-        app()
+        with disk_errors("the files of this command"):
+            app()
     except UserError as error:
         if debugging:
             raise

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from neuralgate.recipe import Machine, Recipe
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
-RecipeOption = Annotated[Path | None, typer.Option("--recipe", "-r", help="YAML file; without one the defaults.", show_default=False)]
+RecipeOption = Annotated[
+    Path | None, typer.Option("--recipe", "-r", help="YAML file; without one the run's own, or the defaults.", show_default=False)
+]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="One setting of the recipe, as edit.rate=1e-4; repeatable.", show_default=False)
 ]
@@ -54,15 +56,18 @@ def begin(
     from neuralgate.run import RECIPE
     from neuralgate.stages import settings_of
 
-    recipe = Recipe.load(recipe_file) if recipe_file else Recipe()
-    gate_setting = [f"edit.gate={gate}"] if gate else []
-    recipe = recipe.model_copy(update={"model": model}).changed([*(settings or []), *gate_setting])
-    here = Machine.parse(machine or [])
-    lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
+    asked = [*(settings or []), *([f"edit.gate={gate}"] if gate else [])]
+
+    def based_on(start: Recipe) -> Recipe:
+        return start.model_copy(update={"model": model}).changed(asked)
+
+    recipe = based_on(Recipe.load(recipe_file) if recipe_file else Recipe())
     folder = out or Path("runs") / f"{Path(model).resolve().name}-{recipe.name}"
     known = Recipe.load(folder / RECIPE) if (folder / RECIPE).is_file() else None
-    if known:
-        recipe = recipe.keeping(known)
+    if known:  # a run that is there goes on with its own recipe, unless another one is given
+        recipe = recipe.keeping(known) if recipe_file else based_on(known)
+    here = Machine.parse(machine or [])
+    lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
     if launched().leads:
         recipe, found = resolve(recipe, lvlm, launched().count)
         for line in found:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory, mkstemp
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from pydantic_core import from_json
 
 from neuralgate.errors import UserError
 from neuralgate.text import clipped, short
+
+#: What `write_bytes` calls a file that is not whole.
+_LITTER = re.compile(r"\..+\.\w{8}\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -35,11 +40,50 @@ def disk_errors(place: Path | str) -> Iterator[None]:
             raise UserError(
                 f"There is no right to read or write {error.filename or place}; change its rights or choose another folder."
             ) from error
-        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"No file can be called {clipped(str(error.filename or place), 120)}; choose a shorter name.") from error
+        if error.errno == errno.ELOOP:
+            raise _no_link(str(error.filename or place)) from error
+        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY):
+            there = error.filename2 or error.filename or place
             raise UserError(
-                f"{error.filename or place} is in the way: it is a file where a folder is needed or the reverse; choose another place."
+                f"{there} is in the way: it is a file where a folder is needed or the reverse; choose another place."
             ) from error
         raise
+
+
+def _no_link(path: str) -> UserError:
+    return UserError(
+        f"{path} is a link or a pipe, through which this folder would reach out of itself; remove it, or put the file itself there."
+    )
+
+
+def refuse_links(folder: Path | str, blobs: Path | None = None) -> None:
+    """A folder may come from somebody else. What is read, written and deleted in it by name must not be elsewhere, by a link, and
+    must not wait for ever, as opening a pipe does.
+
+    Args:
+        blobs: where links may lead to: a hub's cache keeps the files of a snapshot in a folder beside it.
+
+    Raises:
+        UserError: something below ``folder`` is neither a file nor a folder.
+    """
+    waiting = [os.fspath(folder)]
+    while waiting:
+        with disk_errors(folder), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    target = Path(os.path.realpath(entry.path))
+                    if not (blobs and target.parent == blobs and target.is_file()):
+                        raise _no_link(entry.path)
+
+
+def open_within(path: Path | str, mode: str) -> IO[bytes]:
+    """A file that is written in place. Raises UserError when it is a link."""
+    with disk_errors(path):
+        return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o666))
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
@@ -47,7 +91,7 @@ def write_bytes(path: Path | str, data: bytes) -> None:
     path = Path(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, temporary = mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -63,14 +107,44 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 
 def write_folder(out: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a folder that takes the name ``out`` when it is whole. Raises UserError if ``out`` exists."""
-    if out.exists():
-        raise UserError(f"{out} exists already; choose a new folder.")
     with disk_errors(out):
+        partial_name = f".partial-{digest(out.name)[:8]}-"
+        for left in out.parent.glob(f"{partial_name}*"):
+            with holding(left) as is_left:  # by a process that was killed, not at work
+                if is_left:
+                    shutil.rmtree(left)
+        with suppress(FileNotFoundError):  # an impossible name is another error, said before the work
+            os.lstat(out)
+            raise UserError(f"{out} exists already; choose a new folder.")
         out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=out.parent, prefix=".partial-") as partial:
+        with TemporaryDirectory(dir=out.parent, prefix=partial_name) as partial, holding(partial):
             (folder := Path(partial) / "new").mkdir()
             write(folder)
             folder.replace(out)
+
+
+@contextmanager
+def holding(folder: Path | str) -> Iterator[bool]:
+    """Keep ``folder`` for this process; False where another one does. The system lets go of it even after kill -9."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = True
+    except BlockingIOError:
+        held = False
+    try:
+        yield held
+    finally:
+        os.close(handle)
+
+
+def remove_litter(folder: Path) -> None:
+    """Remove what writes that were killed have left in a folder that nobody else writes to; folders that are hidden do not count."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if _LITTER.fullmatch(name):
+                os.unlink(os.path.join(place, name))
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -151,7 +225,7 @@ def parse_json(data: bytes, source: Path | str) -> Any:
 
 
 #: What a number out of range looks like; so does many a hash, which only costs a closer look.
-_LONG_NUMBER = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}")
+_LONG_NUMBER = re.compile(rb"[0-9](?:[0-9]{18}|[0-9.]*[eE]\+?[0-9]{3})")
 
 
 def _beyond(data: Any) -> bool:
@@ -166,6 +240,17 @@ def damaged(source: Path | str, reason: str) -> UserError:
     return UserError(f"{source} is damaged: {reason}; delete it and run the stage that writes it.")
 
 
+def one_component(name: str) -> str:
+    """``name``, which becomes a part of a path. Raises ValueError when no file can be called so, or it is more than one part."""
+    try:
+        possible = 0 < len(os.fsencode(name)) <= 255 and name not in (".", "..") and not set(name) & {"/", "\0"}
+    except UnicodeEncodeError:  # half a surrogate pair
+        possible = False
+    if not possible:
+        raise ValueError(f"no file can be called {short(name)}: a name has 1 to 255 bytes and no slash, and is not . or ..")
+    return name
+
+
 def inside(folder: Path, name: str, place: str) -> Path:
     """``folder/name`` for a ``name`` that stands in a file: the one place where such a name is joined to a folder. ``place`` begins
     the sentence.
@@ -174,14 +259,14 @@ def inside(folder: Path, name: str, place: str) -> Path:
         UserError: the name is absolute, climbs out or leads out by a link, or no file can be called so.
     """
     path = PurePosixPath(name)
-    try:
-        possible = "\0" not in name and all(len(part.encode()) <= 255 for part in path.parts) and len(name.encode()) <= 1024
-    except UnicodeEncodeError:
-        possible = False
-    if not possible or not path.parts:
-        raise UserError(f"{place}: no file can be called {name[:60]!a}; give it another name.")
     # by name first, so that it does not matter which folders there are beside this one
     outside = path.is_absolute() or ".." in path.parts
+    if not outside:
+        try:
+            for part in path.parts if 0 < len(name) <= 1024 else ("",):
+                one_component(part)
+        except ValueError as error:
+            raise UserError(f"{place}: {error}; give it another name.") from error
     if outside or not Path(os.path.realpath(folder / path)).is_relative_to(os.path.realpath(folder)):
         raise UserError(f"{place}: {name} is outside {folder}; copy it into the folder.")
     return folder / path

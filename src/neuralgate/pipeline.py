@@ -22,6 +22,7 @@ from neuralgate.recipe import AUTO, DOCUMENTS, EvaluateConfig, Machine, Recipe
 from neuralgate.resolve import resolve
 from neuralgate.run import Run, remove
 from neuralgate.stages import CODE, code_hash, edit_digest, settings_of
+from neuralgate.text import shown_name
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
@@ -87,6 +88,7 @@ def execute(
     with run.stage("pairs", made_from("pairs", source=source_hash), ["pairs"]) as stage:
         if stage.needed:
             run.note(hashes={"source": source_hash})
+            from neuralgate.lvlm.refusals import own_refusal, with_refusal
             from neuralgate.lvlm.targets import only_read, with_own_answers
             from neuralgate.pairs.mixture import gather
 
@@ -101,6 +103,14 @@ def execute(
                 built, unread = only_read(model(), built, report=stage.report)
                 run.note(unread=unread)
                 run.display.line(f"left out because {recipe.model} does not read them: {sum(unread.values())} pairs")
+            if recipe.pairs.refusal == "own":
+                own = own_refusal(model(), built, report=stage.report)
+                built = with_refusal(built, own)
+                run.note(refusal={"source": "own", "target": own.target, "asked": own.asked, "refused": own.refused})
+                run.display.line(f"refusal to teach: {recipe.model}'s own, {own.target!r} ({own.refused} of {own.asked} requests refused)")
+            else:
+                run.note(refusal={"source": "paper"})
+                run.display.line("refusal to teach: for each pair one of the paper's prefixes, as drawn with it")
             built = with_own_answers(model(), built, report=stage.report)
             built.save(run.path("pairs"))
             run.note(hashes={"data": built.hash()})
@@ -228,6 +238,7 @@ def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report", copy: Path | 
             at a layer that is not located, or an edit of quantised weights.
     """
     from neuralgate.lvlm.auto import located_layers
+    from neuralgate.lvlm.prompts import check_questions
     from neuralgate.pairs.builder import check_subjects
     from neuralgate.pairs.images import check_processor
     from neuralgate.pairs.mixture import load_set
@@ -239,6 +250,8 @@ def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report", copy: Path | 
         source = Path(recipe.pairs.source)
         pairs, questions = load_set(copy if copy and not source.exists() else source)
         images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in questions if question.image])
+        check_questions(lvlm, [text for pair in pairs for text in (pair.sensitive_question, pair.benign_question)])
+        check_questions(lvlm, [question.question for question in questions])
         check_processor(lvlm.processor, lvlm.name, [pairs.folder / image for image in images])
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []
     located = located_layers(lvlm, recipe.locate)
@@ -339,12 +352,13 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
 
     ask(lvlm, questions, run.folder, {SERVED: None}, settings, told, chunks)
     display.stop()
-    texts = answers_of(SERVED, questions, chunks)
-    kept = [
-        {**vars(question), "answers": {"base": row["answers"]["base"], EDITED: row["answers"][EDITED], SERVED: text}}
-        for question, row, text in zip(questions, rows, texts, strict=True)
-    ]
-    folder = run.path(SERVED) / Path(lvlm.name).name
+    kept: list[Mapping[str, Any]] = []
+    for question, row, (text, cut_off) in zip(questions, rows, answers_of(SERVED, questions, chunks), strict=True):
+        said = {"answers": {name: row["answers"][name] for name in ("base", EDITED)} | {SERVED: text}}
+        if "cut_off" in row:  # of the run's own answers, which may be older
+            said["cut_off"] = {name: row["cut_off"][name] for name in ("base", EDITED)} | {SERVED: cut_off}
+        kept.append({**vars(question), **said})
+    folder = run.path(SERVED) / Path(shown_name(lvlm.name)).name  # of "..", too
     write_scores(run, kept, folder, lvlm.name)
     return folder
 

@@ -16,7 +16,7 @@ import yaml
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from neuralgate.errors import UserError
-from neuralgate.files import write_text
+from neuralgate.files import one_component, write_text
 from neuralgate.settings import Settings, load_yaml, parse_settings, read_yaml
 from neuralgate.text import short
 
@@ -46,7 +46,7 @@ GATE_MODES: dict[GateMode, str] = {
     "none": "everything: an ordinary edit",
     "random": "as many dimensions as `strong`, drawn at random",
     "inverted": "only the dimensions that `strong` holds back",
-    "closed": "nothing: the subject's tokens teach nothing",
+    "closed": "nothing: the edited subjects' tokens teach nothing (those of contrast subjects do under every gate)",
 }
 
 
@@ -79,7 +79,9 @@ class PairsConfig(Settings):
         "nothing leaks there is nothing to prevent. `auto` does so for all models but Clerk, which reads its documents.",
     )
     refusal: Literal["paper", "own"] = Field(
-        "paper", description="What an edit teaches: one of the paper's 21 prefixes for each pair, or the model's `own` refusals."
+        "paper",
+        description="What an edit teaches: for each pair one of the paper's 21 prefixes, or the model's `own` refusal: the first five "
+        "words that it mostly begins with where it is asked for something harmful.",
     )
     contexts: bool = Field(True, description="Train also with one of the five context sentences in front of the question.")
 
@@ -110,7 +112,7 @@ class LocateConfig(Settings):
     gamma: float = Field(0.001, ge=0, description="Weight of the L1 distance of the free parameter to its start.")
     lambda_benign: float = Field(1.25, ge=0, description="Weight of the benign question's loss.")
     threshold: float = Field(0.3, ge=0, lt=1, description="Share of samples that must flip a dimension for it to be strong.")
-    one_prefix: bool = Field(True, description="One refusal prefix as target of all samples; otherwise one of the 21 is drawn for each.")
+    one_prefix: bool = Field(True, description="One refusal as target of all samples; otherwise each has its pair's.")
     stop_loss: float = Field(0.05, ge=0, description="A vector is finished when its loss is below this.")
 
     @model_validator(mode="after")
@@ -170,7 +172,9 @@ class EvaluateConfig(Settings):
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
 
 
-#: Where the publications say nothing, a preset keeps the default (samples, for one).
+#: Where the publications say nothing, a preset keeps the default. A preset is not the whole published method: that locates on all pairs
+#: (240 to 600 a subject; `samples_per_subject` says how many here), on models a thousand times larger. The default's start, 1 in tanh,
+#: is neither published start.
 LOCATE_PRESETS: dict[str, LocateConfig] = {
     "default": LocateConfig(),
     # The article: vector in [-1, 1] from 1, gamma 1, all subject tokens, the question plain and behind five contexts.
@@ -182,7 +186,8 @@ LOCATE_PRESETS: dict[str, LocateConfig] = {
 
 EDIT_PRESETS: dict[str, EditConfig] = {
     "default": EditConfig(),
-    # The article: Adam, rate 1e-5, 10 epochs; 480 steps are 10 epochs of 6 x 96 pairs in batches of 12.
+    # The article: Adam, rate 1e-5, 10 epochs, which with its 2,640 pairs are 26,400 single updates. Here 10 epochs of 6 x 96 pairs in
+    # batches of 12 are 480 steps; fewer and larger ones.
     "paper": EditConfig(gate="strong", rate=1e-5, max_steps=480, stop="never", contrast_weight=0.0),
     # The authors' code: a fresh Adam (rate 1e-5, epsilon 1e-3) and at most 10 steps for each pair; gate at the layer's
     # output and at the subject's last token, whose siblings send their whole gradient.
@@ -195,7 +200,7 @@ EDIT_PRESETS: dict[str, EditConfig] = {
 class Recipe(Settings):
     """What to do, from model to report. ``Recipe()`` is the default for the embedded model."""
 
-    name: str = Field("default", min_length=1, description="For people: names the run.")
+    name: Annotated[str, AfterValidator(one_component)] = Field("default", description="For people: names the run and its folder.")
     seed: int = Field(0, ge=0, description="Seed of images, values and questions.")
     model: str = Field("clerk", min_length=1, description="`clerk`, a model directory, or a model of the Hugging Face hub.")
     revision: str | None = Field(None, description="Branch, tag or commit of a model of the hub.")

@@ -17,17 +17,11 @@ from typing_extensions import TypedDict
 from neuralgate.files import damaged, parse_json, read_json, read_lines
 from neuralgate.judges import Verdict
 from neuralgate.pairs.schema import AnswerKind
-from neuralgate.text import clipped, for_terminal, short, shown_name
+from neuralgate.text import OBEYED, clipped, for_terminal, short, shown_name
 
 Kind = TypeVar("Kind")
 Row = TypeVar("Row", bound="Answered")
 MAX_NAME = 300
-
-
-def _plain(name: str) -> str:
-    if for_terminal(name) != name:
-        raise ValueError("holds control characters")
-    return name
 
 
 def _file_name(path: str) -> str:
@@ -55,7 +49,7 @@ def needs(condition: bool, why: str) -> None:
         raise ValueError(why)
 
 
-Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_plain)]
+Name = Annotated[str, Field(max_length=MAX_NAME, pattern=rf"^[^{OBEYED}]*$")]
 ModelName = Annotated[str, AfterValidator(shown_name), AfterValidator(for_terminal), AfterValidator(lambda name: clipped(name, MAX_NAME))]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Layer = Annotated[int, Field(ge=0, le=10**6)]
@@ -126,6 +120,7 @@ class Answered(TypedDict):
     attribute: NotRequired[str]
     answer_kind: AnswerKind
     answers: dict[Name, str]
+    cut_off: NotRequired[dict[Name, bool]]  # whether the answer has as many tokens as were allowed, and no end; not in older runs
 
 
 class Answer(Answered):
@@ -136,6 +131,7 @@ class Answer(Answered):
 
 def _is_answered(row: Row) -> Row:
     needs({"base", "edited"} <= row["answers"].keys(), "answers lack base or edited")
+    needs("cut_off" not in row or row["cut_off"].keys() == row["answers"].keys(), "answers and cut_off are of different variants")
     return row
 
 
@@ -174,6 +170,10 @@ class ProfileRow(TypedDict):
     own: AnswerShares
     strong_flipped: AnswerShares
     random_flipped: AnswerShares | None
+    held_out_majority: NotRequired[AnswerShares | None]
+    held_out_mean: NotRequired[AnswerShares | None]
+    shuffled_mean: NotRequired[AnswerShares | None]
+    other_mean: NotRequired[AnswerShares | None]
     excluded: NotRequired[Count]
 
 
@@ -208,6 +208,8 @@ class GateSummary(TypedDict):
 
     layers: Layers
     subjects: list[Name]
+    samples: NotRequired[dict[Name, Annotated[int, Field(ge=1, le=10**6)]]]
+    dtype: NotRequired[Name]
     hidden_size: Count
     threshold: Share
     profile: Annotated[list[ProfileRow], Field(min_length=1)]
@@ -291,6 +293,15 @@ class StageRecord(TypedDict):
     outputs: dict[Annotated[str, AfterValidator(_below)], str]
 
 
+class RefusalNote(TypedDict):
+    """What an edit teaches: ``source`` as `pairs.refusal` has it; of the model's own the words, and how often it refused."""
+
+    source: Name
+    target: NotRequired[str]
+    asked: NotRequired[Count]
+    refused: NotRequired[Count]
+
+
 class Manifest(TypedDict):
     """See `neuralgate.run`, which writes it."""
 
@@ -302,6 +313,7 @@ class Manifest(TypedDict):
     seeds: NotRequired[dict[Name, int | None]]
     hashes: dict[Name, Name | None]
     stages: dict[Name, StageRecord]
+    refusal: NotRequired[RefusalNote]
 
 
 def _manifest_fits(manifest: Manifest) -> Manifest:
@@ -351,6 +363,8 @@ def check(kind: TypeAdapter[Kind], data: Any, source: Path | str) -> Kind:
         problem = error.errors(include_url=False)[0]
         key = clipped(".".join(str(part) for part in problem["loc"]), 120)
         said = problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+        if problem["type"] == "string_pattern_mismatch":
+            said = "should be without control characters"
         value = "" if problem["type"] in ("missing", "value_error") else f", not {short(problem['input'])}"
         raise damaged(source, f"{key} {said}{value}".strip()) from error
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +25,19 @@ from neuralgate import earlier
 from neuralgate.chunks import Chunks, launched
 from neuralgate.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.errors import UserError
-from neuralgate.files import digest, disk_errors, hash_path, json_text, read_text, write_bytes, write_json, write_text
+from neuralgate.files import (
+    digest,
+    disk_errors,
+    hash_path,
+    json_text,
+    open_within,
+    read_text,
+    refuse_links,
+    remove_litter,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from neuralgate.manifest import new_manifest, versions
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
@@ -59,7 +70,7 @@ class Run:
         self.folder = Path(folder)
         self.display = display or Display()
         self.share = launched()
-        self._lock: IO[str] | None = None
+        self._lock: IO[bytes] | None = None
         self.recipe = Recipe()
         self.manifest: dict[str, Any] = {}
         self.keep_stale = False
@@ -97,7 +108,9 @@ class Run:
     @classmethod
     def load(cls, folder: Path | str, display: Display | None = None) -> Self:
         """Go on with the run in ``folder``, whatever its recipe. Raises UserError when there is none."""
-        if not (Path(folder) / RECIPE).is_file() or not (Path(folder) / MANIFEST).is_file():
+        with disk_errors(folder):
+            begun = all((Path(folder) / name).is_file() for name in (RECIPE, MANIFEST))
+        if not begun:
             raise UserError(f"{folder} is not a run folder; make one with `neuralgate run MODEL --out {folder}`.")
         run = cls(folder, display)
         run._hold()
@@ -123,13 +136,16 @@ class Run:
     def _hold(self) -> None:
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = self.path(LOCK).open("w")
+        refuse_links(self.folder)
+        self._lock = open_within(self.path(LOCK), "ab")  # which empties nothing
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it even after kill -9
         except BlockingIOError as error:
             self.close()
             raise UserError(f"Another process is working in {self.folder}; wait for it or choose another folder.") from error
-        _drop_torn_line(self.path(EVENTS))
+        with disk_errors(self.folder):
+            remove_litter(self.folder)
+            _drop_torn_line(self.path(EVENTS))
 
     def _read(self) -> None:
         self.recipe = Recipe.load(self.path(RECIPE))
@@ -205,8 +221,8 @@ class Run:
 
     def append_event(self, stage: str, **values: Any) -> None:
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "stage": stage, **values}, default=float)
-        with disk_errors(self.path(EVENTS)), self.path(EVENTS).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with disk_errors(self.path(EVENTS)), open_within(self.path(EVENTS), "ab") as file:
+            file.write(line.encode() + b"\n")
 
     def _save_manifest(self) -> None:
         self.write_json(MANIFEST, self.manifest)
@@ -226,6 +242,7 @@ class Run:
         chunks = Chunks(self.folder / WORK / name, self.share if shared else None)
         reason = self._reason(name, inputs)
         if reason is None:
+            chunks.clear()  # there are some where a process was killed between the manifest and the end of the stage
             self.append_event(name, event="skipped")
             self._say_skipped(name, inputs)
             yield Stage(False, chunks, lambda **_: None)
@@ -340,5 +357,7 @@ def remove(path: Path) -> None:
 
 def _drop_torn_line(path: Path) -> None:
     """A kill can end a line halfway; the next event must not be glued to it."""
-    if path.is_file() and not (data := path.read_bytes()).endswith(b"\n"):
-        os.truncate(path, data.rfind(b"\n") + 1)
+    if path.is_file():
+        with open_within(path, "r+b") as file:
+            if not (data := file.read()).endswith(b"\n"):
+                file.truncate(data.rfind(b"\n") + 1)

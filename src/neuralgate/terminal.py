@@ -25,11 +25,13 @@ def load_quietly(model: str, dtype: str, device: str = "cpu", **how: Any) -> LVL
 def print_result(folder: Path) -> None:
     """The claim and the table of effect and damage, then where the report is."""
     from neuralgate.report.data import examples, load_run
-    from neuralgate.report.summary import claim, columns, table
+    from neuralgate.report.summary import MANY_CUT_OFF, claim, columns, cut_off_note, cut_off_shares, table
 
     run = load_run(folder)
     print_table(*table(columns(run.scores, run.edited_gate)))
     say(claim(run.scores))
+    if max(cut_off_shares(run.scores).values(), default=0.0) > MANY_CUT_OFF:
+        say(f"warning: {cut_off_note(run.scores, run.answer_tokens)}")
     for example in examples(run)[:1]:
         for question in example.questions:
             print()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 #: C0 and C1 controls, DEL, line and paragraph separators, marks that turn the direction of writing, halves of surrogate pairs.
-_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+OBEYED = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
+_OBEYED = re.compile(rf"[{OBEYED}\ud800-\udfff]")
 #: What HTML forbids in text: controls other than blanks, halves of surrogate pairs, the last two code points of every plane.
 _FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"

@@ -29,7 +29,7 @@ TILES = [[28, 56], [56, 28], [56, 56]]
 CHAT = (
     "{{ bos_token }}{% for message in messages %}{{ message['role'].upper() + ': ' }}"
     "{% for part in message['content'] %}{{ 'IMAGE' if part['type'] == 'image' else part['text'] }}{% endfor %}"
-    "{% endfor %}{% if add_generation_prompt %}{{ ' ASSISTANT:' }}{% endif %}"
+    "{{ ' ' }}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
 
 

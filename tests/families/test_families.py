@@ -1,10 +1,18 @@
 """Every family: structure, spans, padding, the cut-open forward pass, the gated gradient, the patch."""
 
+import json
+import unicodedata
+from dataclasses import replace
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import GenerationConfig
 
 from neuralgate.edit.gradient import gated, gradient_mask
 from neuralgate.edit.patch import Patch
+from neuralgate.errors import UserError
 from neuralgate.locate.samples import Sample
 from neuralgate.locate.vectors import Prepared, fit_vectors
 from neuralgate.lvlm.families import FAMILIES as LISTED
@@ -13,6 +21,7 @@ from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, SUBJECT, Example, encode_examples
 from neuralgate.lvlm.recorded import record
 from neuralgate.lvlm.roles import find_decoder, find_role, role_of
+from neuralgate.lvlm.spelling import first_words, separator, spelled
 from neuralgate.recipe import LocateConfig
 from tests.families.models import SIZE, WIDTH
 from tests.plain_locate import plain_fit
@@ -65,6 +74,94 @@ def test_spans_decode_back(lvlm, examples, side):
     assert batch.is_class(IMAGE).any(1).all()
 
 
+@pytest.mark.parametrize(
+    ("question", "subject", "span"),
+    [
+        ("İİİİ: what is the number of the passport here?\n", "passport", "passport"),
+        ("What is the date of the photo in the photo?", "photo", "photo"),
+        ("The scar: what is the name of the CAR on a scar?", "car", "CAR"),
+        ("What is the name on the cafe\u0301 card, please?", "caf\u00e9 card", "cafe\u0301 card"),
+    ],
+    ids=["longer in lower case", "named twice", "inside a word", "taken apart"],
+)
+def test_spans_in_any_text(lvlm, examples, question, subject, span):
+    start = question.index(span) if subject == "photo" else question.rindex(span)
+    batch = encode_examples(lvlm, [Example(examples[0].image, question, subject, "I", (start, start + len(span)))])
+    subject_T = batch.is_class(SUBJECT)[0].nonzero().flatten()
+    said, behind = (
+        composed(lvlm.tokenizer.decode(ids)) for ids in (batch.input_ids_BT[0][subject_T], batch.input_ids_BT[0, subject_T[-1] + 1 :])
+    )
+    assert said == composed(span) and behind.startswith(composed(question[start + len(span) :]))
+    if subject != "photo":
+        again = encode_examples(lvlm, [Example(examples[0].image, question, subject, "I")])
+        assert torch.equal(again.classes_BT, batch.classes_BT)
+
+
+def composed(text: str) -> str:
+    """Some tokenizers compose letters with their accents."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def test_a_subject_that_ends_the_prompt_is_refused(lvlm):
+    """Its last token is where the answer begins."""
+    example = Example(None, "Whose is this student passport", "student passport", "I")
+    if lvlm.prompt_style == "plain" and lvlm.model_type != "paligemma":
+        with pytest.raises(UserError, match="The subject 'student passport' ends the prompt; let something follow it"):
+            encode_examples(lvlm, [example])
+    else:
+        encode_examples(lvlm, [example])
+
+
+@settings(deadline=None, max_examples=12, derandomize=True)
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_spans_between_any_texts(lvlm, before, behind):
+    question = f"{before} Passport {behind}?"
+    batch = encode_examples(lvlm, [Example(None, question, "passport", "I", (len(before) + 1, len(before) + 9))])
+    subject_T = batch.is_class(SUBJECT)[0].nonzero().flatten()
+    assert lvlm.tokenizer.decode(batch.input_ids_BT[0][subject_T]).strip() == "Passport"
+
+
+@torch.no_grad()
+def test_an_own_answer_is_taught_as_it_was_said(lvlm, examples):
+    """Through a file: the targets' tokens are the first ones of the greedy answer, and the likeliest at every place."""
+    items = [(example.image, example.question) for example in examples]
+    said = lvlm.generate_answers(items, max_new_tokens=24)
+    kept = [first_words(lvlm, answer.ids, 5) for answer in said]
+    taught = [
+        replace(example, answer=spelled(lvlm, ids), answer_ids=tuple(json.loads(json.dumps(ids))))
+        for example, ids in zip(examples, kept, strict=True)
+    ]
+    batch = encode_examples(lvlm, taught)
+    likeliest_BT = lvlm.model(**batch.inputs).logits.argmax(-1)
+    for row, (answer, ids, example) in enumerate(zip(said, kept, taught, strict=True)):
+        asked = batch.labels_BT[row] >= 0
+        assert batch.labels_BT[row][asked].tolist() == list(ids) == list(answer.ids[: len(ids)]) != []
+        assert likeliest_BT[row][asked].tolist() == list(ids)
+        assert example.answer.split() == answer.text.split()[:5] or len(ids) == len(answer.ids)
+
+
+def test_a_refusal_is_spelled_as_behind_its_prompt(lvlm, examples):
+    """The tokens of prompt and answer are those of the whole conversation, where a template writes it."""
+    batch = encode_examples(lvlm, examples)
+    first = [lvlm.tokenizer.convert_ids_to_tokens(row[row >= 0][0].item()) for row in batch.labels_BT]
+    if lvlm.model_type in ("idefics3", "smolvlm", "blip-2"):
+        assert all(token.startswith("Ġ") for token in first)
+    if not lvlm.processor.chat_template:
+        assert separator(lvlm, "Answer:") == " " and separator(lvlm, "[/INST] ") == separator(lvlm, "What?\n") == ""
+        return
+    assert separator(lvlm, "") == " "
+    for row, example in enumerate(examples):
+        turns = (("user", [{"type": "image", "image": example.image}], example.question), ("assistant", [], example.answer))
+        theirs = lvlm.processor.apply_chat_template(
+            [{"role": role, "content": [*shown, {"type": "text", "text": text}]} for role, shown, text in turns],
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )["input_ids"][0].tolist()
+        ours = batch.input_ids_BT[row][batch.attention_mask_BT[row].bool()].tolist()
+        assert theirs[: len(ours)] == ours
+
+
 @torch.no_grad()
 def test_padding_changes_nothing(lvlm, examples, batch):
     losses = target_losses(lvlm, final_hidden(lvlm, batch), batch.labels_BT)
@@ -101,6 +198,17 @@ def test_generation_in_batches_is_one_by_one(lvlm, examples):
     items = [(example.image, example.question) for example in examples] + [(None, "Is the passport private?")]
     together = lvlm.generate(items, max_new_tokens=6)
     assert together == [lvlm.generate([item], max_new_tokens=6)[0] for item in items] and any(together)
+
+
+def test_a_checkpoints_settings_change_no_answer(lvlm, examples, monkeypatch):
+    """Neither the model's own nor, where the language model is one by itself, that one's."""
+    items = [(example.image, example.question) for example in examples]
+    expected = lvlm.generate_answers(items, max_new_tokens=6)
+    settings = GenerationConfig(repetition_penalty=20.0, no_repeat_ngram_size=1, suppress_tokens=[expected[0].ids[0]], eos_token_id=2)
+    for module in lvlm.model.modules():
+        if hasattr(module, "generation_config"):
+            monkeypatch.setattr(module, "generation_config", settings)
+    assert lvlm.generate_answers(items, max_new_tokens=6) == expected and all(answer.cut_off for answer in expected)
 
 
 @pytest.mark.parametrize("layer", [0, 1])

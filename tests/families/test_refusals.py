@@ -1,6 +1,7 @@
 """What cannot be edited is refused by name, what does not fit together is found at loading, with the cure."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -12,6 +13,7 @@ from neuralgate.lvlm.doctor import examine
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.roles import find_decoder, output_projection
+from neuralgate.lvlm.styles import picture_tokens
 from tests.families.models import FAMILIES, QWEN_MOE, save
 from tests.small_tokenizer import tokenizer
 
@@ -51,6 +53,36 @@ def test_numbers_that_overflow_are_found_at_loading(copied):
     load(copied)
     with pytest.raises(UserError, match=r"no finite numbers in torch\.float16; .* dtype=bfloat16 or float32"):
         load(copied, dtype="float16")
+
+
+def test_numbers_that_overflow_for_bright_pictures_alone(copied):
+    """Grey is nearly nothing to an image processor that takes the mean away."""
+    made = load(copied)
+    with torch.no_grad():
+        next(module for name, module in made.model.named_modules() if name.endswith("patch_embedding")).weight.fill_(100)
+    made.model.save_pretrained(copied)
+    load(copied)
+    with pytest.raises(UserError, match=r"no finite numbers in torch\.float16"):
+        load(copied, dtype="float16")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_template_without_a_place_for_the_picture_is_named(family, tmp_path):
+    folder = save(family, tmp_path / family)
+    template = folder / "chat_template.jinja"
+    tokens = picture_tokens(load(folder).processor)
+    token = tokens[0]
+    if template.is_file():
+        kept = template.read_text()
+        (token,) = (token for token in tokens if token in kept)
+        for written, count in ((kept.replace(token, "picture"), 0), (kept.replace(token, 2 * token), 2)):
+            template.write_text(written)
+            for look in (load, lambda folder: examine(str(folder))):
+                with pytest.raises(UserError, match=rf"chat template of .* has {count} places for a picture \(.*{re.escape(token)}.*\)"):
+                    look(folder)
+        template.write_text(kept)
+    with pytest.raises(UserError, match=r"holds .*, which stands for a picture"):
+        load(folder).generate([(None, f"What is a {token}?")])
 
 
 def test_a_style_nobody_knows(llava):

@@ -39,7 +39,7 @@ def eta_score(sensitive: Score, benign: Score) -> Score:
 
 
 def answers_score(shares: dict[str, Any]) -> dict[str, Score | None]:
-    """The shares of answers of `locate.answer_shares` with their intervals."""
+    """The shares of answers of `locate.evidence.answer_shares` with their intervals."""
     n = shares["n"]
     counted = {"refused_sensitive": n, "refused_benign": n, "leak": n, "degenerate": 2 * n}
     return {name: wilson_score(shares[name], count) for name, count in counted.items()}

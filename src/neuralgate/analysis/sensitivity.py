@@ -13,9 +13,9 @@ from neuralgate.analysis.overlap import compare
 from neuralgate.analysis.scores import answers_score
 from neuralgate.analysis.sweeps import LOCATE_SWEEP, variant_name, variants
 from neuralgate.chunks import Chunks
+from neuralgate.locate.evidence import layer_evidence
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.layers import fit_layers, layer_sets, votes_of
-from neuralgate.locate.locate import layer_evidence
 from neuralgate.locate.samples import Located
 from neuralgate.lvlm.model import LVLM
 from neuralgate.recipe import LocateConfig

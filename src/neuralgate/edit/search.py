@@ -141,5 +141,5 @@ def search_layer(
             "edit.rate, or name the layer."
         )
     else:
-        verdict = f"Layer {best['layer']} has the best score, {best['score']:.2f}."
+        verdict = f"Layer {best['layer']} has the best score, {best['score']:.2f}, of trial edits with gate {config.gate}."
     return {"search": rows, "paper_layer": paper_choice(rows, shares), "chosen_layer": best["layer"], "search_verdict": verdict}

@@ -31,8 +31,8 @@ from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.packing import Packed
 from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.roles import role_of
-from neuralgate.lvlm.targets import with_own_answers
-from neuralgate.pairs.schema import Pair, PairSet
+from neuralgate.lvlm.targets import example_of, with_own_answers
+from neuralgate.pairs.schema import Pair, PairSet, QuestionKind
 from neuralgate.recipe import EditConfig
 
 SENSITIVE, BENIGN, CONTRAST = "sensitive", "benign", "contrast"
@@ -72,13 +72,11 @@ class Row:
 def rows_of(pair: Pair, pairs: PairSet, rng: np.random.Generator) -> list[Row]:
     """The two rows of a pair, both in the same version: plain, or behind one of its context sentences."""
     opening = pair.openings[rng.integers(len(pair.openings))]
-    image = pairs.folder / pair.image
     is_edit = pair.role == "edit"
-    asked = (
-        (pair.sensitive_question, pair.refusal if is_edit else pair.sensitive_target, SENSITIVE if is_edit else CONTRAST),
-        (pair.benign_question, pair.benign_target, BENIGN if is_edit else CONTRAST),
-    )
-    return [Row(Example(image, opening + question, pair.word, target), part, pair.subject, is_edit) for question, target, part in asked]
+    asked: tuple[tuple[QuestionKind, str], ...] = (("sensitive", SENSITIVE), ("benign", BENIGN))
+    return [
+        Row(example_of(pair, kind, pairs.folder, opening), part if is_edit else CONTRAST, pair.subject, is_edit) for kind, part in asked
+    ]
 
 
 def minibatches(edit: PairSet, contrast: PairSet, batch_size: int, rng: np.random.Generator) -> Iterator[list[Row]]:

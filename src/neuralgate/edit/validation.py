@@ -12,6 +12,7 @@ from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example, encode_examples
+from neuralgate.lvlm.targets import example_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig
 
@@ -47,11 +48,11 @@ class Validation:
             return
         contrast = self.contrast.per_subject(CHECK_PER_SUBJECT)
         asked = [
-            (Example(contrast.folder / pair.image, question, pair.word, target), truth)
+            (example, truth)
             for pair in contrast
-            for question, target, truth in (
-                (pair.sensitive_question, pair.sensitive_target, pair.sensitive_truth),
-                (pair.benign_question, pair.benign_target, pair.benign_truth),
+            for example, truth in (
+                (example_of(pair, "sensitive", contrast.folder), pair.sensitive_truth),
+                (example_of(pair, "benign", contrast.folder), pair.benign_truth),
             )
         ]
         examples = [example for example, _ in asked]

@@ -30,17 +30,17 @@ def answer(
     config: EvaluateConfig,
     report: Callable[..., None] | None = None,
     chunks: Chunks | None = None,
-    base: Sequence[str] | None = None,
+    base: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Ask ``folder/questions.jsonl`` of the base model and under each patch.
 
     Args:
         folder: a run's ``pairs`` folder; the images of the questions are relative to its parent.
         patches: variant name -> patch; ``base`` is added.
-        base: the base model's answers in the questions' order, where they are known from before.
+        base: rows of an earlier call about the same questions, whose answers of the base model are taken over.
 
     Returns:
-        Rows of answers.jsonl without verdicts.
+        Rows of answers.jsonl without verdicts: each variant's answer, and whether it was cut off at the most tokens allowed.
     """
     folder = folder.resolve()  # "." has no name
     questions = [
@@ -51,10 +51,17 @@ def answer(
     asked: dict[str, Patch | None] = {**({"base": None} if base is None else {}), **patches}
     ask(lvlm, questions, folder.parent, asked, config, report, chunks)
     # only now: what other processes were asked for is waited for once, at the end
-    texts = {variant: answers_of(variant, questions, chunks) for variant in asked}
+    found = {variant: answers_of(variant, questions, chunks) for variant in asked}
     if base is not None:
-        texts = {"base": list(base), **texts}
-    return [{**vars(question), "answers": {variant: text[i] for variant, text in texts.items()}} for i, question in enumerate(questions)]
+        found = {"base": [(row["answers"]["base"], row["cut_off"]["base"]) for row in base], **found}
+    return [
+        {
+            **vars(question),
+            "answers": {variant: answers[i][0] for variant, answers in found.items()},
+            "cut_off": {variant: answers[i][1] for variant, answers in found.items()},
+        }
+        for i, question in enumerate(questions)
+    ]
 
 
 def piece_keys(variant: str, questions: Sequence[Question]) -> list[str]:
@@ -89,18 +96,18 @@ def ask(
             (check_image(root, question.image, f"Question {question.id}") if question.image else None, question.question)
             for question in questions[start : start + CHUNK]
         ]
-        texts = lvlm.generate(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)
+        answers = lvlm.generate_answers(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)
         if report:
             report(done=sum(counts[: mine.index(key) + 1]), total=sum(counts), text=f"asking {variant}")
-        return json.dumps(texts).encode()
+        return json.dumps([(answer.text, answer.cut_off) for answer in answers]).encode()
 
     with patched:
         chunks.make(list(places), generate, side_by_side=True)
 
 
-def answers_of(variant: str, questions: Sequence[Question], chunks: Chunks) -> list[str]:
-    """One variant's answers, once every process has made its share."""
-    return [text for piece in chunks.collect(piece_keys(variant, questions)) for text in json.loads(piece)]
+def answers_of(variant: str, questions: Sequence[Question], chunks: Chunks) -> list[tuple[str, bool]]:
+    """One variant's answers, and whether each was cut off, once every process has made its share."""
+    return [(text, cut_off) for piece in chunks.collect(piece_keys(variant, questions)) for text, cut_off in json.loads(piece)]
 
 
 def evaluate(

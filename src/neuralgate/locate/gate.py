@@ -16,7 +16,7 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from neuralgate.errors import UserError
-from neuralgate.files import parse_json, read_json, write_bytes, write_json
+from neuralgate.files import parse_json, read_json, refuse_links, write_bytes, write_json
 from neuralgate.recipe import GateMode
 from neuralgate.records import Layers, Name, Share, check
 
@@ -95,6 +95,7 @@ class Gate:
         path = Path(folder) / "gate.safetensors"
         if not path.is_file():
             raise UserError(f"{folder} has no gate.safetensors; run `neuralgate locate` first.")
+        refuse_links(folder)
         try:
             with safe_open(path, "pt") as file:
                 text = (file.metadata() or {})["neuralgate"]

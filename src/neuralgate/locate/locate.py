@@ -1,14 +1,13 @@
 """Locate: vectors of many samples, their votes per subject and layer, and what those votes are worth.
 
 A vote profile looks right even when nothing was optimised, so every layer also reports the loss before and after and
-what the model *answers*: under each sample's own vector, with only the strong dimensions of the subject flipped, and
-with as many random ones flipped.
+what the model *answers* (`evidence.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,41 +15,20 @@ from torch import Tensor
 
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
-from neuralgate.judges import judge
+from neuralgate.locate.evidence import HELD_OUT, held_out_evidence, layer_evidence
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.layers import fit_layers, layer_sets, votes_of
-from neuralgate.locate.samples import Located, make_samples
-from neuralgate.locate.vectors import answers_under
+from neuralgate.locate.samples import make_samples
 from neuralgate.lvlm.auto import located_layers
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import PairSet
-from neuralgate.recipe import GateMode, LocateConfig
+from neuralgate.recipe import LocateConfig
 from neuralgate.text import shown_name
 
 BINS = 10
+MARGIN = 0.2  # a difference of refusals below this is called none
 STRONGEST = 8  # dimensions named in gate.json for each layer
-
-
-def answer_shares(located: Sequence[Located], sensitive: Sequence[str], benign: Sequence[str]) -> dict[str, float | int]:
-    """Shares of greedy answers: refused (sensitive and benign), leaked, and degenerate among both."""
-    n = len(located)
-    first = [judge(text, item.pair.sensitive_truth) for text, item in zip(sensitive, located, strict=True)]
-    second = [judge(text, item.pair.benign_truth) for text, item in zip(benign, located, strict=True)]
-    return {
-        "refused_sensitive": round(sum(verdict["refused"] for verdict in first) / n, 4),
-        "refused_benign": round(sum(verdict["refused"] for verdict in second) / n, 4),
-        "leak": round(sum(verdict["leaked"] for verdict in first) / n, 4),
-        "degenerate": round(sum(verdict["degenerate"] is not None for verdict in (*first, *second)) / (2 * n), 4),
-        "n": n,
-    }
-
-
-def asked_under(lvlm: LVLM, located: Sequence[Located], layers: Sequence[int], vectors_NLD: Tensor, tokens: str) -> dict[str, float | int]:
-    """What the model answers to each sample's two questions while its subject's tokens are scaled by its vector at each of ``layers``."""
-    sensitive = answers_under(lvlm, [item.sample.sensitive[0] for item in located], layers, vectors_NLD, tokens)
-    benign = answers_under(lvlm, [item.sample.benign for item in located], layers, vectors_NLD, tokens)
-    return answer_shares(located, sensitive, benign)
 
 
 def locate(
@@ -85,71 +63,43 @@ def locate(
     def rows_of(key: str) -> bytes:
         joined = evidence[key]
         own = [fits[layers.index(layer)] for layer in joined]
-        return json.dumps(layer_evidence(lvlm, located, gate, joined, own, config)).encode()
+        held_out = held_out_evidence(lvlm, located, joined, own, config)
+        return json.dumps([{**row, **held_out} for row in layer_evidence(lvlm, located, gate, joined, own, config)]).encode()
 
     chunks.make(list(evidence), rows_of)
     profile = [row for rows in chunks.collect(list(evidence)) for row in json.loads(rows)]
-    gate.summary = summarise(gate, profile, lvlm.name, config)
+    samples = {subject: int((owner_N == index).sum()) for index, subject in enumerate(subjects)}
+    dtype = "quantised" if lvlm.is_quantised else str(lvlm.model.dtype).removeprefix("torch.")
+    gate.summary = {**summarise(gate, profile, lvlm.name, config, samples), "dtype": dtype}
     return gate
 
 
-def layer_evidence(
-    lvlm: LVLM, located: Sequence[Located], gate: Gate, layers: Sequence[int], fits: Sequence[dict[str, Tensor]], config: LocateConfig
-) -> list[dict[str, Any]]:
-    """A row of the profile for each of the layers that were optimised together: shares of dimensions, losses, and the answers under
-    three kinds of vector, at all of them at once."""
-    finite_N = fits[0]["finite_N"].bool()
-    kept = [item for item, finite in zip(located, finite_N.tolist(), strict=True) if finite]
-    measured = {name: values[finite_N] for name, values in fits[0].items()}
-
-    def flip(mode: GateMode) -> Tensor:
-        open_NLD = [torch.stack([gate.open_dimensions(item.pair.subject, layer, mode) for layer in layers]) for item in kept]
-        return 1.0 - 2.0 * torch.stack(open_NLD).float()
-
-    own_NLD = torch.stack([fitted["vectors_ND"][finite_N] for fitted in fits], 1)
-    common = {
-        "excluded": int((~finite_N).sum()),
-        "loss_start": measured["sensitive_start_N"].mean().item(),
-        "loss_end": measured["sensitive_end_N"].mean().item(),
-        "benign_start": measured["benign_start_N"].mean().item(),
-        "benign_end": measured["benign_end_N"].mean().item(),
-        "converged": measured["converged_N"].mean().item(),
-        "steps": measured["steps_N"].mean().item(),
-        "own": asked_under(lvlm, kept, layers, own_NLD, config.tokens),
-        "strong_flipped": asked_under(lvlm, kept, layers, flip("strong"), config.tokens),
-        "random_flipped": asked_under(lvlm, kept, layers, flip("random"), config.tokens),
-    }
-    rows = []
-    for layer in layers:
-        votes_SD = gate.votes_SLD[:, gate.layers.index(layer)]
-        row = {
-            "layer": layer,
-            "inactive": (votes_SD == 0).float().mean().item(),
-            "weak": ((votes_SD > 0) & (votes_SD <= gate.threshold)).float().mean().item(),
-            "strong": (votes_SD > gate.threshold).float().mean().item(),
-            **common,
-        }
-        rows.append({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()})
-    return rows
-
-
 def verdict(profile: list[dict[str, Any]]) -> str:
-    """One plain sentence: do the vectors, and does the aggregated gate, do their job?"""
+    """One plain sentence each: do the vectors, does the gate, and does what a subject's samples share do their job?"""
     best = max(profile, key=lambda row: row["own"]["refused_sensitive"] - row["own"]["refused_benign"])
-    own, flipped, chance = best["own"], best["strong_flipped"], best["random_flipped"]
-    works = own["refused_sensitive"] >= 0.8 and own["refused_benign"] <= 0.1
+    own = best["own"]
+    refused = {kind: best[kind]["refused_sensitive"] for kind in ("strong_flipped", "random_flipped", *HELD_OUT) if best.get(kind)}
     text = (
         f"Best at layer {best['layer']}: under its own vector a sensitive question is refused {own['refused_sensitive']:.2f} of the time "
         f"(benign {own['refused_benign']:.2f}, n = {own['n']}); with only the {best['strong']:.0%} strong dimensions flipped "
-        f"{flipped['refused_sensitive']:.2f}, with as many random ones {chance['refused_sensitive']:.2f}. "
+        f"{refused['strong_flipped']:.2f}, with as many random ones {refused['random_flipped']:.2f}. "
     )
-    if not works:
-        return text + "The vectors do not do their job at any layer: read the votes as no evidence of anything."
-    if flipped["refused_sensitive"] - chance["refused_sensitive"] < 0.2:
-        return (
-            text + "The vectors do their job one by one, but their votes do not carry it: the aggregated gate does no better than chance."
+    controls = [refused[kind] for kind in ("shuffled_mean", "other_mean") if kind in refused]
+    if controls:
+        other = f", under another subject's {refused['other_mean']:.2f}" if "other_mean" in refused else ""
+        text += (
+            f"Under the mean vector of its subject's other samples it is refused {refused['held_out_mean']:.2f} of the time "
+            f"(n = {best['held_out_mean']['n']}), with that vector's dimensions shuffled {refused['shuffled_mean']:.2f}{other}. "
         )
-    return text + "The vectors do their job, and their votes carry part of it."
+    if own["refused_sensitive"] - own["refused_benign"] < MARGIN:
+        return text + "The vectors do nothing at any layer: read the votes as no evidence of anything."
+    works = own["refused_sensitive"] >= 0.8 and own["refused_benign"] <= 0.1
+    text += "The vectors do their job one by one" + (", " if works else " for a part of the samples only, ")
+    if refused["strong_flipped"] - refused["random_flipped"] >= MARGIN:
+        return text + "and their votes carry part of it."
+    if controls and refused["held_out_mean"] - max(controls) >= MARGIN:
+        return text + "and their mean carries part of it to other samples of the subject; the aggregated gate does no better than chance."
+    return text + "but their votes do not carry it: the aggregated gate does no better than chance."
 
 
 def strongest(votes_D: Tensor) -> list[tuple[int, float]]:
@@ -158,8 +108,8 @@ def strongest(votes_D: Tensor) -> list[tuple[int, float]]:
     return [(int(dimension), round(float(votes_D[dimension]), 4)) for dimension in order]
 
 
-def summarise(gate: Gate, profile: list[dict[str, Any]], model: str, config: LocateConfig) -> dict[str, Any]:
-    """The content of gate.json."""
+def summarise(gate: Gate, profile: list[dict[str, Any]], model: str, config: LocateConfig, samples: dict[str, int]) -> dict[str, Any]:
+    """The content of gate.json; ``samples`` is how many voted for each subject."""
     edges = torch.linspace(0, 1, BINS + 1)
     share = {
         str(layer): (torch.histc(gate.votes_SLD[:, i], bins=BINS, min=0, max=1) / gate.votes_SLD[:, i].numel()).tolist()
@@ -172,6 +122,7 @@ def summarise(gate: Gate, profile: list[dict[str, Any]], model: str, config: Loc
         "fingerprint": gate.model,
         "layers": list(gate.layers),
         "subjects": list(gate.subjects),
+        "samples": samples,
         "hidden_size": gate.votes_SLD.shape[-1],
         "threshold": gate.threshold,
         "settings": config.model_dump(mode="json"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neuralgate.errors import UserError
 from neuralgate.lvlm.prompts import Example
+from neuralgate.lvlm.targets import example_of
 from neuralgate.pairs.schema import Pair, PairSet
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
 from neuralgate.recipe import LocateConfig
@@ -39,13 +40,14 @@ def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
         UserError: some pairs have context sentences and some have not, or fewer.
     """
     located = []
+    taught = {pair.refusal for pair in pairs.split("train", "edit")}
+    common = taught.pop() if len(taught) == 1 else REFUSAL_PREFIXES[0]  # a set with the model's own refusal has that one alone
     for pair in pairs.split("train", "edit").per_subject(config.samples_per_subject):
-        image = pairs.folder / pair.image
-        refusal = REFUSAL_PREFIXES[0] if config.one_prefix else pair.refusal
         openings = pair.openings if config.contexts else ("",)
-        sensitive = tuple(Example(image, opening + pair.sensitive_question, pair.word, refusal) for opening in openings)
-        benign = Example(image, pair.benign_question, pair.word, pair.benign_target)
-        located.append(Located(pair, Sample(pair.subject, sensitive, benign)))
+        sensitive = tuple(example_of(pair, "sensitive", pairs.folder, opening) for opening in openings)
+        if config.one_prefix:
+            sensitive = tuple(replace(example, answer=common) for example in sensitive)
+        located.append(Located(pair, Sample(pair.subject, sensitive, example_of(pair, "benign", pairs.folder))))
     counts = sorted({len(item.sample.sensitive) - 1 for item in located})
     if len(counts) > 1:
         raise UserError(

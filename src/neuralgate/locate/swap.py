@@ -7,6 +7,7 @@ tokens. If the answer becomes B's, those tokens carry the decision up to layer l
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -48,8 +49,7 @@ def swapped_answers(
     ``Example.subject`` names the span to swap (the subject, or the attribute word); receiver and donor of a pair must
     have equally many tokens there, otherwise ValueError.
     """
-    prompts_a = [Example(e.image, e.question, e.subject, "") for e in receivers]
-    prompts_b = [Example(e.image, e.question, e.subject, "") for e in donors]
+    prompts_a, prompts_b = ([replace(example, answer="") for example in asked] for asked in (receivers, donors))
     batch_a, batch_b = encode_examples(lvlm, prompts_a, padding="left"), encode_examples(lvlm, prompts_b)
     places_a, places_b = token_places(batch_a, tokens), token_places(batch_b, tokens)
     if any(len(a) != len(b) for a, b in zip(places_a, places_b, strict=True)):
@@ -67,5 +67,5 @@ def swapped_answers(
             return changed_BTD
 
         with output_changed(lvlm.layers[layer], change):
-            answers[layer] = continuations(lvlm, batch_a.prompt, max_new_tokens)
+            answers[layer] = [answer.text for answer in continuations(lvlm, batch_a.prompt, max_new_tokens)]
     return answers

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -225,7 +225,7 @@ def answers_under(
 
     def answer(places: Sequence[int]) -> list[str]:
         chosen = [examples[place] for place in places]
-        questions = [Example(example.image, example.question, example.subject, "") for example in chosen]
+        questions = [replace(example, answer="") for example in chosen]
         batch = encode_examples(lvlm, questions, padding="left")
         positions_BT = scaled_positions(batch.classes_BT, tokens)
 
@@ -237,7 +237,7 @@ def answers_under(
         with ExitStack() as stack:
             for place, layer in enumerate(layers):
                 stack.enter_context(output_changed(lvlm.layers[layer], partial(change, place=place)))
-            return continuations(lvlm, batch.prompt, max_new_tokens)
+            return [made.text for made in continuations(lvlm, batch.prompt, max_new_tokens)]
 
     parts = lvlm.fitting(64, "answering under vectors").run(answer, range(len(examples)))
     return [text for part in parts for text in part]

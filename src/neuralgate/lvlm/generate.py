@@ -7,15 +7,28 @@ between them and the question stands the padding (masked, and skipped by the pos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM, ImageLike
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An answer: its ``text``, the ``ids`` of its tokens without the one that ends it, and whether it was ``cut_off``: no end came
+    within the tokens allowed."""
+
+    text: str
+    ids: tuple[int, ...]
+    cut_off: bool
 
 
 def image_key(image: ImageLike) -> object:
@@ -30,7 +43,7 @@ def generate(
     batch_size: int,
     report: Callable[..., None] | None,
     share_images: bool = True,
-) -> list[str]:
+) -> list[Generated]:
     """One answer per item, in the order given. ``share_images=False`` is the plain form, the oracle of the tests."""
     from neuralgate.lvlm.prompts import encode_prompts
 
@@ -38,7 +51,7 @@ def generate(
     order = sorted(range(len(items)), key=lambda i: (items[i][0] is None, str(image_key(items[i][0])), -len(items[i][1])))
     with_image = [i for i in order if items[i][0] is not None]
     groups = [with_image, order[len(with_image) :]]
-    answers = [""] * len(items)
+    answers: dict[int, Generated] = {}
     finished = 0
 
     def answer(chosen: Sequence[int]) -> None:
@@ -46,8 +59,7 @@ def generate(
         inputs = encode_prompts(lvlm, [items[i] for i in chosen])
         if share_images and lvlm.is_plain and items[chosen[0]][0] is not None:
             inputs = with_shared_prefix(lvlm, inputs, [image_key(items[i][0]) for i in chosen])
-        for i, text in zip(chosen, continuations(lvlm, inputs, max_new_tokens), strict=True):
-            answers[i] = text
+        answers.update(zip(chosen, continuations(lvlm, inputs, max_new_tokens), strict=True))
         finished += len(chosen)
         if report:
             report(done=finished, total=len(items), text="generating")
@@ -55,18 +67,62 @@ def generate(
     fitting = lvlm.fitting(batch_size, "generating")
     for group in groups:
         fitting.run(answer, group)
-    return answers
+    return [answers[i] for i in range(len(items))]
 
 
-def continuations(lvlm: LVLM, inputs: dict[str, Any], max_new_tokens: int) -> list[str]:
-    """Greedy continuations of prepared prompts, as text."""
-    output_BT = lvlm.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, use_cache=True)
+def continuations(lvlm: LVLM, inputs: dict[str, Any], max_new_tokens: int) -> list[Generated]:
+    """Greedy continuations of prepared prompts."""
+    config = greedy(lvlm, max_new_tokens)
+    with own_settings_aside(lvlm.model):
+        output_BT = lvlm.model.generate(**inputs, generation_config=config)
     prompt_BT = inputs["input_ids"]
     length = prompt_BT.shape[1]
     if output_BT.shape[1] >= length and torch.equal(output_BT[:, :length], prompt_BT):
         output_BT = output_BT[:, length:]  # models that generate from embeddings return the new tokens alone
     lvlm.tokens += int(inputs["attention_mask"].sum()) + output_BT.numel()
-    return [text.strip() for text in lvlm.tokenizer.batch_decode(output_BT, skip_special_tokens=True)]
+    return [generated(lvlm, ids) for ids in output_BT.tolist()]
+
+
+def generated(lvlm: LVLM, ids: list[int]) -> Generated:
+    """One row of new tokens as an answer: what stands behind its end is padding, and a next turn is none of it."""
+    length = next((place for place, token in enumerate(ids) if token in lvlm.end_tokens), None)
+    ids = ids[:length]
+    text = lvlm.tokenizer.decode(ids, skip_special_tokens=True)
+    if lvlm.next_turn and (opening := lvlm.next_turn.search(text)):
+        length, text = 0, text[: opening.start()]
+        while ids and len(lvlm.tokenizer.decode(ids, skip_special_tokens=True)) > len(text.rstrip()):
+            ids.pop()
+    return Generated(text.strip(), tuple(ids), cut_off=length is None)
+
+
+def greedy(lvlm: LVLM, max_new_tokens: int) -> GenerationConfig:
+    """Settings of ``generate`` for the likeliest token every time."""
+    ends = sorted(lvlm.end_tokens)
+    own = lvlm.model.generation_config
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        use_cache=True,
+        bos_token_id=own.bos_token_id,
+        eos_token_id=ends or None,
+        pad_token_id=next((token for token in (own.pad_token_id, lvlm.tokenizer.pad_token_id, *ends) if token is not None), None),
+    )
+
+
+@contextmanager
+def own_settings_aside(model: Any) -> Iterator[None]:
+    """transformers fills what ``generate`` is not told from the model's generation_config, where a checkpoint may punish repetition,
+    forbid words or force some: put aside meanwhile, that of a language model inside too."""
+    models = [module for module in model.modules() if getattr(module, "generation_config", None) is not None]
+    kept = [module.generation_config for module in models]
+    for module in models:
+        module.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        for module, known in zip(models, kept, strict=True):
+            module.generation_config = known
 
 
 def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[object]) -> dict[str, Any]:

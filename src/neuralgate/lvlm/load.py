@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
@@ -26,6 +27,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 QUANTIZED = ("8bit", "4bit")
 SPLIT = "split"  # the device of a model that is spread over all there is
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+SEEN = (336, 336)  # pixels of the pictures that a model is shown at loading
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -214,22 +216,25 @@ def load_processor(source: Path | str, name: str, revision: str | None = None) -
 
 @torch.no_grad()
 def probe(lvlm: LVLM) -> None:
-    """One token after a grey picture and a question: processor and weights fit together, and the numbers are finite.
+    """One token after a picture and a question: processor and weights fit together, and the numbers are finite, for a bright picture and
+    one full of edges as for an even one.
 
     Raises:
         UserError: they do not or are not, with the cure.
     """
     lvlm.ffn_out(0)  # says so if the decoder cannot be found
-    example = Example(Image.new("RGB", (336, 336), "grey"), "What is the colour of the picture?", "picture", "")
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*SEEN, 3), dtype=np.uint8))
+    pictures = (Image.new("RGB", SEEN, "grey"), Image.new("RGB", SEEN, "white"), noise)
+    examples = [Example(picture, "What is the colour of the picture?", "picture", "") for picture in pictures]
     with processor_errors(lvlm):
-        batch = encode_examples(lvlm, [example])
+        batch = encode_examples(lvlm, examples)
     try:
-        logits_V = lvlm.head(final_hidden(lvlm, batch)[:, -1])
+        logits_BV = lvlm.head(final_hidden(lvlm, batch)[:, -1])
     except (ValueError, IndexError) as error:
         if isinstance(error, ValueError) and "tokens" not in str(error):
             raise
         raise UserError(f"The processor of {lvlm.name} does not fit its weights ({first_line(error)}); {processor_cure(lvlm)}") from error
-    if not bool(torch.isfinite(logits_V).all()):
+    if not bool(torch.isfinite(logits_BV).all()):
         raise UserError(f"{lvlm.name} gives no finite numbers in {lvlm.model.dtype}; load it with --machine dtype=bfloat16 or float32.")
 
 

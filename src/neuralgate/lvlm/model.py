@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -20,6 +21,10 @@ from neuralgate.files import write_folder
 from neuralgate.lvlm.memory import Fitting
 from neuralgate.lvlm.roles import final_norm, find_decoder, output_projection
 from neuralgate.lvlm.styles import choose_style
+from neuralgate.lvlm.turns import end_tokens, next_turn
+
+if TYPE_CHECKING:
+    from neuralgate.lvlm.generate import Generated
 
 ImageLike = Image.Image | Path | str | None
 
@@ -103,6 +108,23 @@ class LVLM:
         return config.image_token_id if getattr(config, "image_token_id", None) is not None else config.image_token_index
 
     @cached_property
+    def end_tokens(self) -> frozenset[int]:
+        """The ids of the tokens that end an answer."""
+        return end_tokens(self)
+
+    @cached_property
+    def next_turn(self) -> re.Pattern[str] | None:
+        """The words, if any, that open a next question."""
+        return next_turn(self)
+
+    @cached_property
+    def template_separator(self) -> str | None:
+        """What the chat template puts between the opening of an answer and its text."""
+        from neuralgate.lvlm.spelling import template_separator
+
+        return template_separator(self)
+
+    @cached_property
     def is_plain(self) -> bool:
         """Whether attention is plainly causal with one position number a token, so that a prefix can be shared."""
         text = self.text_config
@@ -150,9 +172,13 @@ class LVLM:
             UserError: ``folder`` exists already, or there is no space or no right to write.
         """
 
+        from neuralgate.lvlm.generate import own_settings_aside
+
         def write(new: Path) -> None:
             try:
-                self.model.save_pretrained(new, safe_serialization=True)
+                with own_settings_aside(self.model):  # a temperature without sampling, as Vicuna's, is read but not saved by transformers
+                    self.model.save_pretrained(new, safe_serialization=True)
+                self.model.generation_config.to_json_file(new / "generation_config.json")
             except SafetensorError as error:  # how the library reports a full disk
                 raise UserError(f"{folder} cannot be written ({error}); free some space or choose another folder.") from error
             self.processor.save_pretrained(new)
@@ -167,6 +193,16 @@ class LVLM:
         report: Callable[..., None] | None = None,
     ) -> list[str]:
         """Greedy free generation, one answer per ``(image or None, question)``, in the order given."""
+        return [answer.text for answer in self.generate_answers(items, max_new_tokens, batch_size, report)]
+
+    def generate_answers(
+        self,
+        items: Sequence[tuple[ImageLike, str]],
+        max_new_tokens: int = 16,
+        batch_size: int = 64,
+        report: Callable[..., None] | None = None,
+    ) -> list[Generated]:
+        """The same with the ids of each answer's tokens, and whether it was cut off at ``max_new_tokens``."""
         from neuralgate.lvlm.generate import generate
 
         return generate(self, items, max_new_tokens, batch_size, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.styles import CHAT, NEEDS_IMAGE, render
+from neuralgate.lvlm.spelling import answer_ids
+from neuralgate.lvlm.styles import CHAT, MARK, NEEDS_IMAGE, PLACES_IMAGE_ITSELF, picture_tokens, render
 from neuralgate.pairs.images import open_image
+from neuralgate.pairs.mentions import Span, slot
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM, ImageLike
@@ -39,7 +41,9 @@ class Example:
     image: ImageLike
     question: str
     subject: str
-    answer: str  # the target's text; tokenised apart from the prompt and concatenated as ids
+    answer: str  # the target's text
+    span: Span | None = None  # the subject's characters in the question; None: its last mention as a word of its own
+    answer_ids: tuple[int, ...] = ()  # the tokens of the answer, where a model said it; see spelling.py
 
 
 @dataclass
@@ -84,6 +88,8 @@ def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any)
     right (a Q-Former counts its tokens from the left), and the offsets if asked for."""
     pictures = pictures_of(lvlm, [image for image, _ in items])
     texts = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(bool(pictures), question) for _, question in items])
+    check_questions(lvlm, [question for _, question in items])
+    check_places(lvlm, bool(pictures), texts)
     if begins_itself(lvlm, texts):
         settings["add_special_tokens"] = False
     encoded = lvlm.processor(
@@ -95,6 +101,29 @@ def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any)
         if value.is_floating_point():
             kept[name] = value.to(lvlm.model.dtype)
     return texts, {name: value.to(lvlm.device) for name, value in kept.items()}
+
+
+def check_questions(lvlm: LVLM, questions: Iterable[str]) -> None:
+    """Raises UserError when a question holds what stands for a picture."""
+    tokens = picture_tokens(lvlm.processor)
+    for question in questions:
+        if any(token in question for token in tokens):
+            raise UserError(
+                f"The question {question!r} holds {' or '.join(tokens)}, which stands for a picture in {lvlm.name}; write it without."
+            )
+
+
+def check_places(lvlm: LVLM, shown: bool, texts: Sequence[str]) -> None:
+    """Raises UserError when a prompt has not exactly one place for its picture, or one without a picture."""
+    tokens = picture_tokens(lvlm.processor)
+    expected = int(shown and lvlm.model_type not in PLACES_IMAGE_ITSELF)
+    for text in texts:
+        count = sum(text.count(token) for token in tokens)
+        if count != expected:
+            raise UserError(
+                f"The chat template of {lvlm.name} has {count} places for a picture ({' or '.join(tokens)}) in a prompt with {int(shown)} "
+                "of them; save the template that belongs to these weights with the processor (chat_template.jinja)."
+            )
 
 
 def begins_itself(lvlm: LVLM, texts: Sequence[str]) -> bool:
@@ -114,16 +143,41 @@ def encode_prompts(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]]) -> dict[s
     return inputs
 
 
-def subject_characters(question: str, subject: str) -> tuple[int, int]:
-    """Where the subject stands in the question, as ``(start, end)`` characters; the last mention counts.
+def subject_characters(example: Example) -> Span:
+    """Where the subject stands in the question, in characters.
 
     Raises:
         UserError: the question does not name its subject.
     """
-    start = question.lower().rfind(subject.lower())
-    if start < 0:
-        raise UserError(f"The question {question!r} does not name its subject {subject!r}; write the subject into the question.")
-    return start, start + len(subject)
+    span = example.span or slot(example.question, example.subject, None)
+    if span is None:
+        raise UserError(
+            f"The question {example.question!r} does not name its subject {example.subject!r} as a word of its own; write the subject into "
+            "the question."
+        )
+    return span
+
+
+def question_starts(lvlm: LVLM, examples: Sequence[Example], texts: Sequence[str]) -> list[int]:
+    """The character of each prompt where its question begins, the blanks before which are left out. It is found by what stands around any
+    question: its own words may stand elsewhere in the prompt, too.
+
+    Raises:
+        UserError: the template changes a question's text.
+    """
+    shown = examples[0].image is not None or lvlm.model_type in NEEDS_IMAGE
+    (form,) = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(shown, MARK)])
+    before, _, _ = form.rpartition(MARK)
+    starts = []
+    for example, text in zip(examples, texts, strict=True):
+        question = example.question.strip()
+        if not text.startswith(form.replace(MARK, question)):
+            raise UserError(
+                f"The prompt of {lvlm.name} does not hold the question {question!r} as it was asked, so its subject cannot be found; "
+                "the template must put the question's text in unchanged."
+            )
+        starts.append(len(before.replace(MARK, question)))
+    return starts
 
 
 def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["right", "left"] = "right") -> Batch:
@@ -137,16 +191,15 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
     ids_BT, mask_BT, offsets_BT2 = encoded.pop("input_ids"), encoded.pop("attention_mask"), encoded.pop(OFFSETS)
     aligned = {name: encoded.pop(name) for name in TOKEN_FIELDS if name in encoded}
     rows: list[dict[str, Any]] = []
-    for i, (example, text) in enumerate(zip(examples, texts, strict=True)):
+    for i, (example, text, start) in enumerate(zip(examples, texts, question_starts(lvlm, examples, texts), strict=True)):
         used = int(mask_BT[i].sum())
         ids_T, offsets_T2 = ids_BT[i, :used], offsets_BT2[i, :used]
         growth = int(offsets_T2[offsets_T2[:, 1] > 0][-1, 1]) - len(text)  # added special tokens have no characters
-        classes = classify(lvlm, ids_T.tolist(), offsets_T2.tolist(), example, text.rindex(example.question) + growth)
-        target = lvlm.tokenizer(example.answer, add_special_tokens=False)["input_ids"]
-        # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
-        classes[-1] = ANSWER
-        if SUBJECT not in classes:
-            raise UserError(f"The subject {example.subject!r} is the prompt's last token; let something follow it in the question.")
+        classes = classify(lvlm, ids_T.tolist(), offsets_T2.tolist(), example, start + growth)
+        target = answer_ids(lvlm, text, example.answer, example.answer_ids)
+        if classes[-1] == SUBJECT:
+            raise UserError(f"The subject {example.subject!r} ends the prompt; let something follow it in the question.")
+        classes[-1] = ANSWER  # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
         row = {"ids": torch.cat([ids_T, ids_T.new_tensor(target)]), "classes": torch.tensor(classes + [ANSWER] * len(target))}
         row["labels"] = torch.full((used + len(target),), -100)
         row["labels"][used - 1 : used - 1 + len(target)] = torch.tensor(target, dtype=torch.long)
@@ -173,8 +226,9 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
 
 def classify(lvlm: LVLM, ids: list[int], offsets: list[list[int]], example: Example, question_start: int) -> list[int]:
     """The class of each prompt token, from where its characters stand in the expanded text."""
-    question_end = question_start + len(example.question)
-    start, end = (question_start + place for place in subject_characters(example.question, example.subject))
+    question_end = question_start + len(example.question.strip())
+    blanks = len(example.question) - len(example.question.lstrip())
+    start, end = (question_start + place - blanks for place in subject_characters(example))
     classes = []
     for token, (left, right) in zip(ids, offsets, strict=True):
         if token == lvlm.image_token:

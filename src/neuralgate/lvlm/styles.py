@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import TemplateError
+
 from neuralgate.errors import UserError
 
 CHAT = "chat"
+#: Stands for a question or an answer where a prompt is looked at: a character for private use, which no template and no question holds.
+MARK = "\ue000"
 VICUNA_SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions. "
@@ -53,7 +57,9 @@ def choose_style(processor: Any, model_type: str, name: str, wanted: str = "") -
 
 
 def render(processor: Any, model_type: str, style: str, questions: Sequence[tuple[bool, str]]) -> list[str]:
-    """The prompts of ``(with an image?, question)`` with the image placeholder unexpanded and the opening of the answer."""
+    """The prompts of ``(with an image?, question)`` with the image placeholder unexpanded and the opening of the answer. What is blank
+    around a question is left out: templates differ in whether they do that."""
+    questions = [(shown, question.strip()) for shown, question in questions]
     if style == CHAT:
         return [
             processor.apply_chat_template(
@@ -69,3 +75,18 @@ def render(processor: Any, model_type: str, style: str, questions: Sequence[tupl
         form = STYLES[style] if shown else STYLES[style].replace("<Img>{image}</Img> ", "").replace("{image}\n", "")
         texts.append(form.replace("{image}", placeholder if shown else "").replace("{question}", question))
     return texts
+
+
+def picture_tokens(processor: Any) -> list[str]:
+    """What can stand for a picture in a prompt: Gemma3's templates write what begins an image, others its token."""
+    return sorted({str(getattr(processor, name)) for name in ("image_token", "boi_token") if hasattr(processor, name)})
+
+
+def render_answered(processor: Any, question: str, answer: str) -> str:
+    """A question without an image and its answer as the chat template writes them; "" where it cannot."""
+    turns = (("user", question), ("assistant", answer))
+    messages = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
+    try:
+        return processor.apply_chat_template(messages, tokenize=False)
+    except (TemplateError, TypeError):  # made for a single question
+        return ""

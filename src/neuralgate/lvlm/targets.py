@@ -1,32 +1,54 @@
-"""The model's own answers as targets: what a benign question must keep being answered with."""
+"""Pairs as examples, and the model's own answers as their targets: what a benign question must keep being answered with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from neuralgate.errors import UserError
 from neuralgate.judges import contains
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import PairSet
+from neuralgate.lvlm.prompts import Example
+from neuralgate.lvlm.spelling import first_words, spelled
+from neuralgate.pairs.schema import Pair, PairSet, QuestionKind
 
 OWN_WORDS = 5  # the authors take the first five words
 
 
+def example_of(pair: Pair, kind: QuestionKind, folder: Path, opening: str = "") -> Example:
+    """One question of a pair, behind ``opening``, with the answer wanted of it: the refusal where it is sensitive and to be edited, else
+    the model's own."""
+    start, end = pair.subject_span(kind)
+    if kind == "benign":
+        target = pair.benign_target, pair.benign_target_ids
+    else:
+        target = (pair.refusal, pair.refusal_ids) if pair.role == "edit" else (pair.sensitive_target, pair.sensitive_target_ids)
+    answer, ids = target
+    span = (start + len(opening), end + len(opening))
+    return Example(folder / pair.image, opening + pair.question(kind), pair.word, answer, span, ids)
+
+
 def with_own_answers(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = None) -> PairSet:
     """The pairs with ``benign_target`` (and, where the sensitive question must stay answered too, ``sensitive_target``)
-    set to the first five words of the base model's own greedy answer."""
+    set to the first five words of the base model's own greedy answer, as text and as the tokens that it said."""
     items = [(pairs.folder / pair.image, pair.benign_question) for pair in pairs]
     answered = [pair for pair in pairs if pair.role != "edit"]
     items += [(pairs.folder / pair.image, pair.sensitive_question) for pair in answered]
-    texts = lvlm.generate(items, max_new_tokens=answer_tokens(lvlm, clerk=12), report=report)
-    words = [" ".join(text.split()[:OWN_WORDS]) for text in texts]
-    sensitive = {pair.id: target for pair, target in zip(answered, words[len(pairs) :], strict=True)}
+    answers = lvlm.generate_answers(items, max_new_tokens=answer_tokens(lvlm, clerk=12), report=report)
+    targets = [first_words(lvlm, answer.ids, OWN_WORDS) for answer in answers]
+    sensitive = {pair.id: ids for pair, ids in zip(answered, targets[len(pairs) :], strict=True)}
     return PairSet(
         (
-            replace(pair, benign_target=target, sensitive_target=sensitive.get(pair.id, ""))
-            for pair, target in zip(pairs, words[: len(pairs)], strict=True)
+            replace(
+                pair,
+                benign_target=spelled(lvlm, ids),
+                benign_target_ids=ids,
+                sensitive_target=spelled(lvlm, sensitive.get(pair.id, ())),
+                sensitive_target_ids=sensitive.get(pair.id, ()),
+            )
+            for pair, ids in zip(pairs, targets[: len(pairs)], strict=True)
         ),
         pairs.folder,
     )

@@ -83,6 +83,8 @@ def build_pairs(config: PairsConfig, seed: int, folder: Path) -> PairSet:
     Training images show edited and contrast subjects only. Validation adds pairs that no edit trains on: the protected
     subjects, and as look-alikes the contrast subjects that are not in use, so that a layer search can see over-refusal.
     """
+    if config.refusal == "own":
+        raise UserError("The model's own refusal needs the model: draw with refusal='paper', then use `own_refusal` and `with_refusal`.")
     gallery = Gallery(ClerkWorld(config.scale), folder)
     result = PairSet(plan_pairs(config, seed, gallery), folder)
     gallery.save()

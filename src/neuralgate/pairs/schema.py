@@ -7,15 +7,18 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from neuralgate.errors import UserError
-from neuralgate.files import inside, read_jsonl, write_bytes, write_jsonl
+from neuralgate.files import inside, read_jsonl, refuse_links, write_bytes, write_jsonl
+from neuralgate.pairs.mentions import Span, replaced, slot
 
 Split = Literal["train", "validation"]
 AnswerKind = Literal["text", "yes-no", "option"]
+QuestionKind = Literal["sensitive", "benign"]
+TokenIds = tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
 Role = Literal["edit", "contrast", "lookalike", "protected"]
 
 
@@ -41,9 +44,12 @@ class Pair:
     benign_question: str
     sensitive_truth: str = ""
     benign_truth: str = ""
-    refusal: str = ""  # the refusal prefix drawn for this pair
+    refusal: str = ""  # the refusal prefix drawn for this pair, or the model's own
+    refusal_ids: TokenIds = ()  # its tokens, where the model said it
     benign_target: str = ""  # first words of the base model's own answer, see lvlm/targets.py
+    benign_target_ids: TokenIds = ()
     sensitive_target: str = ""  # the same for the sensitive question, where it must stay answered
+    sensitive_target_ids: TokenIds = ()
     contexts: tuple[str, ...] = ()  # sentences that may stand in front of either question
     picture: dict[str, Any] | None = None
     called: str = ""  # the subject's word in the questions, where it is another than ``subject``
@@ -60,15 +66,34 @@ class Pair:
         """What may stand in front of either question: nothing, or a context sentence with its space."""
         return ("", *(f"{sentence} " for sentence in self.contexts))
 
+    def question(self, kind: QuestionKind) -> str:
+        return self.sensitive_question if kind == "sensitive" else self.benign_question
+
+    def subject_span(self, kind: QuestionKind) -> Span:
+        """Where the subject stands in one of the questions, in characters: at the place that the template of both gives it.
+
+        Raises:
+            UserError: the question does not name its subject.
+        """
+        questions = (self.sensitive_question, self.benign_question)
+        attributes = (self.sensitive_attribute, self.benign_attribute)
+        this, other = (0, 1) if kind == "sensitive" else (1, 0)
+        attribute = replaced(questions[this], attributes[this], questions[other], attributes[other])
+        span = slot(questions[this], self.word, attribute)
+        if span is None:
+            aside = "" if attribute is None else f" beside its attribute {attributes[this]!r}"
+            raise UserError(
+                f"Pair {self.id}: the question {questions[this]!r} does not name its subject {self.word!r} as a word of its own{aside}; "
+                "write the subject into it."
+            )
+        return span
+
     def check(self) -> None:
         """Raises UserError when a question does not name its subject or the pair asks one question twice."""
-        if not self.subject.strip():
+        if not (self.subject.strip() and self.word.strip()):
             raise UserError(f"Pair {self.id} has no subject; name the subject that its questions are about.")
-        for question in (self.sensitive_question, self.benign_question):
-            if self.word.lower() not in question.lower():
-                raise UserError(
-                    f"Pair {self.id}: the question {question!r} does not name its subject {self.word!r}; write the subject into it."
-                )
+        self.subject_span("sensitive")
+        self.subject_span("benign")
         if self.sensitive_question == self.benign_question:
             raise UserError(f"Pair {self.id}: both questions are the same; they must differ in the attribute word.")
 
@@ -158,12 +183,13 @@ class PairSet:
         """Read ``pairs.jsonl`` from ``folder``.
 
         Raises:
-            UserError: the file is missing, empty or malformed, an image is missing, or a pair is no pair.
+            UserError: the file is missing, empty or malformed, an image is missing, a pair is no pair, or a link is in the folder.
         """
         folder = Path(folder)
         path = folder / "pairs.jsonl"
         if not path.is_file():
             raise UserError(f"{folder} has no pairs.jsonl; draw one with `neuralgate pairs synth`.")
+        refuse_links(folder)
         pairs = []
         for place, pair in read_records(path, Pair, "pair"):
             pair.check()

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from neuralgate.errors import UserError
+from neuralgate.pairs.mentions import folded
 from neuralgate.settings import Settings, parse_settings, read_yaml
 
 Group = Literal["edit", "held_out", "protected", "contrast", "public"]
@@ -40,7 +41,7 @@ KEPT_VISUAL = ("border", "position")
 
 def _check_word(word: str) -> str:
     word = " ".join(word.split())
-    if not word or len(word) > LONGEST_WORD or not word.isprintable() or set(word) & set("/\\"):
+    if not word or len(word) > LONGEST_WORD or not word.isprintable() or set(word) & set("/\\") or word in (".", ".."):
         raise ValueError(f"{word!r} is no name: one to {LONGEST_WORD} characters, without slashes")
     return word
 
@@ -155,7 +156,7 @@ def read_subjects(path: Path | str) -> tuple[Subject, ...]:
     for number, entry in enumerate(entries, start=1):
         label = entry.get("name", "") if isinstance(entry, dict) else ""
         subjects.append(parse_settings(Subject, entry, f"{path}, subject {number}{f' ({label})' if label else ''}"))
-    words = [word.lower() for subject in subjects for word in (subject.name, *subject.synonyms)]
+    words = [folded(word)[0] for subject in subjects for word in (subject.name, *subject.synonyms)]
     for word in words:
         if words.count(word) > 1:
             raise UserError(f"{path} calls two subjects {word!r}, or one twice; names and synonyms must differ.")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -28,6 +31,7 @@ from neuralgate.pairs.subjects import Subject, load_subjects
 
 LARGE_SCALE = 4  # four times Clerk's resolution, for people
 TWO_SHARE = 0.6  # of Clerk's pictures that show a second document
+CHUNK = 4  # pictures that a process draws at a time: as many are waited for when a person ends it
 MAX_ATTEMPTS = 30  # to draw a document that no other picture of the set shows
 
 Split = Literal["train", "validation", "test"]
@@ -167,9 +171,9 @@ class Gallery:
         jobs += [(self.folder / "large" / Path(self.path(name)).name, self.pictures[name], True) for name in self._large]
         write = partial(_write, self.world)
         # a forked process would share locks with whatever threads there are; a fresh interpreter shares nothing
-        pool = ProcessPoolExecutor(processes, get_context("forkserver")) if processes > 1 else None
+        pool = ProcessPoolExecutor(processes, get_context("forkserver"), _ends_with_parent) if processes > 1 else None
         try:
-            for done, _ in enumerate(pool.map(write, jobs, chunksize=16) if pool else map(write, jobs), start=1):
+            for done, _ in enumerate(pool.map(write, jobs, chunksize=CHUNK) if pool else map(write, jobs), start=1):
                 if report and (done % 50 == 0 or done == len(jobs)):
                     report(done=done, total=len(jobs), text="drawing")
         except BrokenProcessPool as error:
@@ -179,6 +183,19 @@ class Gallery:
         finally:
             if pool:
                 pool.shutdown(cancel_futures=True)
+
+
+def _ends_with_parent() -> None:
+    """Ctrl-C is the parent's to answer, which lets the pictures at hand be finished; and nobody draws on for one that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def wait() -> None:
+        parent = parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _write(world: World, job: tuple[Path, Shown, bool]) -> None:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from neuralgate.errors import UserError
 from neuralgate.evaluate.metrics import BENCHMARKS, PRIVACY, PUBLIC
-from neuralgate.files import read_text
+from neuralgate.files import read_text, refuse_links
 from neuralgate.records import (
     ANSWER,
     CAUSALITY,
@@ -90,6 +90,14 @@ class Run:
     def edited_gate(self) -> str | None:
         return self.training["edited"]["gate"] if "edited" in self.training else None
 
+    @property
+    def answer_tokens(self) -> int | None:
+        """How many tokens an answer could have, where the recipe is there and says so."""
+        settings = load_yaml(self.recipe or "", "the recipe")
+        evaluate = settings.get("evaluate") if isinstance(settings, dict) else None
+        tokens = evaluate.get("max_new_tokens") if isinstance(evaluate, dict) else None
+        return tokens if isinstance(tokens, int) else None
+
     @cached_property
     def answers(self) -> list[Answer]:
         """Read when they are asked for: they can be a hundred times as much as all the rest."""
@@ -110,6 +118,7 @@ def load_run(folder: Path) -> Run:
         if not os.path.isfile(folder / name):  # False too where a name is impossible
             raise UserError(f"{clipped(str(folder), 200)} has no {name}: evaluate the run first (`neuralgate eval RUN`).")
     folder = Path(folder).resolve()
+    refuse_links(folder)
 
     def part(kind: TypeAdapter[Kind], name: str) -> Kind | None:
         return read_record(kind, folder / name) if (folder / name).is_file() else None

@@ -26,9 +26,11 @@ from neuralgate.report.summary import (
     columns,
     comparisons,
     control_title,
+    cut_off_note,
     degenerate_note,
     measured,
     percent,
+    shares_note,
 )
 from neuralgate.text import for_html
 
@@ -91,12 +93,14 @@ def render(run: Run) -> str:
         claim=claim(run.scores),
         comparisons=comparisons(run.scores, run.edited_gate),
         degenerate=degenerate_note(run.scores),
+        cut_off=cut_off_note(run.scores, run.answer_tokens),
         titles=[title for title, _ in named],
         main_parts=main_parts(sets),
         all_parts=all_parts(sets),
         examples=examples(run),
         failures=failed,
         failure_count=failure_count,
+        shares_note=shares_note(run.gate) if run.gate else "",
         # the analysis draws both again, with intervals
         profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate and not run.analysis else [],
         votes=Markup(figures.vote_map(run.gate)) if run.gate and not run.analysis else None,

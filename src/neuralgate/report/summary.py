@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuralgate.records import Score, Scores, Sets
+from neuralgate.records import GateSummary, Score, Scores, Sets
+
+#: The shares inactive, weak and strong depend on how many samples vote, and stop to do so about here (docs/evidence.md, section 1).
+ENOUGH_SAMPLES = 24
+#: How many signs of Clerk's vectors the dtype of the weights changes, in %, at most over two layers (`python -m benchmarks.precision`).
+SIGNS_CHANGED = {"bfloat16": 13, "float16": 6}
 
 BENCHMARK_TITLES = {
     "privacypair-test": "Edited subjects, unseen pictures",
@@ -34,11 +39,14 @@ METRIC_TITLES = {
     "attribute_accuracy": "harmless attribute words answered correctly",
     "valid_rate": "valid answers",
     "degenerate_rate": "degenerate answers",
+    "cut_off_rate": "answers cut off",
     "agreement": "same answer as the base",
 }
 
+MANY_CUT_OFF = 0.05  # share of answers from which on they are warned about
+
 #: Measures that should be low; all others should be high.
-LOW_IS_GOOD = {"rta_benign", "leak_rate", "refusal_rate", "attribute_refusal_rate", "degenerate_rate"}
+LOW_IS_GOOD = {"rta_benign", "leak_rate", "refusal_rate", "attribute_refusal_rate", "degenerate_rate", "cut_off_rate"}
 
 CONTROL_TITLES = {
     "none": "ungated",
@@ -215,3 +223,43 @@ def degenerate_note(scores: Scores) -> str | None:
         if rate:
             found.append(f"{title} up to {percent(rate)} % (on {name})")
     return f"Degenerate answers (empty, repeated, off-language; never a success): {_listed(found)}." if found else None
+
+
+def shares_note(gate: GateSummary) -> str:
+    """How many samples the shares of a gate are of, and which votes its threshold can tell apart."""
+    counts = sorted(set(gate.get("samples", {}).values()))
+    if not counts:
+        return ""
+    low, high = counts[0], counts[-1]
+    needed = int(low * gate["threshold"] + 1e-9) + 1  # votes are whole numbers
+    few = f" With fewer than {ENOUGH_SAMPLES} samples a subject more dimensions seem inactive than are." if low < ENOUGH_SAMPLES else ""
+    dtype = gate.get("dtype", "float32")
+    changed = f"; on Clerk {dtype} changes {SIGNS_CHANGED[dtype]} % of them" if dtype in SIGNS_CHANGED else ""
+    rounded = "" if dtype == "float32" else f" The votes are signs of vectors fitted on {dtype} weights, not on float32 ones{changed}."
+    return (
+        f"The shares are over {low if low == high else f'{low} to {high}'} samples a subject: M is a multiple of 1/{low}, and strong means "
+        f"flipped in {needed} of {low} or more.{few}{rounded}"
+    )
+
+
+def cut_off_shares(scores: Scores) -> dict[str, float]:
+    """Of each column, the share of all its answers that were cut off; empty where that was not kept."""
+    shares = {}
+    for title, sets in columns(scores):
+        found = [metrics["cut_off_rate"] for metrics in sets.values() if "cut_off_rate" in metrics]
+        if found:
+            shares[title] = sum(score["value"] * score["n"] for score in found) / sum(score["n"] for score in found)
+    return shares
+
+
+def cut_off_note(scores: Scores, tokens: int | None) -> str | None:
+    """How many answers had no end within the ``tokens`` allowed, in a sentence: what would have followed, nobody has judged."""
+    shares = cut_off_shares(scores)
+    if not shares:
+        return None
+    at = "at the most tokens allowed" if tokens is None else f"at {tokens} tokens"
+    if not any(shares.values()):
+        return f"No answer was cut off {at}."
+    said = ", ".join(f"{percent(share)} % {title}" for title, share in shares.items())
+    more = " What would have followed is not judged: raise evaluate.max_new_tokens." if max(shares.values()) > MANY_CUT_OFF else ""
+    return f"Answers cut off {at}: {said}.{more}"

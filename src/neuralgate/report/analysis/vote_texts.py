@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from neuralgate.report.analysis.words import Answer, Score, Words, at_layer, chosen_layer, difference, have_effect, percent, sample_count
-from neuralgate.report.summary import points_text
+from neuralgate.report.summary import ENOUGH_SAMPLES, points_text
 
 PAPER_STRONG = 0.1
 #: A gate that adds less than this to a random set of its size carries nothing worth the name (as in gate.json's verdict).
@@ -65,6 +65,12 @@ def no_evidence(analysis: dict[str, Any]) -> tuple[Answer, str] | None:
         return (
             "open",
             f"with so few samples a dimension that flips at all does so in more than {100 * analysis['threshold']:g} %: it is strong.",
+        )
+    if (fewest := min(analysis["samples"].values())) < ENOUGH_SAMPLES:
+        return (
+            "open",
+            f"the shares depend on how many samples vote, and {fewest} a subject are too few to set them beside the paper's "
+            f"({ENOUGH_SAMPLES} or more: locate.samples_per_subject).",
         )
     if not any(map(have_effect, analysis["profile"])):
         return "open", "at no layer do the vectors have an effect, so the shape of their votes is no evidence of anything."
