@@ -28,7 +28,6 @@ from tests.families.models import FAMILIES, save
 
 OUT = Path(__file__).with_suffix(".json")
 ARGUMENTS = ("--set", "pairs.only_read=false", "--machine", "batch_size=512")
-STAGES = ("pairs", "rate", "locate", "edit", "evaluate", "report")
 FOUND = (("pairs", "size"), ("locate", "layers"), ("edit", "rate"), ("evaluate", "max_new_tokens"))
 
 
@@ -45,20 +44,21 @@ def measure(family: str) -> dict[str, Any]:
         return {
             "seconds": round(seconds, 1),
             "processor_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
-            "stages": {name: round(stages[name]["seconds"], 1) for name in STAGES},
+            "stages": {name: round(stage["seconds"], 1) for name, stage in stages.items()},
             "found": {f"{group}.{key}": recipe[group][key] for group, key in FOUND},
             "answers": sum(len(row["answers"]) for row in rows),
         }
 
 
 def table(measured: dict[str, Any]) -> str:
-    header = ("family", "picture", "rate", "minutes", "processor minutes", *STAGES)
+    stages = next(iter(measured["families"].values()))["stages"]
+    header = ("family", "picture", "rate", "minutes", "processor minutes", *stages)
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for family, one in measured["families"].items():
         found = one["found"]
         cells = [family, f"{found['pairs.size']} px", f"{found['edit.rate']:.0e}"]
         cells += [f"{one[key] / 60:.1f}" for key in ("seconds", "processor_seconds")]
-        lines.append("| " + " | ".join([*cells, *(f"{one['stages'][name]:.0f} s" for name in STAGES)]) + " |")
+        lines.append("| " + " | ".join([*cells, *(f"{one['stages'][name]:.0f} s" for name in stages)]) + " |")
     return "\n".join(lines) + "\n"
 
 

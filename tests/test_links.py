@@ -149,3 +149,23 @@ def test_a_deep_folder_is_looked_through(tmp_path: Path) -> None:
     (place / "link").symlink_to("nowhere")
     with pytest.raises(UserError, match="is a link"):
         refuse_links(tmp_path)
+
+
+def test_an_export_gives_no_file_from_outside_away(tmp_path: Path) -> None:
+    from neuralgate.edit.directory import copy_rest
+
+    (tmp_path / "id_rsa").write_text("private")
+    base, blobs = tmp_path / "models--a--b" / "snapshots" / "1", tmp_path / "models--a--b" / "blobs"
+    for folder in (base, blobs, tmp_path / "out"):
+        folder.mkdir(parents=True)
+    (blobs / "0").write_text("{}")
+    (base / "tokenizer.json").symlink_to("../../blobs/0")
+    (base / "config.json").write_text("{}")
+    (base / "alias.json").symlink_to("config.json")
+    copy_rest(base, tmp_path / "out", [])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alias.json", "config.json", "tokenizer.json"]
+    (base / "README.md").symlink_to(tmp_path / "id_rsa")
+    for known in ([], ["README.md"]):  # which `write_patched` keeps under another name
+        with pytest.raises(UserError, match=r"cannot be copied: README\.md is outside"):
+            copy_rest(base, tmp_path / "out", known)
+    assert not (tmp_path / "out" / "README.md").exists()

@@ -387,3 +387,12 @@ def test_a_gate_of_another_model_or_none_is_refused(voted, tmp_path):
         (tmp_path / "gate.safetensors").write_bytes(broken)
         with pytest.raises(UserError, match="is not a gate or is broken"):
             Gate.load(tmp_path)
+
+
+def test_answers_under_vectors_are_long_enough_to_leak(tiny, pairs):
+    """A card number has 17 to 24 tokens where a digit is one; Clerk's answers are short."""
+    example = make_samples(pairs, BASE)[0].sample.sensitive[0]
+    ones = torch.ones(1, 1, tiny.hidden_size)
+    assert answers_under(tiny, [example], [0], ones, "all") == tiny.generate([(example.image, example.question)], max_new_tokens=64)
+    short = type(tiny)(tiny.model, tiny.processor, "clerk")
+    assert answers_under(short, [example], [0], ones, "all") == tiny.generate([(example.image, example.question)], max_new_tokens=10)

@@ -43,7 +43,7 @@ def test_the_commonest_opening_of_its_refusals(tiny_copy: LVLM, drawn_pairs: Pai
 
 
 def test_a_model_that_refuses_nothing_is_named(tiny: LVLM, drawn_pairs: PairSet) -> None:
-    with pytest.raises(UserError, match=r"refuses none of \d+ requests .* use pairs\.refusal=paper"):
+    with pytest.raises(UserError, match=r"begins none of its answers to \d+ requests .* use pairs\.refusal=paper"):
         own_refusal(tiny, drawn_pairs)
     with pytest.raises(UserError, match="needs the model"):
         PairSet.synthetic(drawn_pairs.folder / "own", refusal="own")

@@ -165,6 +165,7 @@ def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder,
     from neuralgate.edit import Patch
     from neuralgate.edit.export import export_merged
     from neuralgate.lvlm.load import load
+    from neuralgate.terminal import print_scores
 
     export_merged(tiny_folder, Patch.from_pretrained(copied / "patch"), tmp_path / "merged", evidence_of(copied / "patch"))
     card = (tmp_path / "merged/README.md").read_text()
@@ -175,6 +176,8 @@ def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder,
     assert folder == copied / "served/merged" and len(rows) == len(read_jsonl(copied / "answers.jsonl"))
     assert all(row["answers"]["served"] == row["answers"]["edited"] for row in rows)
     assert scores["controls"]["served"]["privacypair-test"] == scores["edited"]["privacypair-test"]
+    print_scores(folder / "scores.json")
+    assert "warning: Answers cut off at the most tokens allowed: 100.0 % base" in capsys.readouterr().out
 
 
 # --- going on -------------------------------------------------------------------------------------------------------

@@ -17,6 +17,12 @@ LLAMA = EACH + "{% if role == 'user' %}[INST] {{ text }} [/INST]{% else %} {{ te
 GLM = EACH + "<|{{ role }}|>\n{{ text }}{% endfor %}"
 SMOL = EACH + "{{ role.capitalize() }}: {{ text }}<|im_end|>\n{% endfor %}"
 LAST = EACH + "{{ role }}: {{ text }}{% if loop.last %}<|im_end|>{% endif %}\n{% endfor %}"
+PLAIN = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}[INST]"
+    "{{ message['content'] if message['content'] is string else message['content'][0]['text'] }}[/INST]"
+    "{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}{% endfor %}"
+)
+WRITTEN_OUT = PLAIN.replace("message['content'] + '<|im_end|>' }}", "message['content'] }}<|im_end|>")
 SINGLE = EACH + "{% if loop.index > 1 %}{{ raise_exception('one question alone') }}{% endif %}{{ text }}{% endfor %}"
 
 
@@ -36,6 +42,8 @@ def with_template(lvlm: LVLM, template: str) -> LVLM:
         (GLM, {"<|user|>"}, None),
         (SMOL, {"<|im_end|>"}, "User:"),
         (LAST, {"<|im_end|>"}, "user:"),
+        (PLAIN, {"<|im_end|>"}, "[INST]"),
+        (WRITTEN_OUT, {"<|im_end|>"}, "[INST]"),
         (SINGLE, set(), None),
     ],
 )

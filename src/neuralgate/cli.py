@@ -16,7 +16,7 @@ from neuralgate.cli_run import GateOption, KeepStale, MachineOption, RecipeOptio
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
 from neuralgate.terminal import print_result, print_scores, print_table, say
-from neuralgate.text import for_terminal
+from neuralgate.text import clipped, for_terminal
 
 app = typer.Typer(
     name="neuralgate",
@@ -31,6 +31,7 @@ app.add_typer(patch_app, name="patch")
 app.add_typer(convert_app, name="convert")
 app.add_typer(list_app, name="ls")
 
+LONGEST = 2000  # characters of a sentence about what may be megabytes of somebody's file
 debugging = False
 
 
@@ -45,7 +46,7 @@ def main() -> None:
     except UserError as error:
         if debugging:
             raise
-        print(f"error: {for_terminal(str(error))}", file=sys.stderr)
+        print(f"error: {clipped(for_terminal(str(error)), LONGEST)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         say_interrupted()

@@ -77,7 +77,7 @@ def export(
             "merged, or give --force and measure the adapter."
         )
     exports.export_peft(exports.measured_base(folder, loaded).model, base, parts, out)
-    print(out)
+    say(str(out))
 
 
 convert_app = typer.Typer(help="Put published parts together into a model directory.", no_args_is_help=True)
@@ -101,4 +101,4 @@ def convert_minigpt4(
     from neuralgate.lvlm.convert import convert_minigpt4 as convert
 
     convert(llm, vision, projection, out, lambda text: print(f"warning: {for_terminal(text)}", file=sys.stderr))
-    print(out)
+    say(str(out))

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from neuralgate.cli_run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on
 from neuralgate.errors import UserError
-from neuralgate.terminal import print_table
+from neuralgate.terminal import print_table, say
 
 if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
@@ -100,7 +100,7 @@ def pairs_folder(
     names = ("per_subject", "contrast_per_subject", "validation_per_subject", "test_per_subject")
     draw(world, dict.fromkeys(names, everything), vqa, seed, out or Path(f"{images.resolve().name}-pairs"), 1)
     for name, reason in world.unused.items():
-        print(f"not used: {name} ({reason})")
+        say(f"not used: {name} ({reason})")
     if world.duplicates:
         print(f"left out because they are the same as another picture of their folder: {world.duplicates}")
 
@@ -141,7 +141,7 @@ def pairs_show(
     path = out or Path(f"{folder.resolve().name}-contact-sheet.png")  # not into the set, which is hashed as it is
     write_bytes(path, file_of(contact_sheet(pairs, count), format="JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"))
     summarise(pairs)
-    print(f"contact sheet: {path}")
+    say(f"contact sheet: {path}")
 
 
 def chosen_subjects(subjects: str) -> tuple[Subject, ...]:
@@ -173,7 +173,9 @@ def draw(world: World, sizes: dict[str, int], vqa: int, seed: int, out: Path, pr
     finally:
         display.stop()
     summarise(PairSet.load(out))
-    print(f"pair set: {out}\nlook at it: neuralgate pairs show {out}\nuse it:     neuralgate run MODEL --set pairs.source={out}")
+    say(f"pair set: {out}")
+    say(f"look at it: neuralgate pairs show {out}")
+    say(f"use it:     neuralgate run MODEL --set pairs.source={out}")
 
 
 def summarise(pairs: PairSet) -> None:

@@ -68,7 +68,7 @@ def patch_push(
     """Upload a patch to the Hugging Face hub."""
     from neuralgate.edit import Patch
 
-    print(Patch.from_pretrained(patch).push_to_hub(repository, private=not public, evidence=evidence_of(patch)))
+    say(Patch.from_pretrained(patch).push_to_hub(repository, private=not public, evidence=evidence_of(patch)))
 
 
 @patch_app.command("verify")
@@ -110,8 +110,8 @@ def patch_revert(
 
     missing = revert_folder(base_folder(str(model)), Patch.from_pretrained(patch), out)
     if missing:
-        print(f"warning: DIR never held these files of the base: {', '.join(missing)}.", file=sys.stderr)
-    print(out)
+        print(for_terminal(f"warning: DIR never held these files of the base: {', '.join(missing)}."), file=sys.stderr)
+    say(str(out))
 
 
 def write_merged(base: str, patch: Path, out: Path, revision: str | None) -> None:
@@ -127,5 +127,5 @@ def write_merged(base: str, patch: Path, out: Path, revision: str | None) -> Non
     disable_progress_bar()
     left_out = export_merged(base_folder(base, revision), Patch.from_pretrained(patch), out, evidence_of(patch))
     if left_out:
-        print(f"warning: left out, because they hold unedited weights: {', '.join(left_out)}.", file=sys.stderr)
-    print(out)
+        print(for_terminal(f"warning: left out, because they hold unedited weights: {', '.join(left_out)}."), file=sys.stderr)
+    say(str(out))

@@ -63,7 +63,7 @@ def refuse_links(folder: Path | str, blobs: Path | None = None) -> None:
     must not wait for ever, as opening a pipe does.
 
     Args:
-        blobs: where links may lead to: a hub's cache keeps the files of a snapshot in a folder beside it.
+        blobs: a folder that links may lead into, see `blobs_of`.
 
     Raises:
         UserError: something below ``folder`` is neither a file nor a folder.
@@ -78,6 +78,13 @@ def refuse_links(folder: Path | str, blobs: Path | None = None) -> None:
                     target = Path(os.path.realpath(entry.path))
                     if not (blobs and target.parent == blobs and target.is_file()):
                         raise _no_link(entry.path)
+
+
+def blobs_of(folder: Path | str) -> Path | None:
+    """Where a hub's cache keeps the files of ``folder``, if that is a snapshot in one (models--OWNER--NAME/snapshots/COMMIT): there all
+    files are links."""
+    cached = Path(os.path.realpath(folder)).parent
+    return cached.with_name("blobs") if cached.name == "snapshots" else None
 
 
 def open_within(path: Path | str, mode: str) -> IO[bytes]:
@@ -108,7 +115,7 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 def write_folder(out: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a folder that takes the name ``out`` when it is whole. Raises UserError if ``out`` exists."""
     with disk_errors(out):
-        partial_name = f".partial-{digest(out.name)[:8]}-"
+        partial_name = f".partial-{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:8]}-"
         for left in out.parent.glob(f"{partial_name}*"):
             with holding(left) as is_left:  # by a process that was killed, not at work
                 if is_left:
@@ -278,8 +285,14 @@ def digest(data: Any) -> str:
 
 
 def hash_path(path: Path) -> str:
-    """sha256 of a file's bytes, or of the names and hashes of all files below a folder; hidden files do not count."""
+    """sha256 of a file's bytes, or of the names and hashes of all files below a folder; hidden files do not count.
+
+    Raises:
+        UserError: it is neither.
+    """
     if not path.is_dir():
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its other end
+            raise UserError(f"{path} is neither a file nor a folder; give another path.")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))

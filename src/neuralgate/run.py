@@ -273,7 +273,8 @@ class Run:
     def refresh(self, name: str) -> None:
         """Accept the outputs of a finished stage as they are now: they were made again by other means (a re-scoring)."""
         record = self._record(name)
-        record["outputs"] = {output: hash_path(self.path(output)) for output in record["outputs"]}
+        there = {output: self.path(output) for output in record["outputs"] if self.path(output).exists()}
+        record["outputs"] |= {output: hash_path(path) for output, path in there.items()}  # one that is lost stays so
         self._save_manifest()
 
     def outputs(self, name: str) -> str:

@@ -119,7 +119,8 @@ def _sentence(model: type[BaseModel], problems: Sequence[Any], source: str) -> s
     """The first key with a problem, as one sentence."""
     key, place = _locate_key(model, problems[0])
     if problems[0]["type"] == "extra_forbidden":
-        prefix, _, last = key.rpartition(".")
+        last = str(problems[0]["loc"][-1])  # which may hold dots itself
+        prefix = key.removesuffix(last).removesuffix(".")
         names = [f"{prefix}.{name}" if prefix else name for name in place.model_fields]
         close = get_close_matches(last[:60], place.model_fields, n=1, cutoff=0.5)
         hint = f"did you mean {names[list(place.model_fields).index(close[0])]}?" if close else f"known are {', '.join(names)}."

@@ -10,6 +10,7 @@ from neuralgate.text import for_markdown, for_terminal
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
+    from neuralgate.records import Scores
 
 
 def load_quietly(model: str, dtype: str, device: str = "cpu", **how: Any) -> LVLM:
@@ -25,13 +26,12 @@ def load_quietly(model: str, dtype: str, device: str = "cpu", **how: Any) -> LVL
 def print_result(folder: Path) -> None:
     """The claim and the table of effect and damage, then where the report is."""
     from neuralgate.report.data import examples, load_run
-    from neuralgate.report.summary import MANY_CUT_OFF, claim, columns, cut_off_note, cut_off_shares, table
+    from neuralgate.report.summary import claim, columns, table
 
     run = load_run(folder)
     print_table(*table(columns(run.scores, run.edited_gate)))
     say(claim(run.scores))
-    if max(cut_off_shares(run.scores).values(), default=0.0) > MANY_CUT_OFF:
-        say(f"warning: {cut_off_note(run.scores, run.answer_tokens)}")
+    warn_of_cut_off(run.scores, run.answer_tokens)
     for example in examples(run)[:1]:
         for question in example.questions:
             print()
@@ -66,7 +66,17 @@ def print_scores(path: Path) -> None:
     from neuralgate.records import SCORES, read_record
     from neuralgate.report.summary import columns, table
 
-    print_table(*table(columns(read_record(SCORES, path))))
+    scores = read_record(SCORES, path)
+    print_table(*table(columns(scores)))
+    warn_of_cut_off(scores)
+
+
+def warn_of_cut_off(scores: Scores, tokens: int | None = None) -> None:
+    """A line where more than a few percent of the answers have no end within the ``tokens`` allowed."""
+    from neuralgate.report.summary import MANY_CUT_OFF, cut_off_note, cut_off_shares
+
+    if max(cut_off_shares(scores).values(), default=0.0) > MANY_CUT_OFF:
+        say(f"warning: {cut_off_note(scores, tokens)}")
 
 
 def say(line: str) -> None:

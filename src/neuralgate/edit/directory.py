@@ -24,7 +24,7 @@ from torch import Tensor
 from neuralgate.edit.card import model_card
 from neuralgate.edit.patch import FORMAT, Patch, Sha256, as_bits, read_sealed, sealed, sha256
 from neuralgate.errors import UserError
-from neuralgate.files import hash_path, write_folder, write_json
+from neuralgate.files import blobs_of, hash_path, inside, write_folder, write_json
 from neuralgate.lvlm.checkpoint import CODES, INDEX, Checkpoint, Header, copy_or_link
 
 RECORD, CARD, BASE_CARD = "neuralgate.json", "README.md", "README.base.md"
@@ -220,17 +220,26 @@ def comes_back(stored: Tensor, dtype: torch.dtype) -> bool:
 
 
 def copy_rest(source: Path, target: Path, known: Iterable[str]) -> list[str]:
-    """Copy all files but the ``known`` ones, hidden folders (.git, .cache) and weights in other formats, whose names are returned."""
-    known, left_out = set(known), []
+    """Copy all files but the ``known`` ones, hidden folders (.git, .cache) and weights in other formats, whose names are returned.
+
+    Raises:
+        UserError: a file is a link that leads out of ``source``: a private one would be given away with the copy.
+    """
+    known, left_out, blobs = set(known), [], blobs_of(source)
     for path in sorted(source.rglob("*")):  # a second tokenizer or chat template may have a folder of its own
-        inside = path.relative_to(source)
-        if not path.is_file() or str(inside) in known or any(part.startswith(".") for part in inside.parts[:-1]):
+        name = path.relative_to(source)
+        if not path.is_file() or any(part.startswith(".") for part in name.parts[:-1]):
             continue
-        if path.name.endswith(OTHER_WEIGHTS):
-            left_out.append(inside.as_posix())
+        is_weights = path.name.endswith(OTHER_WEIGHTS)
+        if not is_weights and not (blobs and path.resolve().parent == blobs):
+            inside(source, name.as_posix(), f"{source} cannot be copied")
+        if str(name) in known:
             continue
-        (target / inside).parent.mkdir(exist_ok=True, parents=True)
-        shutil.copyfile(path, target / inside)
+        if is_weights:
+            left_out.append(name.as_posix())
+            continue
+        (target / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copyfile(path, target / name)
     return left_out
 
 

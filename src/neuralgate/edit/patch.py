@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from neuralgate.edit.card import model_card
 from neuralgate.errors import UserError, first_line
-from neuralgate.files import digest, read_json, refuse_links, write_bytes
+from neuralgate.files import blobs_of, digest, read_json, refuse_links, write_bytes
 from neuralgate.lvlm.load import HUB_ID
 from neuralgate.lvlm.model import LVLM, tensor_bytes
 from neuralgate.lvlm.roles import ROLE, find_roles
@@ -309,9 +309,7 @@ class Patch:
             if not os.path.isfile(os.path.join(folder, name)):  # unlike Path's, it knows names that no file can have
                 raise UserError(f"{folder} is not a patch folder (no {name} in it).")
         folder = Path(folder)
-        # the one folder of links that is no stranger's: <cache>/models--OWNER--NAME/snapshots/COMMIT
-        cached = Path(os.path.realpath(folder)).parent
-        refuse_links(folder, blobs=cached.with_name("blobs") if cached.name == "snapshots" else None)
+        refuse_links(folder, blobs_of(folder))
         header = read_sealed(folder / "patch.json")
         data = (folder / "patch.safetensors").read_bytes()
         try:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from neuralgate.locate.samples import Sample
+from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.forward import check_gradient, gradients_watched, output_changed, target_losses
 from neuralgate.lvlm.generate import continuations
 from neuralgate.lvlm.memory import SavedBytes, free_bytes
@@ -28,7 +29,7 @@ from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import SUBJECT, Example, encode_examples
 from neuralgate.lvlm.recorded import Recorded, record
 from neuralgate.lvlm.suffix import Suffix
-from neuralgate.recipe import LocateConfig
+from neuralgate.recipe import Auto, LocateConfig
 
 MEMORY_SHARE = 0.8  # of an accelerator's free memory that a batch may take by its first sample's measure
 
@@ -219,9 +220,10 @@ def fit_vectors(
 
 @torch.inference_mode()
 def answers_under(
-    lvlm: LVLM, examples: Sequence[Example], layers: Sequence[int], vectors_NLD: Tensor, tokens: str, max_new_tokens: int = 10
+    lvlm: LVLM, examples: Sequence[Example], layers: Sequence[int], vectors_NLD: Tensor, tokens: str, max_new_tokens: int | Auto = "auto"
 ) -> list[str]:
-    """Greedy answers while the output of each of ``layers`` at each example's subject tokens is scaled by its vector."""
+    """Greedy answers while the output of each of ``layers`` at each example's subject tokens is scaled by its vector; `auto` is long enough
+    for a leak to be seen."""
 
     def answer(places: Sequence[int]) -> list[str]:
         chosen = [examples[place] for place in places]
@@ -237,7 +239,7 @@ def answers_under(
         with ExitStack() as stack:
             for place, layer in enumerate(layers):
                 stack.enter_context(output_changed(lvlm.layers[layer], partial(change, place=place)))
-            return [made.text for made in continuations(lvlm, batch.prompt, max_new_tokens)]
+            return [made.text for made in continuations(lvlm, batch.prompt, answer_tokens(lvlm, max_new_tokens, clerk=10))]
 
     parts = lvlm.fitting(64, "answering under vectors").run(answer, range(len(examples)))
     return [text for part in parts for text in part]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jinja2 import TemplateError
 from PIL import Image
 from safetensors import SafetensorError
 
@@ -38,7 +40,7 @@ def clerk_path() -> Path:
 
 def is_hub_name(name: str) -> bool:
     """Whether ``name`` is OWNER/NAME of the hub: written so, and OWNER is nothing here, or a folder is meant."""
-    return HUB_ID.fullmatch(name) is not None and not Path(name).parent.exists()
+    return HUB_ID.fullmatch(name) is not None and not os.path.exists(os.path.dirname(name))  # Path's trips over impossible names
 
 
 def source_of(name: str) -> Path | str:
@@ -60,7 +62,7 @@ def base_folder(path_or_id: str, revision: str | None = None) -> Path:
     if path_or_id == CLERK:
         return clerk_path()
     if not is_hub_name(path_or_id):
-        if not (Path(path_or_id) / "config.json").is_file():
+        if not os.path.isfile(os.path.join(path_or_id, "config.json")):
             raise UserError(f"{path_or_id} is not a model directory (no config.json in it); give a folder saved with save_pretrained.")
         return Path(path_or_id)
     from huggingface_hub import snapshot_download
@@ -153,7 +155,7 @@ def load_config(source: Path | str, name: str, revision: str | None = None) -> A
 
     if isinstance(source, str):
         say_fetched(source)
-    elif not (source / "config.json").is_file():
+    elif not os.path.isfile(source / "config.json"):
         raise UserError(f"{name} is not a model directory (no config.json in it); give a folder saved with save_pretrained, or `clerk`.")
     register_own()
     try:
@@ -243,7 +245,8 @@ def processor_errors(lvlm: LVLM) -> Iterator[None]:
     """Turn what a processor raises over a picture and a question into a UserError with the cure."""
     try:
         yield
-    except (TypeError, ValueError, AttributeError, KeyError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError, MemoryError, TemplateError) as error:
+        # a chat template is a program: the sandbox that runs it refuses what is unsafe, all else can fail in any way
         raise UserError(
             f"The processor of {lvlm.name} cannot prepare a picture and a question ({first_line(error)}); {processor_cure(lvlm)}"
         ) from error

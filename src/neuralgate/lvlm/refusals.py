@@ -55,8 +55,8 @@ def own_refusal(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None =
     refusals = [spelled(lvlm, ids) for ids in openings]
     if not refusals:
         raise UserError(
-            f"{lvlm.name} refuses none of {len(items)} requests that should be refused, so there is no refusal of its own to teach; "
-            "use pairs.refusal=paper."
+            f"{lvlm.name} begins none of its answers to {len(items)} requests that should be refused with one of the prefixes that are "
+            "judged as a refusal, so there is no refusal of its own to teach; use pairs.refusal=paper."
         )
     target = Counter(refusals).most_common(1)[0][0]
     return OwnRefusal(target, openings[refusals.index(target)], len(items), len(refusals))

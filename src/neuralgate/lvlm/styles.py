@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from neuralgate.errors import UserError
+from neuralgate.text import short
 
 CHAT = "chat"
 #: Stands for a question or an answer where a prompt is looked at: a character for private use, which no template and no question holds.
@@ -44,7 +45,7 @@ def choose_style(processor: Any, model_type: str, name: str, wanted: str = "") -
     """
     if wanted and wanted != CHAT:
         if wanted not in STYLES:
-            raise UserError(f"There is no prompt style {wanted!r}; known are {CHAT}, {', '.join(STYLES)}.")
+            raise UserError(f"There is no prompt style {short(wanted)}; known are {CHAT}, {', '.join(STYLES)}.")
         return wanted
     if processor.chat_template:
         return CHAT

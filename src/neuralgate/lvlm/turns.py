@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
@@ -40,12 +41,14 @@ def after_answer(lvlm: LVLM, turns: int) -> str:
     """What the chat template writes between an answer and the end, or with three ``turns`` the next question; "" where it cannot."""
     if lvlm.prompt_style != CHAT:
         return ""
-    messages = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in ASKED[:turns]]
-    try:
-        text = lvlm.processor.apply_chat_template(messages, tokenize=False)
-    except (TemplateError, TypeError):  # made for a single question
-        return ""
-    return text.rpartition(ASKED[1][1])[2].partition(ASKED[2][1])[0]
+    listed_parts = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in ASKED[:turns]]
+    plain = [{"role": role, "content": text} for role, text in ASKED[:turns]]  # what some templates want of an assistant
+    for messages in (listed_parts, plain):
+        with suppress(TemplateError, TypeError):  # made for a single question, or for the other form
+            before, answer, after = lvlm.processor.apply_chat_template(messages, tokenize=False).rpartition(ASKED[1][1])
+            if answer and "'type'" not in before:  # else a list is written out as Python would
+                return after.partition(ASKED[2][1])[0]
+    return ""
 
 
 def next_turn(lvlm: LVLM) -> re.Pattern[str] | None:
