@@ -189,7 +189,7 @@ def test_earlier_as_a_link_is_refused(copied, second_recipe, tiny, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (copied / "earlier").symlink_to(tmp_path / "elsewhere")
     before = results(copied)
-    with pytest.raises(UserError, match="is a link"):
+    with pytest.raises(UserError, match="earlier is a link"):
         Run.open(copied, second_recipe, tiny.fingerprint)
     assert not list((tmp_path / "elsewhere").iterdir()) and results(copied) == before
     (copied / "earlier").unlink()

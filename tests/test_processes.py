@@ -15,6 +15,7 @@ from neuralgate.files import write_jsonl
 from neuralgate.follow import Follower
 from neuralgate.locate import layers, locate
 from neuralgate.locate.vectors import Prepared
+from neuralgate.lvlm.generate import Generated
 from neuralgate.recipe import EvaluateConfig, Recipe
 from neuralgate.run import Run
 
@@ -107,9 +108,9 @@ class Asked:
     def __init__(self) -> None:
         self.variant, self.applied, self.count = "base", [], 0
 
-    def generate(self, part, max_new_tokens, batch_size):
+    def generate_answers(self, part, max_new_tokens, batch_size):
         self.count += len(part)
-        return [f"{self.variant} {question}" for _, question in part]
+        return [Generated(f"{self.variant} {question}", (), False) for _, question in part]
 
 
 @pytest.mark.parametrize("variants", [("edited",), ("edited", "none", "random")])
