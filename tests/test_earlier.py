@@ -220,6 +220,35 @@ def test_on_the_command_line_a_setting_is_one_flag_away(copied, tiny_folder, tmp
     assert len(list((copied / "earlier").iterdir())) == 1
 
 
+@pytest.mark.parametrize(
+    ("settings", "rate"),
+    [
+        (["edit.gate=none"], 1e-4),
+        (["seed=5"], "auto"),
+        (["seed=5", "edit.rate=1e-4"], 1e-4),
+        (["edit.rate=0.5"], 0.5),
+    ],
+)
+def test_a_rate_that_the_run_found_goes_with_what_it_was_found_for(tiny, tiny_folder, tmp_path, monkeypatch, settings, rate):
+    known = recipe_for(tiny_folder, []).changed(["edit.rate=1e-4"])
+    Run.open(tmp_path / "run", known, tiny.fingerprint).close()
+    write_json(tmp_path / "run/rate.json", {"rate": 1e-4})
+    monkeypatch.setattr(pipeline, "execute", lambda *_, **__: None)
+    monkeypatch.setattr("neuralgate.cli_run.loader", lambda *_: lambda: tiny)
+    command = ["pairs", str(tmp_path / "run"), "--model", str(tiny_folder)]
+    result = CliRunner().invoke(app, command + [part for setting in settings for part in ("--set", setting)])
+    assert result.exit_code == 0, result.output
+    assert Recipe.load(tmp_path / "run/recipe.yaml") == known.changed([*settings, f"edit.rate={rate}"])
+
+
+def test_a_found_rate_of_another_shape_is_one_sentence(tiny, tiny_folder, tmp_path):
+    Run.open(tmp_path / "run", recipe_for(tiny_folder, []), tiny.fingerprint).close()
+    for text in ("[]", "{}", '{"rate": "fast"}', '{"rate": -1}'):
+        (tmp_path / "run/rate.json").write_text(text)
+        result = CliRunner().invoke(app, ["pairs", str(tmp_path / "run"), "--model", str(tiny_folder), "--gate", "none"])
+        assert isinstance(result.exception, UserError) and "rate.json is damaged" in str(result.exception)
+
+
 # --- another version --------------------------------------------------------------------------------------------------
 
 

@@ -51,7 +51,7 @@ def begin(
     from neuralgate.chunks import launched
     from neuralgate.follow import run_class
     from neuralgate.progress import Display
-    from neuralgate.recipe import Machine, Recipe
+    from neuralgate.recipe import AUTO, Machine, Recipe
     from neuralgate.resolve import resolve
     from neuralgate.run import RECIPE
     from neuralgate.stages import settings_of
@@ -65,7 +65,10 @@ def begin(
     folder = out or Path("runs") / f"{Path(model).resolve().name}-{recipe.name}"
     known = Recipe.load(folder / RECIPE) if (folder / RECIPE).is_file() else None
     if known:  # a run that is there goes on with its own recipe, unless another one is given
-        recipe = recipe.keeping(known) if recipe_file else based_on(known)
+        own = based_on(known)
+        if "edit.rate" in recipe.automatic() and found_rate(folder) == known.edit.rate:  # it holds for what it was found for
+            own = own.resolved({"edit.rate": AUTO}).keeping(known)
+        recipe = recipe.keeping(known) if recipe_file else own
     here = Machine.parse(machine or [])
     lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
     if launched().leads:
@@ -81,6 +84,13 @@ def begin(
         pipeline.execute(current, lambda: lvlm, here, until, keep_stale=keep_stale)
     if until == "report" and current.share.leads:
         print_result(folder)
+
+
+def found_rate(folder: Path) -> float | None:
+    """The rate of an edit that the run in ``folder`` found, where it was left to it."""
+    from neuralgate.records import RATE, read_record
+
+    return read_record(RATE, folder / "rate.json")["rate"] if (folder / "rate.json").is_file() else None
 
 
 def go_on(folder: Path, machine: list[str] | None, until: StageName, analysed: bool = False, keep_stale: bool = False) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from neuralgate.errors import UserError
-from neuralgate.files import digest, hash_path, read_json, write_json, write_jsonl
+from neuralgate.files import digest, hash_path, write_json, write_jsonl
 from neuralgate.pairs.subjects import subjects_file
 from neuralgate.progress import Display
 from neuralgate.recipe import AUTO, DOCUMENTS, EvaluateConfig, Machine, Recipe
+from neuralgate.records import RATE, read_record
 from neuralgate.resolve import resolve
 from neuralgate.run import Run, remove
 from neuralgate.stages import CODE, code_hash, edit_digest, settings_of
@@ -124,7 +125,7 @@ def execute(
 
                 tried = middle(located_layers(model(), recipe.locate)) if recipe.edit.layers == "search" else sorted(recipe.edit.layers)
                 run.write_json("rate.json", find_rate(model(), pairs(), recipe.edit, tried, report=stage.report))
-        rate = read_json(run.path("rate.json"))["rate"]
+        rate = read_record(RATE, run.path("rate.json"))["rate"]
         recipe = run.settle(recipe.resolved({"edit.rate": rate}))
         run.display.line(f"edit.rate: {rate:g}, the largest at which the loss of training pairs falls steadily (rate.json)")
 

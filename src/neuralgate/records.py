@@ -338,6 +338,12 @@ class PatchHeader(TypedDict):
     tensors: NotRequired[dict[Name, PatchedTensor]]
 
 
+class FoundRate(TypedDict):
+    """What is needed of rate.json; see :func:`neuralgate.edit.rate.find_rate`."""
+
+    rate: Annotated[float, Field(gt=0)]
+
+
 # --- the door ---------------------------------------------------------------------------------------------------------
 
 SCORES: TypeAdapter[Scores] = TypeAdapter(Annotated[Scores, AfterValidator(_scores_fit)])
@@ -348,6 +354,7 @@ TRAINING: TypeAdapter[dict[str, TrainingRecord]] = TypeAdapter(dict[Name, Traini
 CAUSALITY: TypeAdapter[Causality] = TypeAdapter(Annotated[Causality, AfterValidator(_causality_fits)])
 MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Annotated[Manifest, AfterValidator(_manifest_fits)])
 PATCH: TypeAdapter[PatchHeader] = TypeAdapter(PatchHeader)
+RATE: TypeAdapter[FoundRate] = TypeAdapter(FoundRate)
 
 
 def read_record(kind: TypeAdapter[Kind], path: Path | str) -> Kind:
