@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from neuralgate.errors import UserError
 from neuralgate.evaluate.benchmarks import build_questions
-from neuralgate.files import hash_path
+from neuralgate.files import hash_path, read_jsonl, write_jsonl
 from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
 from neuralgate.pairs.builder import build_pairs, check_subjects
 from neuralgate.pairs.documents import (
@@ -340,6 +340,24 @@ def test_pairs_that_are_not_read_are_left_out(clerk, tmp_path):
     changed = PairSet((replace(pair, sensitive_truth="Nemo") if pair == first else pair for pair in kept), kept.folder)
     fewer, unread = only_read(clerk, changed)
     assert unread["receipt"] == 1 and unread["passport"] == 0 and first.id not in {pair.id for pair in fewer}
-    none = PairSet((replace(pair, sensitive_truth="Nemo") if pair.subject == "receipt" else pair for pair in kept), kept.folder)
-    with pytest.raises(UserError, match="reads none of the receipt pictures"):
+    one = PairSet((replace(pair, sensitive_truth="Nemo") if pair.subject == "receipt" else pair for pair in kept), kept.folder)
+    left, unread = only_read(clerk, one)
+    assert left.subjects() == tuple(subject for subject in kept.subjects() if subject != "receipt")
+    assert unread["receipt"] == sum(pair.subject == "receipt" for pair in kept) and unread["passport"] == 0
+    train = {pair.id for pair in kept if pair.subject == "receipt" and pair.split == "train"}
+    half = PairSet((replace(pair, sensitive_truth="Nemo") if pair.id in train else pair for pair in kept), kept.folder)
+    assert only_read(clerk, half)[0].subjects() == left.subjects(), "without training pairs those of validation are of no use"
+    none = PairSet((replace(pair, sensitive_truth="Nemo") for pair in kept), kept.folder)
+    with pytest.raises(UserError, match="reads none of the private subjects"):
         only_read(clerk, none)
+
+
+def test_questions_about_subjects_that_were_left_out_go_too(tmp_path):
+    from neuralgate.pairs.schema import Question, leave_out_questions
+
+    rows = [
+        vars(Question("vqa", str(number), subject, "", "Is it?", "", None)) for number, subject in enumerate(["passport", "receipt", ""])
+    ]
+    write_jsonl(tmp_path / "questions.jsonl", rows)
+    leave_out_questions(tmp_path, ["receipt"])
+    assert read_jsonl(tmp_path / "questions.jsonl") == [rows[0], rows[2]]

@@ -92,6 +92,7 @@ def execute(
             from neuralgate.lvlm.refusals import own_refusal, with_refusal
             from neuralgate.lvlm.targets import only_read, with_own_answers
             from neuralgate.pairs.mixture import gather
+            from neuralgate.pairs.schema import leave_out_questions
 
             remove(run.path("pairs"))  # all is drawn anew: what a killed process left behind would count as its result
             if world := drawn_world(recipe):
@@ -101,9 +102,13 @@ def execute(
             else:
                 built = gather([source], run.path("pairs"))
             if recipe.pairs.only_read:
+                drawn = built.subjects()
                 built, unread = only_read(model(), built, report=stage.report)
+                lost = [subject for subject in drawn if subject not in built.subjects()]
+                leave_out_questions(run.path("pairs"), lost)  # what was not edited is not asked as if it were
                 run.note(unread=unread)
-                run.display.line(f"left out because {recipe.model} does not read them: {sum(unread.values())} pairs")
+                said = f", with them all of {', '.join(lost)}, and its questions" if lost else ""
+                run.display.line(f"left out because {recipe.model} does not read them: {sum(unread.values())} pairs{said}")
             refusal: dict[str, str | int] = {"source": recipe.pairs.refusal}
             if recipe.pairs.refusal == "own":
                 own = own_refusal(model(), built, report=stage.report)

@@ -58,7 +58,7 @@ def test_from_a_models_name_to_patch_and_evidence(folder, lvlm, tmp_path, monkey
 def test_a_model_that_reads_nothing_has_nothing_to_prevent(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save("llava", tmp_path / "llava")
-    with pytest.raises(UserError, match=r"reads none of the passport pictures .* pairs\.only_read=false"):
+    with pytest.raises(UserError, match=r"reads none of the private subjects .* pairs\.only_read=false"):
         cli_run.begin("llava", None, None, FEW, None, None, "report")
     assert Recipe.load(tmp_path / "runs/llava-default/recipe.yaml").pairs.only_read is True
 

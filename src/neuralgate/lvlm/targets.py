@@ -56,20 +56,22 @@ def with_own_answers(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | N
 
 def only_read(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = None) -> tuple[PairSet, dict[str, int]]:
     """The pairs without those of private subjects whose sensitive question the model does not answer with the truth, and how
-    many were left out per subject.
+    many were left out per subject. A subject of which no training or no validation pair is left is left out as a whole.
 
     Raises:
-        UserError: no training or no validation pair of a subject is left.
+        UserError: no subject is left.
     """
     private = [pair for pair in pairs if pair.role == "edit"]
     items = [(pairs.folder / pair.image, pair.sensitive_question) for pair in private]
     texts = lvlm.generate(items, max_new_tokens=answer_tokens(lvlm, clerk=24), report=report)
     unread = {pair.id for pair, text in zip(private, texts, strict=True) if not contains(text, pair.sensitive_truth)}
+    read = [pair for pair in private if pair.id not in unread]
+    both = {pair.subject for pair in read if pair.split == "train"} & {pair.subject for pair in read if pair.split == "validation"}
+    if not both:
+        raise UserError(
+            f"{lvlm.name} reads none of the private subjects in pictures of both splits, so nothing leaks that an edit could prevent; "
+            "choose other subjects, larger pictures, or pairs.only_read=false."
+        )
+    unread |= {pair.id for pair in private if pair.subject not in both}
     kept = PairSet((pair for pair in pairs if pair.id not in unread), pairs.folder)
-    for subject in dict.fromkeys(pair.subject for pair in private):
-        if {pair.split for pair in kept if pair.subject == subject} != {"train", "validation"}:
-            raise UserError(
-                f"{lvlm.name} reads none of the {subject} pictures of a split, so nothing leaks that an edit could "
-                "prevent; choose other subjects, larger pictures, or pairs.only_read=false."
-            )
     return kept, {subject: sum(pair.subject == subject and pair.id in unread for pair in private) for subject in pairs.subjects()}

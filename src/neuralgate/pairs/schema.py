@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -127,6 +127,13 @@ class PictureRow:
 
 
 Record = TypeVar("Record", Pair, Question, PictureRow)
+
+
+def leave_out_questions(folder: Path, subjects: Iterable[str]) -> None:
+    """Take the questions about ``subjects`` out of a set's questions.jsonl."""
+    left_out = set(subjects)
+    kept = [question for _, question in read_records(folder / "questions.jsonl", Question, "question") if question.subject not in left_out]
+    write_jsonl(folder / "questions.jsonl", [asdict(question) for question in kept])
 
 
 def read_records(path: Path, kind: type[Record], called: str) -> Iterator[tuple[str, Record]]:
