@@ -9,6 +9,7 @@ import torch
 import neuralgate
 from neuralgate import cli
 from neuralgate.edit import Patch
+from neuralgate.errors import UserError
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.roles import find_role, role_of
 from neuralgate.recipe import Recipe
@@ -261,3 +262,10 @@ def test_patches_of_different_tensors_stack(tiny):
         assert both.state(tiny.model) == "patched"
     with pytest.raises(cli.UserError, match=r"Both patches change decoder\.0\.ffn\.out"):
         both.stacked(patch(0))
+
+
+def test_a_runs_folder_is_no_model(tmp_path):
+    for name in ("recipe.yaml", "manifest.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match="is a run's folder, not a model"):
+        load(tmp_path)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
+from neuralgate.errors import UserError
 from neuralgate.lvlm.generate import generate
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import encode_prompts
@@ -101,3 +102,21 @@ def test_an_answer_ends_or_was_cut_off(tiny_copy: LVLM, items: list[tuple]) -> N
     assert tiny_copy.generate(items, max_new_tokens=6) == [answer.text for answer in answers]
     assert tiny_copy.generate_answers(items[:1], max_new_tokens=4)[0] == answers[0]  # the end itself is one of the tokens
     assert tiny_copy.generate_answers(items[:1], max_new_tokens=3)[0].cut_off
+
+
+def test_numbers_that_overflow_in_the_middle_of_an_answer_are_no_text(tiny: LVLM, items: list[tuple]) -> None:
+    """The prompt is answered as ever; from the third token on there are no numbers."""
+    calls = 0
+
+    def overflow(module: torch.nn.Module, arguments: tuple, output: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return output * float("nan") if calls > 2 else output
+
+    handle = tiny.model.lm_head.register_forward_hook(overflow)
+    try:
+        with pytest.raises(UserError, match="computes no numbers any more while it answers"):
+            tiny.generate(items[-1:], max_new_tokens=4)
+    finally:
+        handle.remove()
+    assert len(tiny.generate(items[-1:], max_new_tokens=4)) == 1

@@ -44,7 +44,7 @@ def resolve(recipe: Recipe, lvlm: LVLM, processes: int = 1) -> tuple[Recipe, lis
     side = picture_side(lvlm.processor) if drawn else None
     found("pairs.size", side, "pixels a side, as the model's image processor takes them" if drawn else "no photographs are drawn")
     found("pairs.only_read", not clerk, "Clerk reads its documents" if clerk else "where the model reads nothing, nothing leaks")
-    found("evaluate.max_new_tokens", answer_tokens(lvlm, AUTO), "tokens, so that a leak is not cut off")
+    found("evaluate.max_new_tokens", answer_tokens(lvlm, AUTO), "the most tokens of an answer, so that a leak is not cut off")
     if clerk:
         found("edit.rate", CLERK_RATE, "Clerk's")
     if "locate.layers" in asked:

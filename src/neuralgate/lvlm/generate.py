@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from neuralgate.errors import UserError
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM, ImageLike
@@ -29,6 +31,23 @@ class Generated:
     text: str
     ids: tuple[int, ...]
     cut_off: bool
+
+
+class Numbers(LogitsProcessor):
+    """Changes nothing. Where a model's numbers overflow in the middle of an answer, the likeliest of what is no number would be a token
+    like any other.
+
+    Raises:
+        UserError: a logit is NaN.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        if bool(scores.isnan().any()):
+            raise UserError(f"{self.name} computes no numbers any more while it answers; use a wider dtype (--machine dtype=float32).")
+        return scores
 
 
 def image_key(image: ImageLike) -> object:
@@ -74,7 +93,7 @@ def continuations(lvlm: LVLM, inputs: dict[str, Any], max_new_tokens: int) -> li
     """Greedy continuations of prepared prompts."""
     config = greedy(lvlm, max_new_tokens)
     with own_settings_aside(lvlm.model):
-        output_BT = lvlm.model.generate(**inputs, generation_config=config)
+        output_BT = lvlm.model.generate(**inputs, generation_config=config, logits_processor=LogitsProcessorList([Numbers(lvlm.name)]))
     prompt_BT = inputs["input_ids"]
     length = prompt_BT.shape[1]
     if output_BT.shape[1] >= length and torch.equal(output_BT[:, :length], prompt_BT):

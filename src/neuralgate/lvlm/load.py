@@ -156,6 +156,8 @@ def load_config(source: Path | str, name: str, revision: str | None = None) -> A
     if isinstance(source, str):
         say_fetched(source)
     elif not os.path.isfile(source / "config.json"):
+        if os.path.isfile(source / "manifest.json") and os.path.isfile(source / "recipe.yaml"):
+            raise UserError(f"{name} is a run's folder, not a model; go on with it by `neuralgate run MODEL --out {name}`.")
         raise UserError(f"{name} is not a model directory (no config.json in it); give a folder saved with save_pretrained, or `clerk`.")
     register_own()
     try:
