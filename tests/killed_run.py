@@ -139,6 +139,8 @@ def main(recipe: Recipe, folder: Path) -> dict[str, int]:
         "synth": ["pairs", "synth", folder / "mine.yaml", "--out", "{out}", *small.split()],
         "peft": ["export", model, patch, "{out}", "--format", "peft", "--force"],
         "apply": ["patch", "apply", model, patch, "{out}"],
+        "revert": ["patch", "revert", folder / "apply/again", patch, "{out}"],
+        "mix": ["pairs", "mix", folder / "synth/again", folder / "undisturbed/pairs", "--out", "{out}"],
     }
     for name, words in commands.items():
         place = folder / name
