@@ -326,3 +326,11 @@ def test_what_the_report_says_of_the_dtype_was_measured():
     rows = json.loads((Path(__file__).parent.parent / "benchmarks" / "evidence" / "precision.json").read_text())["rows"]
     measured = {dtype: max(row["signs"] for row in rows if row["case"] == dtype) for dtype in SIGNS_CHANGED}
     assert {dtype: round(100 * share) for dtype, share in measured.items()} == SIGNS_CHANGED
+
+
+def test_pairs_that_were_left_out_are_said(tmp_path):
+    run = make_run(tmp_path / "run")
+    assert "does not read them" not in write_report(run).read_text()
+    manifest = json.loads((run / "manifest.json").read_text())
+    write_json(run / "manifest.json", {**manifest, "unread": {"passport": 7, "cost <b>": 2, "receipt": 0}})
+    assert "the base model does not read them: pairs of passport 7, cost &lt;b&gt; 2." in write_report(run).read_text()

@@ -314,6 +314,7 @@ class Manifest(TypedDict):
     hashes: dict[Name, Name | None]
     stages: dict[Name, StageRecord]
     refusal: NotRequired[RefusalNote]
+    unread: NotRequired[dict[Name, Count]]  # pairs that were left out, by subject
 
 
 def _manifest_fits(manifest: Manifest) -> Manifest:

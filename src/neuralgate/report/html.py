@@ -31,6 +31,7 @@ from neuralgate.report.summary import (
     measured,
     percent,
     shares_note,
+    unread_note,
 )
 from neuralgate.text import for_html
 
@@ -94,6 +95,7 @@ def render(run: Run) -> str:
         comparisons=comparisons(run.scores, run.edited_gate),
         degenerate=degenerate_note(run.scores),
         cut_off=cut_off_note(run.scores, run.answer_tokens),
+        unread=unread_note(run.manifest.get("unread", {})),
         titles=[title for title, _ in named],
         main_parts=main_parts(sets),
         all_parts=all_parts(sets),

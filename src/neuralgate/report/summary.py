@@ -242,6 +242,12 @@ def shares_note(gate: GateSummary) -> str:
     )
 
 
+def unread_note(unread: Mapping[str, int]) -> str | None:
+    """Which subjects' pairs were left out, in a sentence: where nothing is read, nothing leaks that an edit could prevent."""
+    counts = [f"{subject} {count}" for subject, count in unread.items() if count]
+    return f"Left out, because the base model does not read them: pairs of {', '.join(counts)}." if counts else None
+
+
 def cut_off_shares(scores: Scores) -> dict[str, float]:
     """Of each column, the share of all its answers that were cut off; empty where that was not kept."""
     shares = {}
