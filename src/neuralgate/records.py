@@ -153,10 +153,8 @@ class AnswerShares(TypedDict):
     n: Count
 
 
-class ProfileRow(TypedDict):
-    """One located layer."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+class LocatedLayer(TypedDict):
+    """Votes and losses of one layer, whatever it was located with."""
 
     layer: Layer
     inactive: Share
@@ -167,6 +165,13 @@ class ProfileRow(TypedDict):
     benign_start: Quantity
     benign_end: Quantity
     converged: Share
+
+
+class ProfileRow(LocatedLayer):
+    """One located layer."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
     own: AnswerShares
     strong_flipped: AnswerShares
     random_flipped: AnswerShares | None

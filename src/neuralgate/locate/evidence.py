@@ -45,20 +45,25 @@ def asked_under(lvlm: LVLM, located: Sequence[Located], layers: Sequence[int], v
     return answer_shares(located, sensitive, benign)
 
 
+def finite_samples(located: Sequence[Located], fits: Sequence[dict[str, Tensor]]) -> tuple[Tensor, list[Located], Tensor]:
+    """Which samples kept a loss that is a number, those samples, and their vectors ``(N, L, D)`` at the layers fitted together."""
+    finite_N = fits[0]["finite_N"].bool()
+    kept = [item for item, finite in zip(located, finite_N.tolist(), strict=True) if finite]
+    return finite_N, kept, torch.stack([fitted["vectors_ND"][finite_N] for fitted in fits], 1)
+
+
 def layer_evidence(
     lvlm: LVLM, located: Sequence[Located], gate: Gate, layers: Sequence[int], fits: Sequence[dict[str, Tensor]], config: LocateConfig
 ) -> list[dict[str, Any]]:
     """A row of the profile for each of the layers that were optimised together: shares of dimensions, losses, and the answers under
     three kinds of vector, at all of them at once."""
-    finite_N = fits[0]["finite_N"].bool()
-    kept = [item for item, finite in zip(located, finite_N.tolist(), strict=True) if finite]
+    finite_N, kept, own_NLD = finite_samples(located, fits)
     measured = {name: values[finite_N] for name, values in fits[0].items()}
 
     def flip(mode: GateMode) -> Tensor:
         open_NLD = [torch.stack([gate.open_dimensions(item.pair.subject, layer, mode) for layer in layers]) for item in kept]
         return 1.0 - 2.0 * torch.stack(open_NLD).float()
 
-    own_NLD = torch.stack([fitted["vectors_ND"][finite_N] for fitted in fits], 1)
     common = {
         "excluded": int((~finite_N).sum()),
         "loss_start": measured["sensitive_start_N"].mean().item(),
@@ -121,8 +126,7 @@ def held_out_evidence(
 ) -> dict[str, Any]:
     """Answers under :func:`held_out_vectors` at all of ``layers`` at once, a part of each one's row; None where a subject's samples are too
     few."""
-    finite_N = fits[0]["finite_N"].bool()
-    kept = [item for item, finite in zip(located, finite_N.tolist(), strict=True) if finite]
-    places, vectors = held_out_vectors(kept, torch.stack([fitted["vectors_ND"][finite_N] for fitted in fits], 1))
+    _, kept, own_NLD = finite_samples(located, fits)
+    places, vectors = held_out_vectors(kept, own_NLD)
     chosen = [kept[place] for place in places]
     return {kind: asked_under(lvlm, chosen, layers, vectors[kind], config.tokens) if kind in vectors else None for kind in HELD_OUT}

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from neuralgate.analysis.sweeps import GATES
 from neuralgate.recipe import GateMode
-from neuralgate.records import Count, Layer, Layers, Name, Quantity, Share, needs
+from neuralgate.records import Count, Layer, Layers, LocatedLayer, Name, Quantity, Share, needs
 from neuralgate.report.figures import STYLES
 
 PAPER_LAMBDA, PAPER_THRESHOLD, PAPER_RADIUS = 1.25, 0.3, 3
@@ -157,21 +157,12 @@ class Activation(TypedDict):
     sink_times: Quantity
 
 
-class Variant(TypedDict):
+class Variant(LocatedLayer):
     """One setting of locate tried at one layer."""
 
     setting: Name
     value: Count | Quantity | Name
     is_own: bool
-    layer: Layer
-    inactive: Share
-    weak: Share
-    strong: Share
-    loss_start: Quantity
-    loss_end: Quantity
-    benign_start: Quantity
-    benign_end: Quantity
-    converged: Share
     own: Answers
     strong_flipped: Answers
     random_flipped: Answers
