@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from neuralgate.evaluate.metrics import BENCHMARKS, score
+from neuralgate.evaluate.score import BENCHMARKS, score
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.judges import judge_all
 
@@ -69,7 +69,7 @@ def plain(folders: list[Path]) -> None:
 MAKE = "import sys, pathlib, benchmarks.compare as b; b.make_run(pathlib.Path(sys.argv[1]), int(sys.argv[2]), 0)"
 MEASURED = """
 import contextlib, resource, sys
-from neuralgate import cli
+from neuralgate.cli import main as cli
 sys.argv[1:] = ["compare", *sys.argv[1:]]
 with contextlib.suppress(SystemExit):
     cli.main()

@@ -4,7 +4,7 @@ after it, which hold the result against what was measured, are not in it.
     python -m benchmarks.export [--gigabytes 6.5]
 
 The export runs in a process of its own, whose peak memory (resident, from the system) is read; the same process with
-the libraries imported and nothing exported is the zero. Writes benchmarks/evidence/export.json.
+the libraries imported and nothing exported is the zero. Writes experiments/evidence/export.json.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tempfile import TemporaryDirectory
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.evidence import FOLDER
-from neuralgate.edit.patch import Patch, as_bits, sha256
+from experiments.evidence import FOLDER
 from neuralgate.files import write_folder, write_json
+from neuralgate.interventions.patch import Patch, as_bits, sha256
 
 SHAPE = (4096, 11008)  # the FFN output projection of LLaVA-1.5-7B
 NAMES = ("down_proj", "gate_proj", "up_proj")
@@ -55,7 +55,7 @@ def build(folder: Path, gigabytes: float) -> Patch:
 
 def child(base: str, patch: str, out: str) -> None:
     """The process that is measured."""
-    from neuralgate.edit.directory import write_patched
+    from neuralgate.interventions.directory import write_patched
 
     started = time.perf_counter()
     if out:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from neuralgate.evaluate.metrics import BENCHMARKS, PRIVACY, PUBLIC, score
+from neuralgate.evaluate.score import BENCHMARKS, PRIVACY, PUBLIC, score
 from neuralgate.files import write_json, write_jsonl, write_text
 from neuralgate.judges import judge_all
 

@@ -14,25 +14,26 @@ from fake_run import make_run
 from scipy import stats
 from test_pipeline import recipe_for
 
-from neuralgate import cli, pipeline
-from neuralgate.analysis import activation, edits, overlap, profile, sensitivity, sweeps
-from neuralgate.analysis.analyse import analyse, edited_layer, other_draws, refuse_other_votes
-from neuralgate.analysis.scores import eta_score, mean_score, wilson_score
 from neuralgate.chunks import Chunks
+from neuralgate.cli import main as cli
 from neuralgate.errors import UserError
+from neuralgate.evaluate.intervals import wilson
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json
-from neuralgate.intervals import wilson
-from neuralgate.locate import Gate
 from neuralgate.locate import layers as locate_layers
+from neuralgate.locate.gate import Gate
 from neuralgate.locate.samples import make_samples
 from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.pairs.schema import PairSet
+from neuralgate.paper import activation, edits, overlap, profile, sensitivity, sweeps
+from neuralgate.paper.analyse import analyse, edited_layer, other_draws, refuse_other_votes
+from neuralgate.paper.figures import edit_texts, load_analysis, shown
+from neuralgate.paper.figures.words import OPENINGS, difference
+from neuralgate.paper.scores import eta_score, mean_score, wilson_score
 from neuralgate.recipe import EditConfig, LocateConfig, Machine
 from neuralgate.report import html
-from neuralgate.report.analysis import edit_texts, load_analysis, shown
-from neuralgate.report.analysis.words import OPENINGS, difference
 from neuralgate.report.html import write_report
-from neuralgate.run import Run
+from neuralgate.run import pipeline
+from neuralgate.run.folder import Run
 from tests.plain_locate import subject_places
 
 #: The real sweeps are for a model that can do something; here every kind of piece is made once or twice.

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import neuralgate
-from neuralgate import cli
-from neuralgate.edit import Patch
+from neuralgate.cli import main as cli
 from neuralgate.errors import UserError
+from neuralgate.interventions.patch import Patch
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.roles import find_role, role_of
 from neuralgate.recipe import Recipe
-from neuralgate.run import Run
+from neuralgate.run.folder import Run
 
 
 @pytest.fixture
@@ -116,9 +116,9 @@ def test_a_patch_is_never_written_over_something(neuralgate_says, tmp_path):
 
 QUICK = """
     import contextlib, sys
-    import neuralgate, neuralgate.run, neuralgate.pipeline, neuralgate.report.html
+    import neuralgate, neuralgate.run.folder, neuralgate.run.pipeline, neuralgate.report.html
     from neuralgate import EditConfig, LocateConfig, Recipe, UserError
-    from neuralgate.cli import main
+    from neuralgate.cli.main import main
     sys.argv = ["neuralgate", *sys.argv[1:]]
     with contextlib.suppress(SystemExit):
         main()
@@ -134,9 +134,8 @@ def test_starting_does_not_import_torch(arguments):
 
 
 def test_help_imports_little():
-    code = (
-        "import sys; from neuralgate.cli import app; print(sorted(set(sys.modules) & {'pydantic', 'numpy', 'matplotlib', 'yaml', 'torch'}))"
-    )
+    watched = "{'pydantic', 'numpy', 'matplotlib', 'yaml', 'torch'}"
+    code = f"import sys; from neuralgate.cli.main import app; print(sorted(set(sys.modules) & {watched}))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(result.stdout.strip("[]\n").split(", ")) <= {"", "'pydantic'"}  # typer itself uses pydantic
 

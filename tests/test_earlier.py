@@ -9,13 +9,13 @@ import pytest
 from test_pipeline import recipe_for, results
 from typer.testing import CliRunner
 
-from neuralgate import earlier, pipeline, stages
 from neuralgate.chunks import Chunks
-from neuralgate.cli import app
+from neuralgate.cli.main import app
 from neuralgate.errors import UserError
 from neuralgate.files import read_json, read_jsonl, write_json
 from neuralgate.recipe import Machine, Recipe
-from neuralgate.run import Run
+from neuralgate.run import earlier, pipeline, stages
+from neuralgate.run.folder import Run
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_a_rate_that_the_run_found_goes_with_what_it_was_found_for(tiny, tiny_fo
     Run.open(tmp_path / "run", known, tiny.fingerprint).close()
     write_json(tmp_path / "run/rate.json", {"rate": 1e-4})
     monkeypatch.setattr(pipeline, "execute", lambda *_, **__: None)
-    monkeypatch.setattr("neuralgate.cli_run.loader", lambda *_: lambda: tiny)
+    monkeypatch.setattr("neuralgate.cli.run.loader", lambda *_: lambda: tiny)
     command = ["pairs", str(tmp_path / "run"), "--model", str(tiny_folder)]
     result = CliRunner().invoke(app, command + [part for setting in settings for part in ("--set", setting)])
     assert result.exit_code == 0, result.output
@@ -312,7 +312,7 @@ def test_a_folder_of_version_0_1_is_made_again_or_kept(first, copied, recipe, ti
 @pytest.mark.parametrize("command", ["pairs", "locate", "edit", "eval"])
 def test_every_command_of_a_stage_can_keep_what_is_stale(copied, command, other_code, monkeypatch):
     before = results(copied)
-    monkeypatch.setattr("neuralgate.terminal.load_quietly", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("neuralgate.cli.print.load_quietly", lambda *_, **__: pytest.fail("the model was loaded"))
     assert CliRunner().invoke(app, [command, str(copied), "--keep-stale"]).exit_code == 0
     assert results(copied) == before and {path.name for path in copied.iterdir()} >= {"scores.json", "patch"}
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from neuralgate.cli_patch import patch_verify
-from neuralgate.edit import export
-from neuralgate.edit.directory import BASE_CARD, CARD, RECORD, revert_folder, write_patched
-from neuralgate.edit.export import decompose, export_merged, export_peft, low_rank
-from neuralgate.edit.patch import Patch
+from neuralgate.cli.patch import patch_verify
 from neuralgate.errors import UserError
+from neuralgate.interventions import export
+from neuralgate.interventions.directory import BASE_CARD, CARD, RECORD, revert_folder, write_patched
+from neuralgate.interventions.export import decompose, export_merged, export_peft, low_rank
+from neuralgate.interventions.patch import Patch
 from neuralgate.lvlm.checkpoint import INDEX, SINGLE, Checkpoint
 from neuralgate.lvlm.doctor import examine
 from neuralgate.lvlm.load import load

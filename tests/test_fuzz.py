@@ -18,13 +18,13 @@ import yaml
 from fake_run import make_run
 from test_records import bent, damage
 
-from neuralgate import cli
-from neuralgate.edit.patch import sealed
+from neuralgate.cli import main as cli
 from neuralgate.files import hash_path, read_json, write_json
-from neuralgate.pairs.photograph import PhotographWorld
+from neuralgate.interventions.patch import sealed
+from neuralgate.pairs.drawn.photograph import PhotographWorld
 from neuralgate.pairs.subjects import read_subjects
-from neuralgate.pipeline import draw_pair_set
 from neuralgate.recipe import Recipe
+from neuralgate.run.pipeline import draw_pair_set
 
 ROUNDS = int(os.environ.get("ROUNDS", 10))
 #: What stands in YAML that nobody meant so.

@@ -8,8 +8,8 @@ import pytest
 from fake_run import fake_answers
 from scipy.stats import binomtest
 
-from neuralgate.evaluate.metrics import BENCHMARKS, Part, interval, paired_difference, score
-from neuralgate.intervals import wilson
+from neuralgate.evaluate.intervals import wilson
+from neuralgate.evaluate.score import BENCHMARKS, Part, interval, paired_difference, score
 from neuralgate.judges import judge_all
 
 
@@ -161,6 +161,6 @@ def test_a_question_without_an_answer_is_an_error() -> None:
 
 def test_both_lists_of_benchmarks_are_one() -> None:
     """What is asked and what is scored stand in two files, because scoring must start without the questions' makers."""
-    from neuralgate.evaluate.benchmarks import BENCHMARKS as asked
+    from neuralgate.questions import BENCHMARKS as asked
 
     assert tuple(asked) == BENCHMARKS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from neuralgate import cli
+from neuralgate.cli import main as cli
 from neuralgate.errors import UserError
 from neuralgate.files import inside, one_component, write_bytes, write_folder
 from neuralgate.pairs.subjects import read_subjects
@@ -44,9 +44,9 @@ def test_a_subject_is_no_way_to_another_folder(tmp_path: Path, name: str) -> Non
 
 def test_a_served_model_is_no_way_to_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`eval RUN --served ..` would have written over the run's own answers."""
-    from neuralgate import pipeline
     from neuralgate.lvlm.model import LVLM
-    from neuralgate.run import Run
+    from neuralgate.run import pipeline
+    from neuralgate.run.folder import Run
 
     written = []
     monkeypatch.setattr(pipeline, "write_scores", lambda run, kept, folder, model: written.append(folder))

@@ -16,21 +16,21 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
-from neuralgate.cli import app
-from neuralgate.edit import edit
+from neuralgate.cli.main import app
 from neuralgate.errors import UserError
-from neuralgate.evaluate import evaluate
+from neuralgate.evaluate.ask import evaluate_edit
 from neuralgate.files import hash_path, read_jsonl, write_jsonl
-from neuralgate.pairs.camera import perspective
+from neuralgate.pairs.drawn.camera import perspective
+from neuralgate.pairs.drawn.photograph import PhotographWorld
+from neuralgate.pairs.drawn.values import LOCALES, LONGEST, sample_value
 from neuralgate.pairs.mixture import gather, load_set
 from neuralgate.pairs.own_images import ALIKE, OwnImages, look_of
-from neuralgate.pairs.photograph import PhotographWorld
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import KINDS, VISUAL_ATTRIBUTES, load_subjects, read_subjects
-from neuralgate.pairs.values import LOCALES, LONGEST, sample_value
 from neuralgate.pairs.world import Gallery
-from neuralgate.pipeline import draw_pair_set
 from neuralgate.recipe import EditConfig, EvaluateConfig, Recipe
+from neuralgate.run.pipeline import draw_pair_set
+from neuralgate.training.trainer import edit
 
 SEEDS = st.integers(0, 2**31 - 1)
 some = settings(deadline=None, max_examples=20, derandomize=True)
@@ -540,14 +540,14 @@ def test_the_librarys_evaluation_writes_where_it_is_told(drawn, tiny, tmp_path, 
     monkeypatch.chdir(tmp_path / "mine" / "set")
     before = hash_path(tmp_path / "mine")
     config = EvaluateConfig(max_new_tokens=2)
-    scores = evaluate(tiny, ".", {"edited": patch}, config)
+    scores = evaluate_edit(tiny, ".", {"edited": patch}, config)
     assert hash_path(tmp_path / "mine") == before
-    assert evaluate(tiny, ".", {"edited": patch}, config, out=tmp_path / "out") == scores
+    assert evaluate_edit(tiny, ".", {"edited": patch}, config, out=tmp_path / "out") == scores
     images = {row["image"] for row in read_jsonl(tmp_path / "out" / "answers.jsonl")}
     assert images == {f"set/{row['image']}" for row in rows}
     (tmp_path / "mine" / "set" / "questions.jsonl").unlink()
     with pytest.raises(UserError, match=r"no questions.jsonl to ask"):
-        evaluate(tiny, ".", {"edited": patch}, config)
+        evaluate_edit(tiny, ".", {"edited": patch}, config)
 
 
 def test_benchmarks_say_what_answer_they_expect(drawn):

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuralgate.edit.patch import Patch, as_bits, sealed, sha256
 from neuralgate.errors import UserError
+from neuralgate.interventions.patch import Patch, as_bits, sealed, sha256
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import tensor_bytes
 from neuralgate.lvlm.roles import find_role

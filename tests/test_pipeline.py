@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from neuralgate import pipeline
+from neuralgate.cli.print import evidence_of, print_result
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
 from neuralgate.recipe import GATE_MODES, Machine, Recipe
-from neuralgate.run import Run
-from neuralgate.stages import edit_digest
-from neuralgate.terminal import evidence_of, print_result
+from neuralgate.run import pipeline
+from neuralgate.run.folder import Run
+from neuralgate.run.stages import edit_digest
 
 SETTINGS = {
     "pairs": {
@@ -162,10 +162,10 @@ def test_patches_of_different_gates_differ(finished):
 
 
 def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder, tmp_path, capsys):
-    from neuralgate.edit import Patch
-    from neuralgate.edit.export import export_merged
+    from neuralgate.cli.print import print_scores
+    from neuralgate.interventions.export import export_merged
+    from neuralgate.interventions.patch import Patch
     from neuralgate.lvlm.load import load
-    from neuralgate.terminal import print_scores
 
     export_merged(tiny_folder, Patch.from_pretrained(copied / "patch"), tmp_path / "merged", evidence_of(copied / "patch"))
     card = (tmp_path / "merged/README.md").read_text()
@@ -250,7 +250,7 @@ def test_rescoring_judges_the_answers_that_are_there(copied):
 def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
     before = results(copied)
     (copied / "scores.json").unlink()
-    code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom neuralgate.cli import main\nmain()"
+    code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom neuralgate.cli.main import main\nmain()"
     for arguments, said in (
         (["pairs", str(copied)], "pairs     unchanged"),  # the run's own recipe, though the defaults differ
         (["eval", str(copied), "--rescore"], f"neuralgate report {copied}"),
@@ -324,7 +324,7 @@ def test_control_c_and_kill_9_on_the_command_line(finished, recipe, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "neuralgate.cli",
+        "neuralgate",
         "run",
         recipe.model,
         "-r",

@@ -12,18 +12,18 @@ from unittest.mock import MagicMock
 import pytest
 from fake_run import make_run
 
-from neuralgate import pipeline
+from neuralgate.cli.print import evidence_of, print_result, print_scores
 from neuralgate.errors import UserError
+from neuralgate.paper.figures.drawings import Drawing
 from neuralgate.recipe import Recipe
 from neuralgate.report import figures
-from neuralgate.report.analysis.drawings import Drawing
 from neuralgate.report.compare import compare, run_rows, write_comparison
 from neuralgate.report.data import load_run
 from neuralgate.report.html import render
-from neuralgate.run import Run
-from neuralgate.terminal import evidence_of, print_result, print_scores
+from neuralgate.run import pipeline
+from neuralgate.run.folder import Run
 
-EVIDENCE = Path(__file__).parent.parent / "benchmarks" / "evidence" / "analysis.json"
+EVIDENCE = Path(__file__).parent.parent / "experiments" / "evidence" / "analysis.json"
 FILES = (
     "scores.json",
     "answers.jsonl",

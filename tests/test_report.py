@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fake_run import MALICIOUS, fake_gate, fake_training, make_run
 
+from neuralgate.cli.print import evidence_of, print_result, print_table
 from neuralgate.errors import UserError
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.report.compare import RUN_HEADER, compare, run_rows, write_comparison
@@ -18,7 +19,6 @@ from neuralgate.report.data import examples, failures, image_uri, load_run
 from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
 from neuralgate.report.html import write_report
 from neuralgate.report.summary import SIGNS_CHANGED, claim, columns, comparisons, points_text, shares_note, table
-from neuralgate.terminal import evidence_of, print_result, print_table
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +323,7 @@ def test_shares_stand_with_their_samples(samples, threshold, said):
 
 
 def test_what_the_report_says_of_the_dtype_was_measured():
-    rows = json.loads((Path(__file__).parent.parent / "benchmarks" / "evidence" / "precision.json").read_text())["rows"]
+    rows = json.loads((Path(__file__).parent.parent / "experiments" / "evidence" / "precision.json").read_text())["rows"]
     measured = {dtype: max(row["signs"] for row in rows if row["case"] == dtype) for dtype in SIGNS_CHANGED}
     assert {dtype: round(100 * share) for dtype, share in measured.items()} == SIGNS_CHANGED
 

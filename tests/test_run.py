@@ -12,9 +12,9 @@ from neuralgate import files
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_bytes, write_json, write_jsonl
-from neuralgate.pipeline import patch_folders, rescore
 from neuralgate.recipe import Recipe
-from neuralgate.run import MANIFEST, Run
+from neuralgate.run.folder import MANIFEST, Run
+from neuralgate.run.pipeline import patch_folders, rescore
 
 RECIPE = Recipe().changed(["edit.rate=3e-3"])
 
@@ -377,7 +377,7 @@ def test_events_tell_the_story_and_survive_a_torn_line(folder):
 KILLED = """
     import os, signal, sys
     from neuralgate.recipe import Recipe
-    from neuralgate.run import Run
+    from neuralgate.run.folder import Run
 
     with Run.open(sys.argv[1], Recipe(), "m") as run:
         with run.stage("work", {"a": "1"}, ["out"]) as stage:

@@ -7,17 +7,17 @@ from test_imports import MODULES, imported, ours, tree
 
 from neuralgate.errors import UserError
 from neuralgate.recipe import Recipe
-from neuralgate.stages import CODE, NEEDS, changed, code_hash, dependents, edit_digest
+from neuralgate.run.stages import CODE, NEEDS, changed, code_hash, dependents, edit_digest
 
 #: Where each stage's work begins (`pipeline.execute`).
 ENTRIES = {
-    "pairs": ("lvlm.targets", "pairs.mixture", "pairs.builder", "pairs.photograph", "pairs.world", "evaluate.benchmarks"),
-    "rate": ("edit.rate", "lvlm.auto", "pairs.schema"),
-    "locate": ("locate.locate", "pairs.schema"),
-    "search": ("edit.search", "locate.gate", "pairs.schema"),
-    "analyse": ("analysis.analyse", "report.analysis", "locate.gate", "pairs.schema"),
-    "edit": ("edit.trainer", "edit.patch", "locate.gate", "pairs.schema"),
-    "evaluate": ("evaluate.answers", "evaluate.metrics", "edit.patch", "judges"),
+    "pairs": ("lvlm.targets", "pairs.mixture", "pairs.builder", "pairs.drawn.photograph", "pairs.world", "questions"),
+    "rate": ("training.rate", "lvlm.auto", "pairs.schema"),
+    "locate": ("locate.votes", "pairs.schema"),
+    "search": ("choose.layer", "locate.gate", "pairs.schema"),
+    "analyse": ("paper.analyse", "paper.figures", "locate.gate", "pairs.schema"),
+    "edit": ("training.trainer", "interventions.patch", "locate.gate", "pairs.schema"),
+    "evaluate": ("evaluate.ask", "evaluate.score", "interventions.patch", "judges"),
     "report": ("report.html",),
 }
 #: What reads and writes files and settings, and the way to the model, whose identity is an input.

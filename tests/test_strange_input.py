@@ -10,9 +10,10 @@ import pytest
 from fake_run import fake_answers
 from PIL import Image
 
-from neuralgate import cli
+from neuralgate.cli import main as cli
+from neuralgate.cli.print import evidence_of, print_result
 from neuralgate.errors import UserError
-from neuralgate.evaluate.metrics import BENCHMARKS, score
+from neuralgate.evaluate.score import BENCHMARKS, score
 from neuralgate.files import hash_path, write_json, write_jsonl
 from neuralgate.lvlm.load import base_folder, load
 from neuralgate.pairs.own_images import OwnImages
@@ -20,8 +21,7 @@ from neuralgate.pairs.subjects import read_subjects
 from neuralgate.recipe import Recipe
 from neuralgate.report.compare import compare, run_rows
 from neuralgate.report.html import write_report
-from neuralgate.run import Run
-from neuralgate.terminal import evidence_of, print_result
+from neuralgate.run.folder import Run
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_names_of_pictures_reach_no_terminal_raw(
 def test_a_folder_whose_name_is_no_text_is_named(tmp_path: Path) -> None:
     """Bytes that are no UTF-8, as an old disk has them."""
     (tmp_path / "mine.yaml").write_text("- {name: permit, sensitive: {number: digits}, benign: {edition: year}}")
-    command = [sys.executable, "-m", "neuralgate.cli", "pairs", "synth", "mine.yaml", "--out", b"caf\xe9"]
+    command = [sys.executable, "-m", "neuralgate", "pairs", "synth", "mine.yaml", "--out", b"caf\xe9"]
     small = ["--count", "1", "--validation", "1", "--test", "1", "--vqa", "1", "--size", "112", "--processes", "1"]
     done = subprocess.run([*command, *small], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuralgate.clerk.world import sample_picture, sample_turns
 from neuralgate.errors import UserError
-from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.files import hash_path, read_jsonl, write_jsonl
-from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
 from neuralgate.pairs.builder import build_pairs, check_subjects
-from neuralgate.pairs.documents import (
+from neuralgate.pairs.drawn.documents import (
     CELL,
     DOCUMENT_COLUMNS,
     DOCUMENT_ROWS,
@@ -26,10 +25,11 @@ from neuralgate.pairs.documents import (
     sample_scene,
     sample_value,
 )
-from neuralgate.pairs.render import render
+from neuralgate.pairs.drawn.render import render
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, load_subjects, subjects_of
 from neuralgate.pairs.world import ClerkWorld
+from neuralgate.questions import build_questions
 from neuralgate.recipe import PairsConfig, Recipe
 
 SUBJECTS = load_subjects()

@@ -77,7 +77,7 @@ Sets = dict[Name, dict[Name, Score]]  # benchmark -> metric -> score
 
 
 class Scores(TypedDict):
-    """See :func:`neuralgate.evaluate.metrics.score`; in a file one variant is always the edit itself."""
+    """See :func:`neuralgate.evaluate.score.score`; in a file one variant is always the edit itself."""
 
     schema: NotRequired[int]
     model: ModelName
@@ -207,7 +207,7 @@ class SearchRow(TypedDict):
 
 
 class GateSummary(TypedDict):
-    """See :func:`neuralgate.locate.locate.summarise`; with the search's results where it was asked for."""
+    """See :func:`neuralgate.locate.votes.summarise`; with the search's results where it was asked for."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
@@ -255,7 +255,7 @@ class CurvePoint(TypedDict):
 
 
 class TrainingRecord(TypedDict):
-    """See :class:`neuralgate.edit.trainer.Training`."""
+    """See :class:`neuralgate.training.trainer.Training`."""
 
     layers: list[Layer]
     gate: Name
@@ -308,7 +308,7 @@ class RefusalNote(TypedDict):
 
 
 class Manifest(TypedDict):
-    """See `neuralgate.run`, which writes it."""
+    """See `neuralgate.run.folder`, which writes it."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
@@ -345,7 +345,7 @@ class PatchHeader(TypedDict):
 
 
 class FoundRate(TypedDict):
-    """What is needed of rate.json; see :func:`neuralgate.edit.rate.find_rate`."""
+    """What is needed of rate.json; see :func:`neuralgate.training.rate.find_rate`."""
 
     rate: Annotated[float, Field(gt=0)]
 

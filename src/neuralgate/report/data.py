@@ -15,8 +15,9 @@ import yaml
 from pydantic import TypeAdapter
 
 from neuralgate.errors import UserError
-from neuralgate.evaluate.metrics import BENCHMARKS, PRIVACY, PUBLIC
+from neuralgate.evaluate.score import BENCHMARKS, PRIVACY, PUBLIC
 from neuralgate.files import read_text, refuse_links
+from neuralgate.paper.figures import load_analysis
 from neuralgate.records import (
     ANSWER,
     CAUSALITY,
@@ -35,7 +36,6 @@ from neuralgate.records import (
     read_answers,
     read_record,
 )
-from neuralgate.report.analysis import load_analysis
 from neuralgate.settings import load_yaml
 from neuralgate.text import clipped, shown_name
 

@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from neuralgate.files import write_text
+from neuralgate.paper.figures import shown
 from neuralgate.records import Sets
 from neuralgate.report import figures
-from neuralgate.report.analysis import shown
 from neuralgate.report.data import Run, examples, failures, load_run
 from neuralgate.report.summary import (
     DAMAGE,

@@ -10,7 +10,7 @@ from neuralgate.records import GateSummary, Score, Scores, Sets
 
 #: The shares inactive, weak and strong depend on how many samples vote, and stop to do so about here (docs/evidence.md, section 1).
 ENOUGH_SAMPLES = 24
-#: How many signs of Clerk's vectors the dtype of the weights changes, in %, at most over two layers (`python -m benchmarks.precision`).
+#: How many signs of Clerk's vectors the dtype of the weights changes, in %, at most over two layers (`python -m experiments.precision`).
 SIGNS_CHANGED = {"bfloat16": 13, "float16": 6}
 
 BENCHMARK_TITLES = {
