@@ -92,7 +92,6 @@ def execute(
             from neuralgate.lvlm.refusals import own_refusal, with_refusal
             from neuralgate.lvlm.targets import only_read, with_own_answers
             from neuralgate.pairs.mixture import gather
-            from neuralgate.pairs.schema import leave_out_questions
 
             remove(run.path("pairs"))  # all is drawn anew: what a killed process left behind would count as its result
             if world := drawn_world(recipe):
@@ -105,7 +104,6 @@ def execute(
                 drawn = built.subjects()
                 built, unread = only_read(model(), built, report=stage.report)
                 lost = [subject for subject in drawn if subject not in built.subjects()]
-                leave_out_questions(run.path("pairs"), lost)  # what was not edited is not asked as if it were
                 run.note(unread=unread)
                 said = f", with them all of {', '.join(lost)}, and its questions" if lost else ""
                 run.display.line(f"left out because {recipe.model} does not read them: {sum(unread.values())} pairs{said}")
@@ -254,10 +252,10 @@ def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report", copy: Path | 
         check_subjects(recipe.pairs, load_subjects())
     else:
         source = Path(recipe.pairs.source)
-        pairs, questions = load_set(copy if copy and not source.exists() else source)
-        images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in questions if question.image])
+        pairs = load_set(copy if copy and not source.exists() else source)
+        images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in pairs.questions if question.image])
         check_questions(lvlm, [text for pair in pairs for text in (pair.sensitive_question, pair.benign_question)])
-        check_questions(lvlm, [question.question for question in questions])
+        check_questions(lvlm, [question.question for question in pairs.questions])
         check_processor(lvlm.processor, lvlm.name, [pairs.folder / image for image in images])
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []
     located = located_layers(lvlm, recipe.locate)
@@ -305,11 +303,11 @@ def draw_pair_set(world: World, recipe: Recipe, folder: Path, processes: int = 1
     from neuralgate.questions.album import Album
 
     gallery = Gallery(world, folder)
-    pairs = PairSet(plan_pairs(recipe.pairs, recipe.seed, gallery), folder)
+    planned = plan_pairs(recipe.pairs, recipe.seed, gallery)
     album = Album(gallery, recipe.seed)
-    questions = plan_questions(recipe, album)
+    pairs = PairSet(planned, folder, plan_questions(recipe, album))
     gallery.save(processes, report)
-    album.save(questions)
+    album.save()
     pairs.save(folder)
     return pairs
 
@@ -363,7 +361,7 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
         said = {"answers": {name: row["answers"][name] for name in ("base", EDITED)} | {SERVED: text}}
         if "cut_off" in row:  # of the run's own answers, which may be older
             said["cut_off"] = {name: row["cut_off"][name] for name in ("base", EDITED)} | {SERVED: cut_off}
-        kept.append({**vars(question), **said})
+        kept.append({**question.row(), **said})
     folder = run.path(SERVED) / Path(shown_name(lvlm.name)).name  # of "..", too
     write_scores(run, kept, folder, lvlm.name)
     return folder
