@@ -82,7 +82,7 @@ def fit_layers(
         for joined in from_both_ends(sets):
             places[fits.keys(joined)[number]] = (joined, start)
     mine = chunks.mine(list(places), side_by_side=True)
-    fitting = lvlm.fitting(size, "locating")
+    fitting = lvlm.batches(size, "locating")
 
     held: dict[tuple[int, int], Prepared] = {}  # one at most: a recording is the largest thing in memory
 

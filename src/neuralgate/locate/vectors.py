@@ -241,5 +241,5 @@ def answers_under(
                 stack.enter_context(output_changed(lvlm.layers[layer], partial(change, place=place)))
             return [made.text for made in continuations(lvlm, batch.prompt, answer_tokens(lvlm, max_new_tokens, clerk=10))]
 
-    parts = lvlm.fitting(64, "answering under vectors").run(answer, range(len(examples)))
+    parts = lvlm.batches(64, "answering under vectors").run(answer, range(len(examples)))
     return [text for part in parts for text in part]

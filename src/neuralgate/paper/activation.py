@@ -51,7 +51,7 @@ def layer_sizes(lvlm: LVLM, located: Sequence[Located], layers: Sequence[int], t
         size_BLD, first_BLD, ratio_BL = (torch.stack(measured, 1) for measured in zip(*(found[layer] for layer in layers), strict=True))
         return size_BLD, first_BLD, ratio_BL
 
-    parts = lvlm.fitting(32, "measuring activations").run(measure, located)
+    parts = lvlm.batches(32, "measuring activations").run(measure, located)
     size_NLD, first_NLD, ratio_NL = (torch.cat(measured) for measured in zip(*parts, strict=True))
     return size_NLD, first_NLD, ratio_NL
 

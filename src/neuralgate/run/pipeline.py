@@ -242,7 +242,7 @@ def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report", copy: Path | 
             at a layer that is not located, or an edit of quantised weights.
     """
     from neuralgate.lvlm.auto import located_layers
-    from neuralgate.lvlm.prompts import check_questions
+    from neuralgate.lvlm.inputs import check_questions
     from neuralgate.pairs.builder import check_subjects
     from neuralgate.pairs.images import check_processor
     from neuralgate.pairs.mixture import load_set

@@ -133,7 +133,7 @@ class Trainer:
             for layer, parameter in self.parameters.items()
         }
         self.inputs = inputs or Inputs(lvlm, min(layers))
-        self.fitting = lvlm.fitting(4 * config.batch_size, "training rows")
+        self.fitting = lvlm.batches(4 * config.batch_size, "training rows")
         self.rng = np.random.default_rng([config.seed, 3])
         self.begun = False  # whether a gradient has been taken
 

@@ -73,7 +73,7 @@ class Validation:
             batch = encode_examples(self.lvlm, chosen)
             return target_losses(self.lvlm, final_hidden(self.lvlm, batch), batch.labels_BT).tolist()
 
-        return [loss for part in self.lvlm.fitting(64, "validation rows").run(work, examples) for loss in part]
+        return [loss for part in self.lvlm.batches(64, "validation rows").run(work, examples) for loss in part]
 
     def lost(self) -> list[bool]:
         """Whether each question about a contrast subject is lost: a truth that the base model said is no longer said or is refused,
