@@ -40,7 +40,7 @@ LIGHT = (
     "recipe",
     "pairs.*",
     "judges",
-    "records",
+    "records.*",
     "evaluate.intervals",
     "evaluate.score",
     "report.*",

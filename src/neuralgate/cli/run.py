@@ -89,7 +89,8 @@ def begin(
 
 def found_rate(folder: Path) -> float | None:
     """The rate of an edit that the run in ``folder`` found, where it was left to it."""
-    from neuralgate.records import RATE, read_record
+    from neuralgate.records import read_record
+    from neuralgate.records.training import RATE
 
     return read_record(RATE, folder / "rate.json")["rate"] if (folder / "rate.json").is_file() else None
 

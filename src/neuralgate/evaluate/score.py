@@ -139,7 +139,7 @@ def _broken(verdict: Verdict) -> bool:
 
 
 def score(answers: list[Row], model: str, method: str) -> dict:
-    """The content of ``scores.json`` (``records.Scores``) from the rows of ``answers.jsonl``; in any order they give the same bytes.
+    """The content of ``scores.json`` (`records.scores.Scores`) from the rows of ``answers.jsonl``; in any order they give the same bytes.
 
     ``base`` and ``edited`` hold {benchmark: {metric: {value, low, high, n}}}, ``controls`` the same for every other variant,
     ``difference`` each variant minus the base, ``edited_minus`` the edited variant minus each control, and

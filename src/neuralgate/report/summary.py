@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuralgate.records import GateSummary, Score, Scores, Sets
+from neuralgate.records.gate import GateSummary
+from neuralgate.records.scores import Score, Scores, Sets
 
 #: The shares inactive, weak and strong depend on how many samples vote, and stop to do so about here (docs/evidence.md, section 1).
 ENOUGH_SAMPLES = 24

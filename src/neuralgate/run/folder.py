@@ -38,8 +38,8 @@ from neuralgate.files import (
 )
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
-from neuralgate.records import MANIFEST as MANIFEST_RECORD
 from neuralgate.records import read_record
+from neuralgate.records.manifest import MANIFEST as MANIFEST_RECORD
 from neuralgate.run import earlier
 from neuralgate.run.code import code_hash
 from neuralgate.run.cost import device_peak_mb, peak_memory_mb, reset_device_peak

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.progress import Display
 from neuralgate.recipe import EvaluateConfig, Machine, Recipe
-from neuralgate.records import ANSWERED, PATCH, read_answers, read_record
+from neuralgate.records import read_record
+from neuralgate.records.answers import ANSWERED, read_answers
+from neuralgate.records.training import PATCH
 from neuralgate.run.variants import EDITED
 from neuralgate.text import shown_name
 

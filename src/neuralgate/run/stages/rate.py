@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neuralgate.recipe import AUTO, Recipe
-from neuralgate.records import RATE, read_record
+from neuralgate.records import read_record
+from neuralgate.records.training import RATE
 from neuralgate.run.stages.base import EDITING, Stage, Verb, Work
 
 if TYPE_CHECKING:

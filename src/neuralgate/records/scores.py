@@ -1,0 +1,51 @@
+"""What ``scores.json`` holds."""
+
+from __future__ import annotations
+
+from typing import Annotated, NotRequired
+
+from pydantic import AfterValidator, TypeAdapter
+from typing_extensions import TypedDict
+
+from neuralgate.records import Change, Count, ModelName, Name, needs
+
+
+class Score(TypedDict):
+    """A share or a difference of shares with its 95 % interval and number of questions."""
+
+    value: Change
+    low: Change
+    high: Change
+    n: Count
+
+
+Sets = dict[Name, dict[Name, Score]]  # benchmark -> metric -> score
+
+
+class Scores(TypedDict):
+    """See :func:`neuralgate.evaluate.score.score`; in a file one variant is always the edit itself."""
+
+    schema: NotRequired[int]
+    model: ModelName
+    method: Name
+    base: Sets
+    edited: Sets
+    controls: dict[Name, Sets]
+    difference: dict[Name, Sets]
+    edited_minus: NotRequired[dict[Name, Sets]]
+    strong_minus_random: NotRequired[Sets]
+
+
+def _scores_fit(scores: Scores) -> Scores:
+    columns = {"base": scores["base"], "edited": scores["edited"], **scores["controls"]}
+    for name, sets in columns.items():
+        needs(bool(sets), f"{name} has no benchmark")
+        needs(all("degenerate_rate" in metrics for metrics in sets.values()), f"{name} has a benchmark without degenerate_rate")
+    needs("edited" in scores["difference"], "difference has no edited")
+    for benchmark, metrics in scores["edited"].items():
+        known = {*scores["base"].get(benchmark, {}), "agreement"}
+        needs(known >= metrics.keys(), f"base lacks a metric of {benchmark} that edited has")
+    return scores
+
+
+SCORES: TypeAdapter[Scores] = TypeAdapter(Annotated[Scores, AfterValidator(_scores_fit)])
