@@ -13,6 +13,7 @@ ROOT = Path(neuralgate.__file__).parent
 STATIONS = (
     {"errors", "text", "files", "chunks"},
     {"progress", "settings"},
+    {"edit_settings"},
     {"recipe"},
     {"pairs"},
     {"judges", "records"},
@@ -22,6 +23,7 @@ STATIONS = (
     {"interventions"},
     {"locate"},
     {"training"},
+    {"methods"},
     {"choose"},
     {"evaluate"},
     {"report", "paper"},
@@ -37,6 +39,7 @@ LIGHT = (
     "chunks",
     "settings",
     "progress",
+    "edit_settings",
     "recipe",
     "pairs.*",
     "judges",
