@@ -24,7 +24,8 @@ STATIONS = (
     {"training"},
     {"choose"},
     {"evaluate"},
-    {"report", "paper"},
+    {"report"},
+    {"paper"},
     {"run"},
     {"cli", "__main__", ""},
 )
@@ -45,6 +46,7 @@ LIGHT = (
     "evaluate.score",
     "report.*",
     "paper.figures.*",
+    "paper.section",
     "paper.sweeps",
     "run.*",
     "cli.*",

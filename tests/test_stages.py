@@ -18,7 +18,7 @@ ENTRIES = {
     "analyse": ("paper.analyse", "paper.figures", "locate.gate", "pairs.schema"),
     "edit": ("training.trainer", "interventions.patch", "locate.gate", "pairs.schema"),
     "evaluate": ("evaluate.ask", "evaluate.score", "interventions.patch", "judges"),
-    "report": ("report.html",),
+    "report": ("report.html", "paper.section"),
 }
 #: What reads and writes files and settings, and the way to the model, whose identity is an input.
 PLUMBING = {"errors", "text", "files", "chunks", "progress", "settings", "recipe", "records", ""}

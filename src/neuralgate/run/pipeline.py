@@ -225,12 +225,13 @@ def execute(
         outputs = ["report.html", "causality.json"] if recipe.model == "clerk" else ["report.html"]
         with run.stage("report", inputs, outputs) as stage:
             if stage.needed:
+                from neuralgate.paper.section import analysis_section
                 from neuralgate.report.html import write_report
 
                 if recipe.model == "clerk":
                     causality = resources.files("neuralgate").joinpath("clerk/causality.json")
                     run.write_bytes("causality.json", causality.read_bytes())
-                write_report(run.folder)
+                write_report(run.folder, analysis_section(run.folder))
 
 
 def check(recipe: Recipe, lvlm: LVLM, until: StageName = "report", copy: Path | None = None) -> None:
