@@ -26,7 +26,8 @@ STATIONS = (
     {"methods"},
     {"choose"},
     {"evaluate"},
-    {"report", "paper"},
+    {"report"},
+    {"paper"},
     {"run"},
     {"cli", "__main__", ""},
 )
@@ -48,6 +49,7 @@ LIGHT = (
     "evaluate.score",
     "report.*",
     "paper.figures.*",
+    "paper.section",
     "paper.sweeps",
     "run.*",
     "cli.*",
