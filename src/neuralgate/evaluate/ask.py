@@ -17,7 +17,7 @@ from neuralgate.interventions.patch import Patch
 from neuralgate.judges import judge_all
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import Question, check_image, read_records
+from neuralgate.pairs.schema import Question, check_image, read_questions
 from neuralgate.recipe import EvaluateConfig
 
 CHUNK = 512  # questions between two savings of a resumable run
@@ -44,8 +44,7 @@ def answer(
     """
     folder = folder.resolve()  # "." has no name
     questions = [
-        replace(question, image=f"{folder.name}/{question.image}" if question.image else None)
-        for _, question in read_records(folder / "questions.jsonl", Question, "question")
+        replace(question, image=f"{folder.name}/{question.image}" if question.image else None) for question in read_questions(folder)
     ]
     chunks = chunks or Chunks()
     asked: dict[str, Patch | None] = {**({"base": None} if base is None else {}), **patches}
@@ -56,7 +55,7 @@ def answer(
         found = {"base": [(row["answers"]["base"], row["cut_off"]["base"]) for row in base], **found}
     return [
         {
-            **vars(question),
+            **question.row(),
             "answers": {variant: answers[i][0] for variant, answers in found.items()},
             "cut_off": {variant: answers[i][1] for variant, answers in found.items()},
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from neuralgate.files import write_jsonl
 from neuralgate.pairs.schema import Question
 from neuralgate.pairs.world import ClerkWorld, Gallery
 from neuralgate.questions import awareness, ladder, scenes
@@ -35,7 +36,8 @@ def build_questions(recipe: Recipe, folder: Path) -> list[Question]:
     album = Album(gallery, recipe.seed)
     questions = plan_questions(recipe, album)
     gallery.save()
-    album.save(questions)  # last, so that questions never stand without their pictures
+    album.save()
+    write_jsonl(folder / "questions.jsonl", [question.row() for question in questions])  # last: never without their pictures
     return questions
 
 
