@@ -22,16 +22,17 @@ NEEDS: dict[str, tuple[str, ...]] = {
 #: The code that makes the results of each: an upgrade redoes what it changes, and a new style of the report no hours of locating, as the
 #: version would. Left out is what reads and writes files and settings, which are inputs themselves; a test reads the imports and holds it.
 _COMMON = ("pairs", "judges.py", "lvlm")
+_BENCHMARKS = ("questions", "clerk/questions.py")
 _EDIT = (*_COMMON, "locate", "interventions", "training", "choose")
 CODE: dict[str, tuple[str, ...]] = {
     "pairs": (*_COMMON, "questions", "clerk"),
     "rate": _EDIT,
     "locate": (*_COMMON, "locate"),
     "search": _EDIT,
-    "analyse": (*_EDIT, "evaluate/intervals.py", "paper", "report"),
+    "analyse": (*_EDIT, *_BENCHMARKS, "evaluate/intervals.py", "paper", "report"),
     "edit": _EDIT,
-    "evaluate": (*_EDIT, "evaluate"),
-    "report": ("pairs", "judges.py", "paper", "evaluate", "report", "clerk/causality.json"),
+    "evaluate": (*_EDIT, "evaluate", *_BENCHMARKS),
+    "report": ("pairs", "judges.py", *_BENCHMARKS, "paper", "evaluate", "report", "clerk/causality.json"),
 }
 
 
