@@ -40,7 +40,7 @@ LIGHT = (
     "recipe",
     "pairs.*",
     "judges",
-    "records",
+    "records.*",
     "questions.*",
     "evaluate.intervals",
     "evaluate.clusters",

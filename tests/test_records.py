@@ -20,8 +20,8 @@ from neuralgate.report import figures
 from neuralgate.report.compare import compare, run_rows, write_comparison
 from neuralgate.report.data import load_run
 from neuralgate.report.html import render
-from neuralgate.run import pipeline
 from neuralgate.run.folder import Run
+from neuralgate.run.scores import rescore
 
 EVIDENCE = Path(__file__).parent.parent / "experiments" / "evidence" / "analysis.json"
 FILES = (
@@ -119,7 +119,7 @@ def rescored(folder: Path) -> None:
     run = Run(folder)
     run.recipe, run.manifest = Recipe(), {"stages": {"evaluate": {"outputs": {}}}}
     run._save_manifest = lambda: None  # type: ignore[method-assign]
-    pipeline.rescore(run)
+    rescore(run)
 
 
 def painted_only(name: str, label: str, paint: Callable[[Any], None], height: float = 2.9) -> str:

@@ -24,6 +24,7 @@ GateMode = Literal["strong", "none", "random", "inverted", "closed"]
 Position = Literal["subject", "question", "image", "answer"]
 Layer = Annotated[int, Field(ge=0)]
 Auto = Literal["auto"]
+IntervalName = Literal["clustered", "wilson"]
 AUTO: Auto = "auto"
 #: The settings that may be `auto`.
 AUTO_KEYS = ("pairs.source", "pairs.size", "pairs.only_read", "locate.layers", "edit.rate", "evaluate.max_new_tokens")
@@ -170,6 +171,10 @@ class EvaluateConfig(Settings):
     )
     batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
+    interval: IntervalName = Field(
+        "clustered",
+        description="95 % intervals from subjects and pictures (docs/intervals.md), or Wilson's, as if all questions were independent.",
+    )
 
 
 #: Where the publications say nothing, a preset keeps the default. A preset is not the whole published method: that locates on all pairs

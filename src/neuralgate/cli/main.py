@@ -130,7 +130,7 @@ def evaluate(
     if not (rescore or served):
         go_on(folder, machine, until="evaluate", keep_stale=keep_stale)
         return
-    from neuralgate.run import pipeline
+    from neuralgate.run import scores
     from neuralgate.run.folder import Run
 
     if served:
@@ -139,11 +139,11 @@ def evaluate(
         here = Machine.parse(machine or [])
         with Run.load(folder) as current:
             recipe = current.recipe.model_copy(update={"model": served, "revision": None})
-            scores = pipeline.measure_served(current, loader(recipe, here)(), here)
-        print_scores(scores / "scores.json")
+            measured = scores.measure_served(current, loader(recipe, here)(), here)
+        print_scores(measured / "scores.json")
         return
     with Run.load(folder) as current:
-        pipeline.rescore(current)
+        scores.rescore(current)
     print_result(folder)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -14,15 +14,17 @@ from neuralgate.evaluate.intervals import Part, Score, interval, paired_differen
 from neuralgate.evaluate.measures import ALWAYS, SCORERS, Case
 from neuralgate.judges import judge_all
 from neuralgate.questions import place_of, scorer_of
+from neuralgate.recipe import IntervalName
 from neuralgate.text import shown_name
 
 Row = Mapping[str, Any]
 Parts = dict[str, dict[str, list[Part]]]  # benchmark -> metric -> its shares
 Sets = dict[str, dict[str, Score]]
-#: How the interval of a share is found: from subjects and pictures, or as if all questions were independent.
-IntervalName = Literal["clustered", "wilson"]
-_INTERVALS = {"clustered": (clustered_interval, clustered_difference), "wilson": (interval, paired_difference)}
-assert tuple(_INTERVALS) == get_args(IntervalName)
+#: Interval of a share, and of a paired difference, by the recipe's `evaluate.interval`.
+_INTERVALS: dict[IntervalName, tuple[Callable[..., Score], Callable[..., Score]]] = {
+    "clustered": (clustered_interval, clustered_difference),
+    "wilson": (interval, paired_difference),
+}
 
 
 def judge_and_score(
@@ -34,7 +36,7 @@ def judge_and_score(
 
 
 def score(answers: list[Any], model: str, method: str, interval: IntervalName = "clustered") -> dict[str, Any]:
-    """The content of ``scores.json`` (``records.Scores``) from the rows of ``answers.jsonl``; in any order they give the same bytes.
+    """The content of ``scores.json`` (`records.scores.Scores`) from the rows of ``answers.jsonl``; in any order they give the same bytes.
 
     ``base`` and ``edited`` hold {benchmark: {metric: {value, low, high, n}}}, ``controls`` the same for every other variant,
     ``difference`` each variant minus the base, ``edited_minus`` the edited variant minus each control, and

@@ -18,24 +18,13 @@ from neuralgate.errors import UserError
 from neuralgate.files import read_text, refuse_links
 from neuralgate.paper.figures import load_analysis
 from neuralgate.questions import place_of, scorer_of
-from neuralgate.records import (
-    ANSWER,
-    CAUSALITY,
-    GATE,
-    MANIFEST,
-    PATCH,
-    SCORES,
-    TRAINING,
-    Answer,
-    Causality,
-    GateSummary,
-    Kind,
-    PatchHeader,
-    Scores,
-    TrainingRecord,
-    read_answers,
-    read_record,
-)
+from neuralgate.records import Kind, read_record
+from neuralgate.records.answers import ANSWER, Answer, read_answers
+from neuralgate.records.causality import CAUSALITY, Causality
+from neuralgate.records.gate import GATE, GateSummary
+from neuralgate.records.manifest import MANIFEST
+from neuralgate.records.scores import SCORES, Scores
+from neuralgate.records.training import PATCH, TRAINING, PatchHeader, TrainingRecord
 from neuralgate.settings import load_yaml
 from neuralgate.text import clipped, shown_name
 

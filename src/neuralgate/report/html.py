@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from neuralgate.files import write_text
 from neuralgate.paper.figures import shown
-from neuralgate.records import Sets
+from neuralgate.records.scores import Sets
 from neuralgate.report import figures
 from neuralgate.report.data import Run, examples, failures, load_run
 from neuralgate.report.summary import (

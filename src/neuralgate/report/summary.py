@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuralgate.questions import BENCHMARKS
-from neuralgate.records import GateSummary, Score, Scores, Sets
+from neuralgate.records.gate import GateSummary
+from neuralgate.records.scores import Score, Scores, Sets
 
 #: The shares inactive, weak and strong depend on how many samples vote, and stop to do so about here (docs/evidence.md, section 1).
 ENOUGH_SAMPLES = 24
