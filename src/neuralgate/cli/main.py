@@ -204,9 +204,10 @@ def list_methods() -> None:
 @list_app.command("benchmarks")
 def list_benchmarks() -> None:
     """What is measured, effect first, then damage."""
-    from neuralgate.evaluate.score import BENCHMARKS
+    from neuralgate.questions import BENCHMARKS
 
-    print("\n".join(BENCHMARKS))
+    rows = [[benchmark.name, benchmark.part, benchmark.scorer, benchmark.title] for benchmark in BENCHMARKS.values()]
+    print_table(["benchmark", "part", "scorer", "what is asked"], rows)
 
 
 @list_app.command("subjects")

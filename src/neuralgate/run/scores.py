@@ -30,12 +30,12 @@ def asking(recipe: Recipe, machine: Machine) -> EvaluateConfig:
 
 def write_scores(run: Run, answers: Iterable[Mapping[str, Any]], folder: Path, model: str) -> None:
     """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``."""
-    from neuralgate.evaluate.score import score
-    from neuralgate.judges import judge_all
+    from neuralgate.evaluate.score import judge_and_score
 
-    rows = sorted(judge_all(answers), key=lambda row: (row["benchmark"], row["id"]))
+    method = read_record(PATCH, run.path("patch/patch.json"))["method"]
+    rows, scores = judge_and_score(answers, model, method, run.recipe.evaluate.interval)
     write_jsonl(folder / "answers.jsonl", rows)
-    write_json(folder / "scores.json", score(rows, model, read_record(PATCH, run.path("patch/patch.json"))["method"]))
+    write_json(folder / "scores.json", scores)
 
 
 def rescore(run: Run) -> None:
