@@ -28,8 +28,8 @@ from neuralgate.pairs.own_images import ALIKE, OwnImages, look_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import KINDS, VISUAL_ATTRIBUTES, load_subjects, read_subjects
 from neuralgate.pairs.world import Gallery
+from neuralgate.questions.draw import draw_pair_set
 from neuralgate.recipe import EditConfig, EvaluateConfig, Recipe
-from neuralgate.run.pipeline import draw_pair_set
 from neuralgate.training.trainer import edit
 
 SEEDS = st.integers(0, 2**31 - 1)

@@ -14,7 +14,8 @@ from neuralgate.errors import UserError
 from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_bytes, write_json, write_jsonl
 from neuralgate.recipe import Recipe
 from neuralgate.run.folder import MANIFEST, Run
-from neuralgate.run.pipeline import patch_folders, rescore
+from neuralgate.run.scores import rescore
+from neuralgate.run.variants import patch_folders
 
 RECIPE = Recipe().changed(["edit.rate=3e-3"])
 

@@ -130,7 +130,7 @@ def evaluate(
     if not (rescore or served):
         go_on(folder, machine, until="evaluate", keep_stale=keep_stale)
         return
-    from neuralgate.run import pipeline
+    from neuralgate.run import scores
     from neuralgate.run.folder import Run
 
     if served:
@@ -139,22 +139,23 @@ def evaluate(
         here = Machine.parse(machine or [])
         with Run.load(folder) as current:
             recipe = current.recipe.model_copy(update={"model": served, "revision": None})
-            scores = pipeline.measure_served(current, loader(recipe, here)(), here)
-        print_scores(scores / "scores.json")
+            measured = scores.measure_served(current, loader(recipe, here)(), here)
+        print_scores(measured / "scores.json")
         return
     with Run.load(folder) as current:
-        pipeline.rescore(current)
+        scores.rescore(current)
     print_result(folder)
 
 
 @app.command()
 def report(folder: RunFolder) -> None:
     """Write report.html from what the run folder holds, without the model."""
+    from neuralgate.paper.section import analysis_section
     from neuralgate.report.html import write_report
     from neuralgate.run.folder import Run
 
     with Run.load(folder) as current:
-        say(str(write_report(current.folder)))
+        say(str(write_report(current.folder, analysis_section(current.folder))))
 
 
 @app.command()
@@ -163,10 +164,9 @@ def compare(
     html: Annotated[Path | None, typer.Option(help="Write the comparison as an HTML page, too.", show_default=False)] = None,
 ) -> None:
     """Methods or runs side by side."""
-    from neuralgate.report.compare import RUN_HEADER, run_rows, write_comparison
-    from neuralgate.report.compare import compare as comparison_of
+    from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
 
-    comparison = comparison_of(folders)
+    comparison = compare_runs(folders)
     print_table(RUN_HEADER, run_rows(comparison))
     print_table(comparison.header, comparison.rows)
     for note in comparison.notes:
@@ -204,9 +204,10 @@ def list_methods() -> None:
 @list_app.command("benchmarks")
 def list_benchmarks() -> None:
     """What is measured, effect first, then damage."""
-    from neuralgate.evaluate.score import BENCHMARKS
+    from neuralgate.questions import BENCHMARKS
 
-    print("\n".join(BENCHMARKS))
+    rows = [[benchmark.name, benchmark.part, benchmark.scorer, benchmark.title] for benchmark in BENCHMARKS.values()]
+    print_table(["benchmark", "part", "scorer", "what is asked"], rows)
 
 
 @list_app.command("subjects")

@@ -155,8 +155,8 @@ def draw(world: World, sizes: dict[str, int], vqa: int, seed: int, out: Path, pr
     from neuralgate.files import write_folder
     from neuralgate.pairs.schema import PairSet
     from neuralgate.progress import Display
+    from neuralgate.questions.draw import draw_pair_set
     from neuralgate.recipe import Recipe
-    from neuralgate.run.pipeline import draw_pair_set
 
     recipe: Recipe = Recipe.parse({"seed": seed, "pairs": sizes, "evaluate": {"vqa": vqa}})
     display = Display()

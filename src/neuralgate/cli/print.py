@@ -10,7 +10,7 @@ from neuralgate.text import for_markdown, for_terminal
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
-    from neuralgate.records import Scores
+    from neuralgate.records.scores import Scores
 
 
 def load_quietly(model: str, dtype: str, device: str = "cpu", **how: Any) -> LVLM:
@@ -48,7 +48,8 @@ def print_result(folder: Path) -> None:
 
 def evidence_of(patch: Path) -> str:
     """Effect and damage as Markdown, when ``patch`` is the patch of a run that has been evaluated; else nothing."""
-    from neuralgate.records import SCORES, read_record
+    from neuralgate.records import read_record
+    from neuralgate.records.scores import SCORES
     from neuralgate.report.summary import claim, columns, table
 
     if patch.name != "patch" or not (patch.parent / "scores.json").is_file():
@@ -63,7 +64,8 @@ def evidence_of(patch: Path) -> str:
 
 def print_scores(path: Path) -> None:
     """The table of effect and damage of a file of scores."""
-    from neuralgate.records import SCORES, read_record
+    from neuralgate.records import read_record
+    from neuralgate.records.scores import SCORES
     from neuralgate.report.summary import columns, table
 
     scores = read_record(SCORES, path)

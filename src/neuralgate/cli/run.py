@@ -15,7 +15,7 @@ from neuralgate.errors import UserError
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
     from neuralgate.recipe import Machine, Recipe
-    from neuralgate.run.pipeline import StageName
+    from neuralgate.run.stages.base import Verb
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 RecipeOption = Annotated[
@@ -43,7 +43,7 @@ def begin(
     settings: list[str] | None,
     gate: str | None,
     machine: list[str] | None,
-    until: StageName,
+    until: Verb,
     keep_stale: bool = False,
 ) -> None:
     """Make a run folder, or go on with one of the same model."""
@@ -51,10 +51,11 @@ def begin(
     from neuralgate.progress import Display
     from neuralgate.recipe import AUTO, Machine, Recipe
     from neuralgate.run import pipeline
+    from neuralgate.run.check import check
     from neuralgate.run.folder import RECIPE
     from neuralgate.run.follow import run_class
+    from neuralgate.run.plan import settings_of
     from neuralgate.run.resolve import resolve
-    from neuralgate.run.stages import settings_of
 
     asked = [*(settings or []), *([f"edit.gate={gate}"] if gate else [])]
 
@@ -79,7 +80,7 @@ def begin(
     has_copy = (
         known is not None and settings_of(known)["pairs"] == settings_of(recipe)["pairs"] and (folder / "pairs/pairs.jsonl").is_file()
     )
-    pipeline.check(recipe, lvlm, until, folder / "pairs" if has_copy else None)
+    check(recipe, lvlm, until, folder / "pairs" if has_copy else None)
     with run_class().open(folder, recipe, lvlm.fingerprint) as current:
         pipeline.execute(current, lambda: lvlm, here, until, keep_stale=keep_stale)
     if until == "report" and current.share.leads:
@@ -88,12 +89,13 @@ def begin(
 
 def found_rate(folder: Path) -> float | None:
     """The rate of an edit that the run in ``folder`` found, where it was left to it."""
-    from neuralgate.records import RATE, read_record
+    from neuralgate.records import read_record
+    from neuralgate.records.training import RATE
 
     return read_record(RATE, folder / "rate.json")["rate"] if (folder / "rate.json").is_file() else None
 
 
-def go_on(folder: Path, machine: list[str] | None, until: StageName, analysed: bool = False, keep_stale: bool = False) -> None:
+def go_on(folder: Path, machine: list[str] | None, until: Verb, analysed: bool = False, keep_stale: bool = False) -> None:
     from neuralgate.recipe import Machine
     from neuralgate.run import pipeline
     from neuralgate.run.follow import run_class

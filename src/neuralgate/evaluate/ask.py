@@ -11,10 +11,9 @@ from typing import Any
 
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
-from neuralgate.evaluate.score import score
+from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.interventions.patch import Patch
-from neuralgate.judges import judge_all
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.conversation import item_of
 from neuralgate.lvlm.model import LVLM
@@ -137,10 +136,9 @@ def evaluate_edit(
     folder = Path(folder)
     if not (folder / "questions.jsonl").is_file():
         raise UserError(f"{folder} has no questions.jsonl to ask; draw those of Clerk's documents with `neuralgate.build_questions`.")
-    rows = judge_all(answer(lvlm, folder, patches, config or EvaluateConfig(), report))
-    rows.sort(key=lambda row: (row["benchmark"], row["id"]))
-    method = patches["edited"].information.get("method", "edited")
-    scores = score(rows, lvlm.name, str(method))
+    config = config or EvaluateConfig()
+    method = str(patches["edited"].information.get("method", "edited"))
+    rows, scores = judge_and_score(answer(lvlm, folder, patches, config, report), lvlm.name, method, config.interval)
     if out is not None:
         write_jsonl(Path(out) / "answers.jsonl", rows)
         write_json(Path(out) / "scores.json", scores)

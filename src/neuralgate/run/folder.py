@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from neuralgate.files import (
     open_within,
     read_text,
     refuse_links,
+    remove,
     remove_litter,
     write_bytes,
     write_json,
@@ -38,12 +38,13 @@ from neuralgate.files import (
 )
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
-from neuralgate.records import MANIFEST as MANIFEST_RECORD
 from neuralgate.records import read_record
+from neuralgate.records.manifest import MANIFEST as MANIFEST_RECORD
 from neuralgate.run import earlier
+from neuralgate.run.code import code_hash
 from neuralgate.run.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.run.manifest import new_manifest, versions
-from neuralgate.run.stages import changed, code_hash, dependents
+from neuralgate.run.plan import changed, dependents
 from neuralgate.text import short
 
 RECIPE, MANIFEST, EVENTS, LOCK, WORK = "recipe.yaml", "manifest.json", "events.jsonl", ".lock", ".work"
@@ -51,7 +52,7 @@ BESIDE = {"evaluate": ("served",)}  # what other commands make of a stage's resu
 
 
 @dataclass(frozen=True)
-class Stage:
+class Attempt:
     """What the body of ``with run.stage(...)`` is given.
 
     ``report`` takes ``done``, ``total``, ``text`` and any numbers; it feeds the progress bar and ``events.jsonl``.
@@ -230,7 +231,7 @@ class Run:
     # --- stages ----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Stage]:
+    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Attempt]:
         """One step of the run, skipped (``needed`` is False) when neither ``inputs`` nor ``outputs`` have changed.
 
         Args:
@@ -245,7 +246,7 @@ class Run:
             chunks.clear()  # there are some where a process was killed between the manifest and the end of the stage
             self.append_event(name, event="skipped")
             self._say_skipped(name, inputs)
-            yield Stage(False, chunks, lambda **_: None)
+            yield Attempt(False, chunks, lambda **_: None)
             return
         begun = digest(dict(inputs)).encode()
         resumed = chunks.done("begun") == begun
@@ -264,7 +265,7 @@ class Run:
         reset_device_peak()
         try:
             with disk_errors(self.folder):
-                yield Stage(True, chunks, self._reporter(name))
+                yield Attempt(True, chunks, self._reporter(name))
         finally:
             self.display.stop()
         self._finish(name, inputs, outputs, round(time.monotonic() - started, 3), self.meter() - tokens, resumed)
@@ -346,14 +347,6 @@ def _refuse_strangers(folder: Path) -> None:
         strangers = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     if strangers:
         raise UserError(f"{folder} is not a run folder ({strangers[0]} is in it); choose an empty or a new one.")
-
-
-def remove(path: Path) -> None:
-    """A file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _drop_torn_line(path: Path) -> None:

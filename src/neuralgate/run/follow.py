@@ -12,7 +12,7 @@ from neuralgate.chunks import POLL_SECONDS, Chunks, StageOver, launched
 from neuralgate.files import digest
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
-from neuralgate.run.folder import MANIFEST, RECIPE, WORK, Run, Stage
+from neuralgate.run.folder import MANIFEST, RECIPE, WORK, Attempt, Run
 
 SECONDS_UNTIL_SAID = 60.0
 
@@ -49,7 +49,7 @@ class Follower(Run):
         pass
 
     @contextmanager
-    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Stage]:
+    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Attempt]:
         """Take part in a ``shared`` stage, sit out any other; leave when the leader has finished it."""
 
         def finished() -> bool:
@@ -63,10 +63,10 @@ class Follower(Run):
         begun = digest(dict(inputs)).encode()
         self._await(lambda: finished() or (shared and chunks.done("begun") == begun))
         if finished():
-            yield Stage(False, chunks, lambda **_: None, leads=False)
+            yield Attempt(False, chunks, lambda **_: None, leads=False)
             return
         with suppress(StageOver):
-            yield Stage(True, chunks, lambda **_: None, leads=False)
+            yield Attempt(True, chunks, lambda **_: None, leads=False)
         self._await(finished)
 
     def _begun(self) -> bool:
