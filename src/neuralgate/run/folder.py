@@ -154,9 +154,7 @@ class Run:
         if self.path(MANIFEST).is_file():
             manifest = read_record(MANIFEST_RECORD, self.path(MANIFEST))
             self.manifest = dict(manifest)
-        stages = self.manifest.get("stages", {})
-        if "gate" in stages.get("locate", {"outputs": ()})["outputs"]:  # version 0.1 searched the layer in the same stage
-            stages.setdefault("search", stages["locate"])
+        _bring_up_to_date(self.manifest.get("stages", {}))
 
     def _change(self, recipe: Recipe, model_hash: str) -> None:
         """Go on with ``recipe``; raises UserError where it is of another model."""
@@ -256,7 +254,7 @@ class Run:
             if reason:
                 self.display.line(f"{name:<9} made again: {reason}")
             chunks.clear()
-            for output in outputs:
+            for output in {*outputs, *self.manifest["stages"].get(name, {"outputs": ()})["outputs"]}:  # an earlier version had others
                 remove(self.path(output))
             chunks.put("begun", begun)
         self.append_event(name, event="resumed" if resumed else "started")
@@ -338,6 +336,17 @@ class Run:
         self.note(versions=versions(), hashes={"code": code_hash()})
         self.append_event(name, event="finished", seconds=seconds, peak_memory_mb=memory)
         self.display.line(f"{name:<9} {seconds:6.1f} s  {memory:6.0f} MB")
+
+
+def _bring_up_to_date(stages: dict[str, Any]) -> None:
+    """Earlier versions kept the choice of the layer in gate.json: 0.1 made it within the stage locate, the next one in a stage `search`,
+    with what locating alone had found in another file beside it."""
+    if (searched := stages.pop("search", None)) is not None:
+        stages["choose"] = {**searched, "outputs": {}}
+        if "locate" in stages:
+            stages["locate"]["outputs"] |= searched["outputs"]
+    elif "gate" in stages.get("locate", {"outputs": ()})["outputs"]:
+        stages["choose"] = {**stages["locate"], "outputs": {}}
 
 
 def _refuse_strangers(folder: Path) -> None:
