@@ -23,13 +23,14 @@ from neuralgate.locate import layers as locate_layers
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.samples import make_samples
 from neuralgate.lvlm.prompts import encode_examples
+from neuralgate.machine import Machine
 from neuralgate.pairs.schema import PairSet
 from neuralgate.paper import activation, edits, overlap, profile, sensitivity, sweeps
 from neuralgate.paper.analyse import analyse, edited_layer, other_draws, refuse_other_votes
 from neuralgate.paper.figures import edit_texts, load_analysis, shown
 from neuralgate.paper.figures.words import OPENINGS, difference
 from neuralgate.paper.scores import eta_score, mean_score, wilson_score
-from neuralgate.recipe import EditConfig, LocateConfig, Machine
+from neuralgate.recipe import EditConfig, LocateConfig
 from neuralgate.records.choice import read_choice
 from neuralgate.report import html
 from neuralgate.report.html import write_report

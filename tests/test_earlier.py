@@ -13,8 +13,9 @@ from neuralgate.chunks import Chunks
 from neuralgate.cli.main import app
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json
+from neuralgate.machine import Machine
 from neuralgate.questions.draw import draw_pair_set, drawn_world
-from neuralgate.recipe import Machine, Recipe
+from neuralgate.recipe import Recipe
 from neuralgate.run import earlier, pipeline
 from neuralgate.run.folder import Run
 from neuralgate.run.stages import base

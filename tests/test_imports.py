@@ -13,7 +13,7 @@ ROOT = Path(neuralgate.__file__).parent
 STATIONS = (
     {"errors", "text", "files", "chunks"},
     {"progress", "settings"},
-    {"recipe"},
+    {"machine", "recipe"},
     {"pairs"},
     {"judges", "records"},
     {"lvlm"},
@@ -37,6 +37,7 @@ LIGHT = (
     "chunks",
     "settings",
     "progress",
+    "machine",
     "recipe",
     "pairs.*",
     "judges",

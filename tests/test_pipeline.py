@@ -14,7 +14,8 @@ import pytest
 from neuralgate.cli.print import evidence_of, print_result
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
-from neuralgate.recipe import GATE_MODES, Machine, Recipe
+from neuralgate.machine import Machine
+from neuralgate.recipe import GATE_MODES, Recipe
 from neuralgate.run import pipeline
 from neuralgate.run.folder import Run
 from neuralgate.run.scores import measure_served, rescore
