@@ -13,7 +13,7 @@ ROOT = Path(neuralgate.__file__).parent
 STATIONS = (
     {"errors", "text", "files", "chunks"},
     {"progress", "settings"},
-    {"edit_settings"},
+    {"edit_settings", "machine"},
     {"recipe"},
     {"pairs"},
     {"judges", "records"},
@@ -41,6 +41,7 @@ LIGHT = (
     "settings",
     "progress",
     "edit_settings",
+    "machine",
     "recipe",
     "pairs.*",
     "judges",

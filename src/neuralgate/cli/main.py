@@ -134,7 +134,7 @@ def evaluate(
     from neuralgate.run.folder import Run
 
     if served:
-        from neuralgate.recipe import Machine
+        from neuralgate.machine import Machine
 
         here = Machine.parse(machine or [])
         with Run.load(folder) as current:

@@ -14,7 +14,8 @@ from neuralgate.errors import UserError
 
 if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
-    from neuralgate.recipe import Machine, Recipe
+    from neuralgate.machine import Machine
+    from neuralgate.recipe import Recipe
     from neuralgate.run.stages.base import Verb
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
@@ -48,12 +49,13 @@ def begin(
 ) -> None:
     """Make a run folder, or go on with one of the same model."""
     from neuralgate.chunks import launched
+    from neuralgate.machine import Machine
     from neuralgate.progress import Display
-    from neuralgate.recipe import AUTO, Machine, Recipe
+    from neuralgate.recipe import AUTO, Recipe
     from neuralgate.run import pipeline
     from neuralgate.run.check import check
-    from neuralgate.run.folder import RECIPE
     from neuralgate.run.follow import run_class
+    from neuralgate.run.held import RECIPE
     from neuralgate.run.plan import settings_of
     from neuralgate.run.resolve import resolve
 
@@ -96,7 +98,7 @@ def found_rate(folder: Path) -> float | None:
 
 
 def go_on(folder: Path, machine: list[str] | None, until: Verb, analysed: bool = False, keep_stale: bool = False) -> None:
-    from neuralgate.recipe import Machine
+    from neuralgate.machine import Machine
     from neuralgate.run import pipeline
     from neuralgate.run.follow import run_class
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuralgate.files import write_json, write_jsonl
+from neuralgate.machine import Machine
 from neuralgate.progress import Display
-from neuralgate.recipe import EvaluateConfig, Machine, Recipe
+from neuralgate.recipe import EvaluateConfig, Recipe
 from neuralgate.records import read_record
 from neuralgate.records.answers import ANSWERED, read_answers
 from neuralgate.records.training import PATCH

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from neuralgate.errors import UserError
 from neuralgate.files import digest
-from neuralgate.recipe import Machine, Recipe
+from neuralgate.machine import Machine
+from neuralgate.recipe import Recipe
 from neuralgate.run.code import code_hash
 
 if TYPE_CHECKING:
