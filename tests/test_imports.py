@@ -11,7 +11,7 @@ ROOT = Path(neuralgate.__file__).parent
 
 # The path of the data: a module may import from its own station and from earlier ones.
 STATIONS = (
-    {"errors", "text", "files", "chunks"},
+    {"errors", "text", "files", "chunks", "cost"},
     {"progress", "settings"},
     {"edit_settings"},
     {"recipe"},

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from neuralgate.choose.layer import MEASURES, rounds, search_layer, split_off, try_edit
+from neuralgate.choose.layer import MEASURES, choose_layer, rounds, split_off, try_edit
 from neuralgate.chunks import Chunks
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.model import LVLM
@@ -139,7 +139,7 @@ def neighbourhoods(
 ) -> dict[str, Any]:
     """Table 4: the largest and the mean EtA among the layers within each radius of the centre; the search itself comes from gate.json, or
     is made here where the run named its layers."""
-    found = gate.summary if "search" in gate.summary else search_layer(lvlm, pairs, gate, config, report, chunks)
+    found = gate.summary if "search" in gate.summary else choose_layer(lvlm, pairs, gate, config, report, chunks)
     # the rounds put nearly the same questions to other edits: each question is counted once
     asked = questions_asked(pairs, rounds(pairs)[0])
     layers = [{"layer": row["layer"], "steps": row["steps"], "stopped": row["stopped"], **scored(row, asked)} for row in found["search"]]

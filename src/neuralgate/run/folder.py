@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from neuralgate.chunks import Chunks, launched
+from neuralgate.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.errors import UserError
 from neuralgate.files import (
     digest,
@@ -42,7 +43,6 @@ from neuralgate.records import read_record
 from neuralgate.records.manifest import MANIFEST as MANIFEST_RECORD
 from neuralgate.run import earlier
 from neuralgate.run.code import code_hash
-from neuralgate.run.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.run.manifest import new_manifest, versions
 from neuralgate.run.plan import changed, dependents
 from neuralgate.text import short

@@ -22,7 +22,7 @@ VERBS: tuple[Verb, ...] = ("pairs", "locate", "edit", "evaluate", "report")
 
 #: Code that several stages run; see `Stage.code`.
 COMMON = ("pairs", "judges.py", "lvlm")
-EDITING = (*COMMON, "locate", "interventions", "training", "choose")
+EDITING = (*COMMON, "locate", "interventions", "training", "methods", "choose")
 
 
 class Work:

@@ -25,7 +25,7 @@ class Choose(Stage):
         return ["gate/gate.json"]
 
     def make(self, work: Work, attempt: Attempt) -> None:
-        from neuralgate.choose.layer import search_layer
+        from neuralgate.choose.layer import choose_layer
         from neuralgate.locate.gate import Gate
 
         edit = work.recipe.edit
@@ -33,6 +33,6 @@ class Choose(Stage):
         if edit.layers == "search" and work.model.is_quantised:
             work.run.display.line("the search for the layer is left out: it edits, and quantised weights cannot be edited")
         elif edit.layers == "search":
-            gate.summary |= search_layer(work.model, work.pairs, gate, edit, report=attempt.report, chunks=attempt.chunks)
+            gate.summary |= choose_layer(work.model, work.pairs, gate, edit, report=attempt.report, chunks=attempt.chunks)
         if attempt.leads:
             work.run.write_json("gate/gate.json", gate.summary)
