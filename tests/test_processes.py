@@ -47,6 +47,7 @@ def test_two_processes_end_in_the_same_bytes(tiny_folder, tmp_path):
         "controls/random/patch/patch.safetensors",
         "gate/gate.safetensors",
         "gate/gate.json",
+        "choice.json",
         "answers.jsonl",
         "scores.json",
     ):

@@ -32,6 +32,7 @@ FILES = (
     "manifest.json",
     "patch/patch.json",
     "gate/gate.json",
+    "choice.json",
     "analysis/analysis.json",
 )
 #: For a longer search than every change needs: ROUNDS=500 DRAWN=1.

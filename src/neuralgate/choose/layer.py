@@ -24,6 +24,7 @@ from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.model import LVLM
 from neuralgate.methods.apply import edit
 from neuralgate.pairs.schema import PairSet
+from neuralgate.records.choice import Choice
 from neuralgate.training.batches import Inputs
 from neuralgate.training.rate import middle, with_rate
 from neuralgate.training.validation import Validation
@@ -108,7 +109,7 @@ def choose_layer(
     config: EditConfig,
     report: Callable[..., None] | None = None,
     chunks: Chunks | None = None,
-) -> dict[str, Any]:
+) -> Choice:
     """Try every located layer. Returns ``search`` (one row a layer), ``paper_layer``, ``chosen_layer`` and ``search_verdict``,
     a sentence on what the choice is worth. Raises UserError when a subject to edit has no validation pair."""
     pairs.check_roles()

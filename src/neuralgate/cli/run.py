@@ -52,8 +52,8 @@ def begin(
     from neuralgate.recipe import AUTO, Machine, Recipe
     from neuralgate.run import pipeline
     from neuralgate.run.check import check
-    from neuralgate.run.folder import RECIPE
     from neuralgate.run.follow import run_class
+    from neuralgate.run.held import RECIPE
     from neuralgate.run.plan import settings_of
     from neuralgate.run.resolve import resolve
 

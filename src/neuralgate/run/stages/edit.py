@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuralgate.files import digest, hash_path, remove
 from neuralgate.recipe import Recipe
+from neuralgate.records.choice import read_choice
 from neuralgate.run.stages.base import EDITING, Stage, Work
 from neuralgate.run.stages.choose import Choose
 from neuralgate.run.stages.locate import Locate
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 class Edit(Stage):
     name, verb = "edit", "edit"
-    needs = ("pairs", "locate", "search")
+    needs = ("pairs", "locate", "choose")
     code = EDITING
 
     def settings(self, recipe: Recipe) -> Any:
@@ -37,7 +38,7 @@ class Edit(Stage):
 
         run, recipe = work.run, work.recipe
         gate = Gate.load(run.path("gate"), work.model_hash)
-        layers = [gate.summary["chosen_layer"]] if recipe.edit.layers == "search" else recipe.edit.layers
+        layers = [read_choice(run.folder)["chosen_layer"]] if recipe.edit.layers == "search" else recipe.edit.layers
         records = {}
         for variant, folder in patch_folders(recipe).items():
             finished = json.loads(attempt.chunks.done(variant) or b"null")
