@@ -13,11 +13,17 @@ from typing import Any
 
 from neuralgate.edit_settings import MethodConfig
 from neuralgate.errors import UserError
-from neuralgate.methods import fine_tune, neural_gate
+from neuralgate.methods import fine_tune, keyword_guardrail, neural_gate, steering, system_prompt
 from neuralgate.settings import parse_settings
 from neuralgate.text import short
 
-METHODS: dict[str, ModuleType] = {"neural_gate": neural_gate, "fine_tune": fine_tune}
+METHODS: dict[str, ModuleType] = {
+    "neural_gate": neural_gate,
+    "fine_tune": fine_tune,
+    "steering": steering,
+    "system_prompt": system_prompt,
+    "keyword_guardrail": keyword_guardrail,
+}
 
 
 def parse_methods(methods: Mapping[str, Any]) -> dict[str, MethodConfig]:
