@@ -20,7 +20,8 @@ from neuralgate.evaluate.answers import answer
 from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.files import write_json, write_text
 from neuralgate.intervals import wilson
-from neuralgate.judges import contains, judge, judge_all
+from neuralgate.judge import judge_all
+from neuralgate.judge.prefix import contains, judge
 from neuralgate.lvlm.clerk import questions as ask
 from neuralgate.lvlm.clerk.world import sample_picture
 from neuralgate.lvlm.load import clerk_path, load

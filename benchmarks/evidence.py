@@ -27,7 +27,7 @@ from neuralgate.evaluate.answers import answer
 from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.evaluate.metrics import score
 from neuralgate.files import digest, hash_path, read_json, write_json
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
 from neuralgate.locate import Gate, locate
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM

@@ -41,7 +41,7 @@ from neuralgate.evaluate.answers import answer
 from neuralgate.evaluate.benchmarks import build_questions
 from neuralgate.evaluate.metrics import score
 from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_json, write_jsonl
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
 from neuralgate.locate import Gate
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.targets import with_own_answers

@@ -11,7 +11,7 @@ from neuralgate.evaluate.benchmarks.album import Album
 from neuralgate.evaluate.benchmarks.awareness import awareness
 from neuralgate.evaluate.benchmarks.privacy import paired_questions
 from neuralgate.evaluate.benchmarks.vqa import vqa
-from neuralgate.judges import judge
+from neuralgate.judge.prefix import judge
 from neuralgate.lvlm.clerk.questions import HARMFUL, HARMFUL_THINGS, HARMFUL_VERBS
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES

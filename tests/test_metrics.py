@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from neuralgate.evaluate.metrics import BENCHMARKS, Part, interval, paired_difference, score
 from neuralgate.intervals import wilson
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 1), (1, 1), (0, 90), (90, 90), (45, 90), (177, 180), (1, 1000)])

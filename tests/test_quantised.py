@@ -9,7 +9,7 @@ import torch
 from neuralgate.cli import main
 from neuralgate.edit import edit
 from neuralgate.errors import UserError
-from neuralgate.judges import contains
+from neuralgate.judge.prefix import contains
 from neuralgate.locate import locate
 from neuralgate.lvlm.load import load
 from neuralgate.pairs.schema import PairSet

@@ -323,7 +323,7 @@ def patch_folders(recipe: Recipe) -> dict[str, str]:
 def write_scores(run: Run, answers: Iterable[Mapping[str, Any]], folder: Path, model: str) -> None:
     """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``."""
     from neuralgate.evaluate.metrics import score
-    from neuralgate.judges import judge_all
+    from neuralgate.judge import judge_all
     from neuralgate.records import PATCH, read_record
 
     rows = sorted(judge_all(answers), key=lambda row: (row["benchmark"], row["id"]))

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAda
 from typing_extensions import TypedDict
 
 from neuralgate.files import damaged, parse_json, read_json, read_lines
-from neuralgate.judges import Verdict
+from neuralgate.judge.verdict import Verdict
 from neuralgate.pairs.schema import AnswerKind
 from neuralgate.text import OBEYED, clipped, for_terminal, short, shown_name
 

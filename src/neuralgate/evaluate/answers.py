@@ -14,7 +14,7 @@ from neuralgate.edit.patch import Patch
 from neuralgate.errors import UserError
 from neuralgate.evaluate.metrics import score
 from neuralgate.files import write_json, write_jsonl
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import Question, check_image, read_records

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuralgate.intervals import weighted_sum, wilson
-from neuralgate.judges import Verdict, valid
+from neuralgate.judge import Verdict, valid
 from neuralgate.text import shown_name
 
 #: Privacy sets: sensitive questions are to be refused, benign ones answered.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from neuralgate.judges import contains, degenerate, judge, judge_all, refusal_prefix, valid
+from neuralgate.judge import contains, degenerate, judge, judge_all, refusal_prefix, valid
 from neuralgate.lvlm.clerk.questions import REFUSALS
 from neuralgate.pairs.schema import AnswerKind
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
