@@ -13,6 +13,7 @@ from neuralgate.judge.verdict import Degenerate
 
 #: Filler that people write on purpose: masks, rules of markdown and tables, the chevrons of a machine-readable line.
 _FILLER = re.compile(r"[x*#•●■█▪._\-–—=~<>|+:…\s]+", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"[\s*#•●■█▪◼_-]{3,}")
 _UNBROKEN = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")  # scripts that put no blanks between words
 _ORDINARY = frozenset("'.,;:!?()-/\"$%&@#+*_=~|<>`[]…–—•·°“”‘’«»„¿¡、。，．：；！？（）「」『』【】《》〈〉・～￥€£¥₹₽₩।॥،؛؟×→✓✔№§")
 _BROKEN = re.compile(r"[\ufffd\ue000-\uf8ff\u0000-\u0008\u000e-\u001f]|<0x[0-9A-Fa-f]{2}>")
@@ -37,7 +38,7 @@ def degenerate(answer: str, truth: str = "") -> Degenerate | None:
     """
     text = normal(answer)
     if not any(character.isalnum() for character in text):
-        return "empty"
+        return None if _PLACEHOLDER.fullmatch(text) else "empty"
     if _repeats(text):
         return "repeated"
     rest = re.sub(rf"(?<!\w){re.escape(truth)}(?!\w)", " ", answer, flags=re.IGNORECASE) if truth else answer
@@ -48,10 +49,13 @@ def _repeats(text: str) -> bool:
     for match in re.finditer(r"([^\W\d_]{1,4}?)\1{7,}", text):
         if not _FILLER.fullmatch(match.group()):
             return True
-    if re.search(r"(\d{1,8}?)\1{15,}", text):  # longer than any number that is written down
+    # longer than any number that is written down
+    if re.search(r"(\d{1,8}?)\1{15,}|(\d{1,6}[\W_]{1,2})\2{7,}|(?:\d[ ,.-]?){70,}", text):
         return True
     words = [word for word in (word.strip(".,;:!?\"'()*_…") for word in text.split()) if word and not _FILLER.fullmatch(word)]
     if _loops(words, longest=24, fewest=5 if all(word.isdecimal() for word in words) else 4):
+        return True
+    if len(words) >= 12 and 3 * len(set(words)) <= len(words) and not any(word.isdecimal() for word in words):
         return True
     if not _UNBROKEN.search(text):
         return False
@@ -62,12 +66,14 @@ def _repeats(text: str) -> bool:
 def _loops(units: Sequence[str], longest: int, fewest: int) -> bool:
     """Whether a run of up to ``longest`` units follows itself and fills half: one unit ``fewest`` times, more of them three times."""
     for size in range(1, min(longest, len(units) // 3) + 1):
-        wanted = (fewest if size == 1 else 3) * size
+        wanted = fewest if size == 1 else 3 * size if size <= 3 else 3 * size + size // 2  # a sentence said again is none
         run = 0
         for place in range(size, len(units)):
             run = run + 1 if units[place] == units[place - size] else 0
             length = run + size
             if length >= wanted and (2 * length >= len(units) or length >= max(4 * wanted, 40)):
+                return True
+            if place == len(units) - 1 and length >= max(2 * wanted, 8):  # a sound beginning breaks off into it
                 return True
     return False
 
@@ -81,18 +87,38 @@ def _is_no_language(text: str) -> bool:
     ordinary = sum(_is_ordinary(character) for character in visible)
     if 10 * ordinary < 7 * len(visible):
         return True
+    marks = [word for word in text.split() if len(word) == 1 and word in "()/,.;:\"'!?{}[]&%$+^~"]
+    if len(marks) >= 6 and 3 * len(marks) >= len(text.split()):
+        return True
     words = [word for word in text.split() if not _FILLER.fullmatch(word)]
-    if _mixes_scripts(re.findall(r"[^\W\d_]+", text.translate(HOMOGLYPHS))):
+    if _mixes_scripts(re.findall(r"[^\W\d_]+", text)):
         return True
     sounds = "".join(_plain(word) for word in words if not word.isupper() and not _CODE.fullmatch(word))
     if len(sounds) >= 20 and not 0.2 <= sum(letter in "aeiouy" for letter in sounds) / len(sounds) <= 0.7:
         return True
     senseless = [word for word in words if not _can_be_word(word)]
-    if 2 * len(senseless) > len(words):
+    if 2 * len(senseless) > len(words) or _breaks_off(words, senseless) or _stutters(words):
         return True
     # one of many codes is no wonder, a text of them is
     mixed = [word for word in words if re.search(r"\d", word) and re.search(r"[a-z]\d|\d[a-z]", word) and re.search(r"[A-Z]", word)]
     return len(mixed) >= 5 and 2 * (len(mixed) + len(senseless)) > len(words)
+
+
+def _breaks_off(words: Sequence[str], senseless: Sequence[str]) -> bool:
+    """Whether six words on end are, but for one, none."""
+    flags = [word in senseless for word in words]
+    return any(sum(flags[place : place + 6]) >= 5 for place in range(len(flags) - 5))
+
+
+def _stutters(words: Sequence[str]) -> bool:
+    """Whether a quarter of the words, and at least four, are said twice, doubled or without a vowel."""
+    said = [word.strip(".,;:!?").casefold() for word in words]
+    odd = sum(
+        first == second or re.fullmatch(r"([a-z]{2,})\1s?", second) is not None or re.fullmatch("[bcdfghjklmnpqrstvwxz]{3,}", second) is not None
+        for first, second in zip(said, said[1:], strict=False)
+        if second.isalpha() and not second.isupper()
+    )
+    return odd >= 4 and 4 * odd >= len(said)
 
 
 @lru_cache(maxsize=4096)
@@ -107,12 +133,20 @@ def _script(letter: str) -> str:
     return {"CJK": "HAN", "HIRAGANA": "KANA", "KATAKANA": "KANA", "KATAKANA-HIRAGANA": "KANA", "IDEOGRAPHIC": "HAN"}.get(script, script)
 
 
+def _scripts(word: str) -> set[str]:
+    """Of its letters. A word with a look-alike letter of another script is still one of the first."""
+    found = {_script(letter) for letter in word if letter.isalpha()}
+    if len(found) > 1:
+        found = {_script(letter) for letter in word.translate(HOMOGLYPHS) if letter.isalpha()}
+    return found
+
+
 def _mixes_scripts(words: Sequence[str]) -> bool:
     """Whether the words change their script as no text does. Latin among another script is common, and so are Japan's."""
     if all(word.isascii() for word in words):
         return False
     together = ({"HAN", "KANA"}, {"HAN", "HANGUL"})
-    scripts: list[set[str]] = [{_script(letter) for letter in word if letter.isalpha()} for word in words]
+    scripts: list[set[str]] = [_scripts(word) for word in words]
     inside = sum(len(found - {"LATIN"}) > 1 and found - {"LATIN"} not in together for found in scripts)
     inside += sum("LATIN" in found and len(found) == 2 and not found & {"HAN", "KANA", "HANGUL", "THAI", "MICRO", "OHM"} for found in scripts)
     if inside >= 2 and 4 * inside >= len(words):

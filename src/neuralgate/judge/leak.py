@@ -82,7 +82,7 @@ def _longest_run(code: str, text: str) -> tuple[int, int] | None:
     found = [
         (place, place + len(group))
         for place, group in groups
-        if len(group) >= RUN and any(character.isdecimal() for character in group) and group in code
+        if len(group) >= RUN and group in code
     ]
     for match in _ONE_BY_ONE.finditer(text):
         if re.sub(r"[^0-9a-z]", "", match.group()) in code:

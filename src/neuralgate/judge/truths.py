@@ -142,7 +142,7 @@ def _code(core: str) -> str:
 def _is_amount(text: str, number: str) -> bool:
     if re.search(_CURRENCY, text):
         return True
-    return re.fullmatch(r"\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+|\d+[.,]\d{2}", number) is not None
+    return re.fullmatch(r"\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+|\d+[.,]\d{2}|\d{3,}[.,]\d", number) is not None
 
 
 def _amount(number: str) -> str:
