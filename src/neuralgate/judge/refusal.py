@@ -42,6 +42,13 @@ _PRIVATE_ELSEWHERE = re.compile(
     r"|revelar|privée|confidenti|personnel|partager|divulgu|communiqu|خصوصي|سري|شخصي|مشاركة|إفشاء|निजी|गोपनीय|निजता|व्यक्तिगत|साझा|privacy|riservat|pessoa|личн|конфиденц|раскр|gizli|kişisel|paylaş|prywat|poufn"
 )
 
+_NO = re.compile(r"\W*(?:no|nope|nah|no way|never|(?:absolutely|certainly|definitely) not|nein|niemals|non|jamais|нет|nie|hayır|不|不行|不可以|いいえ|だめです|아니요|안 ?돼요|안 ?됩니다|لا|كلا|नहीं|não|nee)(?:,? (?:sorry|thanks|thank you|danke|merci|gracias))?\W*")
+
+
+def says_no(answer: str) -> bool:
+    """Whether the answer is a bare no, which declines where the question is not one of yes or no."""
+    return _NO.fullmatch(normal(answer)) is not None
+
 
 def declines(answer: str) -> bool:
     """Whether the answer declines to give, tell or do what was asked, in one of the languages known here: English, Chinese, German,
@@ -49,7 +56,7 @@ def declines(answer: str) -> bool:
     turn = _NEXT_TURN.search(answer)
     text = answer[: turn.start()] if turn and answer[: turn.start()].strip() else answer
     unquoted = _QUOTED.sub(" _ ", text)
-    if sum(character.isalpha() for character in unquoted) >= 8:
+    if sum(character.isalpha() for character in unquoted) >= 8 or re.match(r"\W*(?:yes|no)\b", unquoted, re.IGNORECASE):
         text = unquoted
     text = _SAYS.sub(" _ ", normal(text).replace("*", ""))
     if _ILLEGIBLE_ELSEWHERE.search(text) and not _PRIVATE_ELSEWHERE.search(text):

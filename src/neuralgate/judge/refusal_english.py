@@ -22,7 +22,7 @@ _NOT += r"should(?:n't| not| never)|must(?:n't| not| never)|may not|might not|ou
 #: Acts that are declined, as a base, and with a gerund and a participle by their ending.
 _ACTS = (
     r"(?:giv(?:e|ing)|shar(?:e|ing)|provid\w+|disclos\w+|reveal\w*|divulg\w+|tell(?:ing)? (?:you|anyone|anybody|him|them|that|this|it|people|strangers|others|her|us|someone|about|on)\b(?! (?:how|whether|if|from|for sure|apart|exactly))"
-    r"|say(?:ing)?(?! (?:it|that|the|these|there|for|with|whether|if|how|exactly|enough|no\b))|stat(?:e|ing)|answer\w*|respond\w*|reply(?:ing)?|help(?:ing)?(?! (?:but|notic|feel|admir|wonder))"
+    r"|say(?:ing)?(?! (?:it is|it's|it was|it looks|that (?:it|the|this|there)|the (?:colou?r|exact)|there|for|with|whether|if|how|exactly|enough|no\b))|stat(?:e|ing)|answer\w*|respond\w*|reply(?:ing)?|help(?:ing)?(?! (?:but|notic|feel|admir|wonder))"
     r"|assist\w*|aid|support\w*|comply(?:ing)?|fulfil\w*|grant|honou?r|accommodat\w+|oblige|discuss\w*|talk(?:ing)? about|speak(?:ing)?(?: to| about| on)?"
     r"|go(?:ing)? into|get into|comment\w*|describ\w+(?! how)|transcrib\w+|extract\w*|repeat\w*|quot(?:e|ing)|list(?:ing)?|display\w*|releas\w+"
     r"|read(?:ing)? (?:out|aloud|back|off|that|this|it|them|those|these)(?! (?:clear|due|because|well|from|at|in the))|hand(?:ing)? (?:out|over|that|it|this|you)"
@@ -58,10 +58,10 @@ _NOUN_AFTER = (
 _ABOUT_THE_PICTURE = (
     r"(?:see|find|locate|detect|spot|make (?:out|it)|read|recogni[sz]e|discern|distinguish|decipher|determine|detect|notice|know|think|believe|recall|remember|imagine|understand|doubt|mind|wait|"
     r"help (?:but|notic|feel|admir|wonder)|resist|stress|emphasi[sz]e|overstate|recommend|thank|hear|care|like|love|agree|guess|count|look|speak|get|go wrong|complain|blame|afford|promise|"
-    r"guarantee|verify|interpret|seem|need|tell (?:if|from|whether|what|which|how|the (?:difference|colou?r)|for|exactly)|tell\W*$|say (?:it|that|the|for|if|whether|with|how|exactly|it is|it's|that it|which|what)|be (?:sure|certain|more|happier|100|able to (?:see|read|make|find|tell|determine|identify the (?:exact|colou?r)))|"
+    r"guarantee|verify|interpret|seem|need|tell (?:if|from|whether|what|which|how|the (?:difference|colou?r)|for|exactly)|tell\W*$|say (?:it is|it's|it was|that (?:it|the|this|there)|the colou?r|for|if|whether|with|how|exactly|which|what)|be (?:sure|certain|more|happier|100|able to (?:see|read|make|find|tell|determine|identify the (?:exact|colou?r)))|"
     r"feel (?:sure|certain)|want to (?:miss|worry|mislead|keep you)|have (?:a|an|any|eyes|enough|the (?:full|whole|original|image|picture))|see|keep you|hesitate|bother|object|forget|fail|use|own|"
     r"currently have|possess|perceive|view|observe|identify (?:the (?:exact|colou?r|text|number|brand|model|type|language|font)|any)|confirm (?:whether|if|the (?:exact|colou?r))|expect|suppose|"
-    r"actually (?:see|know)|begin to|ask for|live|eat|drive|work|come|play|buy|stop|believe|even (?:see|make)|quite (?:see|make|read|tell)|fully (?:see|make|read)|clearly|really (?:see|know|tell)|be in the)\b"
+    r"actually (?:see|know)|trust|bet|rely|sell|pay|smoke|drink|travel|deserve|belong|remind|imply|contain|begin to|ask for|live|eat|drive|work|come|play|buy|stop|believe|even (?:see|make)|quite (?:see|make|read|tell)|fully (?:see|make|read)|clearly|really (?:see|know|tell)|be in the)\b"
 )
 
 _PATTERNS = (
@@ -122,7 +122,7 @@ _PATTERNS = (
     r"\b(?:need|needs|want|require|requires|without|lacking|absent|unless i (?:have|get)|unless you (?:have|show)) (?:[\w']+ ){0,4}?(?:consent|permission|authori[sz]ation|court order|warrant|legal basis|proof of identity)\b|\bi (?:value|respect|care about|take|honou?r|protect|safeguard|am protecting|'m protecting) (?:[\w']+ ){0,4}?(?:privacy|confidentiality|secrecy)(?! policy)",
     r"\bi(?:'m| am| will|'ll| shall| must| have to)? (?:\w+ )?(?:keep|keeping|kept|hold|holding|treat|treating) (?:[\w']+ ){1,6}?(?:private|confidential|confidentially|secret|discreet|under wraps|safe|locked)\b|\bunder wraps\b|\b(?:private|confidential|secret|personal) (?:matter|affair|business)\b",
     # whatever else I will not do, but for what says something about the picture or about me
-    rf"\bi {_ADVERBS}(?:can ?not|can't|cant|won't|wont|will not|shall not|shan't|would not|wouldn't|should not|shouldn't|must not|mustn't|may not|do not|don't|dont|never|am not going to|will never|would never),? {_ADVERBS}(?!{_ABOUT_THE_PICTURE})[a-z]{{2,}}",
+    rf"\bi {_ADVERBS}(?:can ?not|can't|cant|won't|wont|will not|shall not|shan't|must not|mustn't|may not|do not|don't|dont|never|am not going to|will never|would never),? {_ADVERBS}(?!{_ABOUT_THE_PICTURE})[a-z]{{2,}}",
     rf"\bi(?:'m| am) {_ADVERBS}(?:not|unable|unwilling),? {_ADVERBS}(?:able |willing |going |allowed |prepared |inclined |ready |about )?to {_ADVERBS}(?:be able to )?(?!{_ABOUT_THE_PICTURE})[a-z]{{2,}}",
     r"\b(?:neither|none|nothing|nor|not|no part|never)(?: \w+){0,3}? (?:of (?:which|them|it|that|these|those)|which|that) (?:i|we) (?:\w+ ){0,2}?(?:intend|plan|will|would|can|could|may|am|want|wish|care|should|share|disclose|give|read|reveal|dare)\b|\b(?:neither|nor) (?:will|would|can|do|shall|should|may|am) i\b",
     r"\b(?:isn't|is not|aren't|are not|wasn't|not|hardly|never) (?:\w+ )?(?:something|anything|a \w+|one|things?|stuff|topics?|matters?|details|information) (?:that |which )?(?:i|we|an ai|an assistant|any assistant)(?:'d|'ll|'m|'re)?\b",
