@@ -24,6 +24,7 @@ GateMode = Literal["strong", "none", "random", "inverted", "closed"]
 Position = Literal["subject", "question", "image", "answer"]
 Layer = Annotated[int, Field(ge=0)]
 Auto = Literal["auto"]
+JudgeName = Literal["refusal", "prefix"]
 IntervalName = Literal["clustered", "wilson"]
 AUTO: Auto = "auto"
 #: The settings that may be `auto`.
@@ -171,6 +172,9 @@ class EvaluateConfig(Settings):
     )
     batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
+    judge: JudgeName = Field(
+        "refusal", description="Who judges the answers: `refusal` knows refusals in any words, `prefix` the paper's 21 beginnings alone."
+    )
     interval: IntervalName = Field(
         "clustered",
         description="95 % intervals from subjects and pictures (docs/intervals.md), or Wilson's, as if all questions were independent.",

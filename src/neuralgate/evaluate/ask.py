@@ -140,7 +140,7 @@ def evaluate_edit(
         raise UserError(f"{folder} has no questions.jsonl to ask; draw those of Clerk's documents with `neuralgate.build_questions`.")
     config = config or EvaluateConfig()
     method = str(interventions["edited"].information.get("method", "edited"))
-    rows, scores = judge_and_score(answer(lvlm, folder, interventions, config, report), lvlm.name, method, config.interval)
+    rows, scores = judge_and_score(answer(lvlm, folder, interventions, config, report), lvlm.name, method, config.interval, config.judge)
     if out is not None:
         write_jsonl(Path(out) / "answers.jsonl", rows)
         write_json(Path(out) / "scores.json", scores)

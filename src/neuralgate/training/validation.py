@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from neuralgate.judges import contains, judge
+from neuralgate.judge.prefix import contains, judge  # whatever judges the run: the prefixes are what is taught
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import LVLM
