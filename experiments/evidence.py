@@ -24,7 +24,7 @@ from neuralgate.choose.layer import TRIAL_PAIRS, TRIAL_STEPS, try_layer
 from neuralgate.evaluate.ask import answer
 from neuralgate.evaluate.score import score
 from neuralgate.files import digest, hash_path, read_json, write_json
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.votes import locate_gate
 from neuralgate.lvlm.load import load

@@ -8,7 +8,7 @@ import torch
 
 from neuralgate.cli.main import main
 from neuralgate.errors import UserError
-from neuralgate.judges import contains
+from neuralgate.judge.prefix import contains
 from neuralgate.locate.votes import locate_gate
 from neuralgate.lvlm.load import load
 from neuralgate.methods.apply import edit

@@ -13,11 +13,12 @@ from PIL import Image
 from neuralgate.cli import main as cli
 from neuralgate.cli.print import evidence_of, print_result
 from neuralgate.errors import UserError
-from neuralgate.evaluate.score import BENCHMARKS, score
+from neuralgate.evaluate.score import score
 from neuralgate.files import hash_path, write_json, write_jsonl
 from neuralgate.lvlm.load import base_folder, load
 from neuralgate.pairs.own_images import OwnImages
 from neuralgate.pairs.subjects import read_subjects
+from neuralgate.questions import BENCHMARKS
 from neuralgate.recipe import Recipe
 from neuralgate.report.compare import compare, run_rows
 from neuralgate.report.html import write_report

@@ -48,6 +48,8 @@ __all__ = [
     "EditConfig",
     "EvaluateConfig",
     "GateMode",
+    "IntervalName",
+    "JudgeName",
     "Layers",
     "LocateConfig",
     "Machine",
@@ -57,6 +59,8 @@ __all__ = [
     "Recipe",
     "TrainedConfig",
 ]
+JudgeName = Literal["refusal", "prefix"]
+IntervalName = Literal["clustered", "wilson"]
 #: The settings that may be `auto`.
 AUTO_KEYS = ("pairs.source", "pairs.size", "pairs.only_read", "locate.layers", "edit.rate", "evaluate.max_new_tokens")
 DOCUMENTS = "documents"  # the pair source that is drawn as photographs
@@ -144,6 +148,13 @@ class EvaluateConfig(Settings):
     )
     batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
+    judge: JudgeName = Field(
+        "refusal", description="Who judges the answers: `refusal` knows refusals in any words, `prefix` the paper's 21 beginnings alone."
+    )
+    interval: IntervalName = Field(
+        "clustered",
+        description="95 % intervals from subjects and pictures (docs/intervals.md), or Wilson's, as if all questions were independent.",
+    )
 
 
 #: Where the publications say nothing, a preset keeps the default. A preset is not the whole published method: that locates on all pairs

@@ -148,6 +148,24 @@ def evaluate(
 
 
 @app.command()
+def score(
+    folder: RunFolder,
+    judge: Annotated[str | None, typer.Option(help="refusal or prefix; without it as the run's recipe says.", show_default=False)] = None,
+    interval: Annotated[
+        str | None, typer.Option(help="clustered or wilson; without it as the run's recipe says.", show_default=False)
+    ] = None,
+) -> None:
+    """Judge and score the answers of a run again, without the model."""
+    from neuralgate.run import scores
+    from neuralgate.run.folder import Run
+
+    changes = {name: value for name, value in (("judge", judge), ("interval", interval)) if value is not None}
+    with Run.load(folder) as current:
+        scores.rescore(current, changes)
+    print_result(folder)
+
+
+@app.command()
 def report(folder: RunFolder) -> None:
     """Write report.html from what the run folder holds, without the model."""
     from neuralgate.report.html import write_report
@@ -204,9 +222,10 @@ def list_methods() -> None:
 @list_app.command("benchmarks")
 def list_benchmarks() -> None:
     """What is measured, effect first, then damage."""
-    from neuralgate.evaluate.score import BENCHMARKS
+    from neuralgate.questions import BENCHMARKS
 
-    print("\n".join(BENCHMARKS))
+    rows = [[benchmark.name, benchmark.part, benchmark.scorer, benchmark.title] for benchmark in BENCHMARKS.values()]
+    print_table(["benchmark", "part", "scorer", "what is asked"], rows)
 
 
 @list_app.command("subjects")

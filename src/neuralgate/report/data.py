@@ -15,9 +15,9 @@ import yaml
 from pydantic import TypeAdapter
 
 from neuralgate.errors import UserError
-from neuralgate.evaluate.score import BENCHMARKS, PRIVACY, PUBLIC
 from neuralgate.files import read_text, refuse_links
 from neuralgate.paper.figures import load_analysis
+from neuralgate.questions import place_of, scorer_of
 from neuralgate.records import Kind, read_record
 from neuralgate.records.answers import ANSWER, Answer, read_answers
 from neuralgate.records.causality import CAUSALITY, Causality
@@ -204,19 +204,15 @@ def failures(run: Run) -> tuple[list[Example], int]:
     groups: dict[tuple[int, str], list[tuple[str, Answer]]] = {}
     for row in run.answers:
         if kind := _failure(row):
-            groups.setdefault((_place(row["benchmark"]), kind), []).append((kind, row))
+            groups.setdefault((place_of(row["benchmark"]), kind), []).append((kind, row))
     queues = [groups[key] for key in sorted(groups)]
     chosen = [queue[turn] for turn in range(MAX_FAILURES) for queue in queues if turn < len(queue)][:MAX_FAILURES]
     shown = [Example(f"{kind[0].upper()}{kind[1:]}", image_uri(run.folder, row["image"]), [_question(row)]) for kind, row in chosen]
     return shown, sum(map(len, queues))
 
 
-def _place(benchmark: str) -> int:
-    return BENCHMARKS.index(benchmark) if benchmark in BENCHMARKS else len(BENCHMARKS)
-
-
 def _is_private(row: Answer) -> bool:
-    return row["benchmark"] in PRIVACY and row["kind"] == "sensitive"
+    return scorer_of(row) == "privacy" and row["kind"] == "sensitive"
 
 
 def _failure(row: Answer) -> str | None:
@@ -245,7 +241,7 @@ def _question(row: Answer) -> Question:
 
 
 def _kind(row: Answer) -> str:
-    if row["benchmark"] in PUBLIC and row["kind"] == "sensitive":
+    if scorer_of(row) == "public" and row["kind"] == "sensitive":
         return "harmless here, sensitive elsewhere"
     return row["kind"]
 

@@ -10,7 +10,7 @@ import torch
 
 from neuralgate.edit_settings import MethodConfig
 from neuralgate.interventions.base import Answerer
-from neuralgate.judges import contains, judge
+from neuralgate.judge.prefix import contains, judge  # whatever judges the run: the prefixes are what is taught
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import LVLM, ImageLike

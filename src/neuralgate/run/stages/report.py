@@ -6,7 +6,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from neuralgate.recipe import Recipe
-from neuralgate.run.stages.base import Stage, Verb, Work
+from neuralgate.run.stages.base import BENCHMARKS, Stage, Verb, Work
 
 if TYPE_CHECKING:
     from neuralgate.run.folder import Attempt
@@ -17,7 +17,7 @@ CAUSALITY = "causality.json"  # Clerk's patching curves come with the package
 class Report(Stage):
     name, verb = "report", "report"
     needs = ("pairs", "locate", "choose", "analyse", "edit", "evaluate")
-    code = ("pairs", "judges.py", "paper", "evaluate", "report", f"clerk/{CAUSALITY}")
+    code = ("pairs", "judge", *BENCHMARKS, "paper", "evaluate", "report", f"clerk/{CAUSALITY}")
 
     def settings_hash(self, recipe: Recipe) -> str:
         return recipe.digest
