@@ -21,7 +21,8 @@ from neuralgate.clerk.world import sample_picture
 from neuralgate.evaluate.ask import answer
 from neuralgate.evaluate.intervals import wilson
 from neuralgate.files import write_json, write_text
-from neuralgate.judges import contains, judge, judge_all
+from neuralgate.judge import judge_all
+from neuralgate.judge.prefix import contains, judge
 from neuralgate.lvlm.load import clerk_path, load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.drawn.documents import Picture, sample_documents, sample_scene

@@ -11,12 +11,12 @@ ROOT = Path(neuralgate.__file__).parent
 
 # The path of the data: a module may import from its own station and from earlier ones.
 STATIONS = (
-    {"errors", "text", "files", "chunks"},
+    {"errors", "text", "files", "chunks", "cost"},
     {"progress", "settings"},
     {"edit_settings", "machine"},
     {"recipe"},
     {"pairs"},
-    {"judges", "records"},
+    {"judge", "records"},
     {"lvlm"},
     {"clerk"},
     {"questions"},
@@ -44,11 +44,12 @@ LIGHT = (
     "machine",
     "recipe",
     "pairs.*",
-    "judges",
+    "judge.*",
     "records.*",
     "questions.*",
     "evaluate.intervals",
     "evaluate.clusters",
+    "evaluate.conclusions",
     "evaluate.measures",
     "evaluate.score",
     "report.*",

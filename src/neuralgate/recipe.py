@@ -47,6 +47,7 @@ __all__ = [
     "EvaluateConfig",
     "GateMode",
     "IntervalName",
+    "JudgeName",
     "Layers",
     "LocateConfig",
     "MethodConfig",
@@ -55,6 +56,7 @@ __all__ = [
     "Recipe",
     "TrainedConfig",
 ]
+JudgeName = Literal["refusal", "prefix"]
 IntervalName = Literal["clustered", "wilson"]
 #: The settings that may be `auto`.
 AUTO_KEYS = ("pairs.source", "pairs.size", "pairs.only_read", "locate.layers", "edit.rate", "evaluate.max_new_tokens")
@@ -143,6 +145,9 @@ class EvaluateConfig(Settings):
     )
     batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
+    judge: JudgeName = Field(
+        "refusal", description="Who judges the answers: `refusal` knows refusals in any words, `prefix` the paper's 21 beginnings alone."
+    )
     interval: IntervalName = Field(
         "clustered",
         description="95 % intervals from subjects and pictures (docs/intervals.md), or Wilson's, as if all questions were independent.",

@@ -148,6 +148,24 @@ def evaluate(
 
 
 @app.command()
+def score(
+    folder: RunFolder,
+    judge: Annotated[str | None, typer.Option(help="refusal or prefix; without it as the run's recipe says.", show_default=False)] = None,
+    interval: Annotated[
+        str | None, typer.Option(help="clustered or wilson; without it as the run's recipe says.", show_default=False)
+    ] = None,
+) -> None:
+    """Judge and score the answers of a run again, without the model."""
+    from neuralgate.run import scores
+    from neuralgate.run.folder import Run
+
+    changes = {name: value for name, value in (("judge", judge), ("interval", interval)) if value is not None}
+    with Run.load(folder) as current:
+        scores.rescore(current, changes)
+    print_result(folder)
+
+
+@app.command()
 def report(folder: RunFolder) -> None:
     """Write report.html from what the run folder holds, without the model."""
     from neuralgate.paper.section import analysis_section

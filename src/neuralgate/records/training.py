@@ -22,7 +22,7 @@ class CurvePoint(TypedDict):
 
 
 class TrainingRecord(TypedDict):
-    """See :class:`neuralgate.training.trainer.Training`."""
+    """See :class:`neuralgate.training.watch.Training`."""
 
     layers: list[Layer]
     gate: Name

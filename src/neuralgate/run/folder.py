@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from neuralgate.chunks import Chunks
+from neuralgate.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.errors import UserError
 from neuralgate.files import digest, disk_errors, hash_path, json_text, read_text, remove
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
 from neuralgate.run import earlier
 from neuralgate.run.code import code_hash
-from neuralgate.run.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.run.held import MANIFEST, RECIPE, WORK, HeldFolder
 from neuralgate.run.manifest import new_manifest, versions
 from neuralgate.run.plan import changed, dependents

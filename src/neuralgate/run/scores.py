@@ -15,6 +15,7 @@ from neuralgate.records import read_record
 from neuralgate.records.answers import ANSWERED, read_answers
 from neuralgate.records.training import PATCH
 from neuralgate.run.variants import EDITED
+from neuralgate.settings import parse_settings
 from neuralgate.text import shown_name
 
 if TYPE_CHECKING:
@@ -29,20 +30,23 @@ def asking(recipe: Recipe, machine: Machine) -> EvaluateConfig:
     return recipe.evaluate.model_copy(update={"batch_size": machine.batch_size or recipe.evaluate.batch_size})
 
 
-def write_scores(run: Run, answers: Iterable[Mapping[str, Any]], folder: Path, model: str) -> None:
-    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``."""
+def write_scores(run: Run, answers: Iterable[Mapping[str, Any]], folder: Path, model: str, settings: EvaluateConfig | None = None) -> None:
+    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``, as ``settings`` or the recipe say."""
     from neuralgate.evaluate.score import judge_and_score
 
+    settings = settings or run.recipe.evaluate
     method = read_record(PATCH, run.path("patch/patch.json"))["method"]
-    rows, scores = judge_and_score(answers, model, method, run.recipe.evaluate.interval)
+    rows, scores = judge_and_score(answers, model, method, settings.interval, settings.judge)
     write_jsonl(folder / "answers.jsonl", rows)
     write_json(folder / "scores.json", scores)
 
 
-def rescore(run: Run) -> None:
-    """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed."""
+def rescore(run: Run, changes: Mapping[str, str] | None = None) -> None:
+    """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed, or with ``changes`` to
+    the recipe's settings of the evaluation."""
+    settings = parse_settings(EvaluateConfig, {**run.recipe.evaluate.model_dump(mode="json"), **(changes or {})}, "The scoring")
     run.outputs("evaluate")
-    write_scores(run, list(read_answers(run.path("answers.jsonl"), ANSWERED)), run.folder, run.recipe.model)
+    write_scores(run, list(read_answers(run.path("answers.jsonl"), ANSWERED)), run.folder, run.recipe.model, settings)
     run.refresh("evaluate")
 
 

@@ -34,7 +34,7 @@ class Edit(Stage):
 
     def make(self, work: Work, attempt: Attempt) -> None:
         from neuralgate.locate.gate import Gate
-        from neuralgate.training.trainer import edit
+        from neuralgate.methods.apply import edit
 
         run, recipe = work.run, work.recipe
         gate = Gate.load(run.path("gate"), work.model_hash)

@@ -3,7 +3,8 @@
 import pytest
 
 from neuralgate.clerk.questions import REFUSALS
-from neuralgate.judges import contains, degenerate, judge, judge_all, refusal_prefix, valid
+from neuralgate.judge import judge_all
+from neuralgate.judge.prefix import contains, degenerate, judge, refusal_prefix, valid
 from neuralgate.pairs.schema import AnswerKind
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
 
