@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from neuralgate.judge.letters import HOMOGLYPHS
 from neuralgate.judge.prefix import normal
@@ -114,8 +115,10 @@ def _stutters(words: Sequence[str]) -> bool:
     """Whether a quarter of the words, and at least four, are said twice, doubled or without a vowel."""
     said = [word.strip(".,;:!?").casefold() for word in words]
     odd = sum(
-        first == second or re.fullmatch(r"([a-z]{2,})\1s?", second) is not None or re.fullmatch("[bcdfghjklmnpqrstvwxz]{3,}", second) is not None
-        for first, second in zip(said, said[1:], strict=False)
+        first == second
+        or re.fullmatch(r"([a-z]{2,})\1s?", second) is not None
+        or re.fullmatch("[bcdfghjklmnpqrstvwxz]{3,}", second) is not None
+        for first, second in pairwise(said)
         if second.isalpha() and not second.isupper()
     )
     return odd >= 4 and 4 * odd >= len(said)
@@ -148,14 +151,16 @@ def _mixes_scripts(words: Sequence[str]) -> bool:
     together = ({"HAN", "KANA"}, {"HAN", "HANGUL"})
     scripts: list[set[str]] = [_scripts(word) for word in words]
     inside = sum(len(found - {"LATIN"}) > 1 and found - {"LATIN"} not in together for found in scripts)
-    inside += sum("LATIN" in found and len(found) == 2 and not found & {"HAN", "KANA", "HANGUL", "THAI", "MICRO", "OHM"} for found in scripts)
+    inside += sum(
+        "LATIN" in found and len(found) == 2 and not found & {"HAN", "KANA", "HANGUL", "THAI", "MICRO", "OHM"} for found in scripts
+    )
     if inside >= 2 and 4 * inside >= len(words):
         return True
     flat = [next(iter(found)) for found in scripts if len(found) == 1]
     others = {script for script in flat if script != "LATIN"}
     if {"HAN", "KANA"} <= others:
         others.discard("KANA")
-    changes = sum(first != second for first, second in zip(flat, flat[1:], strict=False))
+    changes = sum(first != second for first, second in pairwise(flat))
     return len(others) >= 3 or (len(others) == 2 and 3 * changes >= len(flat))
 
 
