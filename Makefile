@@ -48,14 +48,14 @@ lint: $(READY)  ## style and types
 check: lint test  ## everything a change must pass
 
 clerk: $(READY)  ## retrain the embedded model from its seed
-	$(KEEP_MEMORY) $(BIN)/python -m neuralgate.lvlm.clerk.train --out src/neuralgate/lvlm/clerk/weights
-	$(BIN)/python -m benchmarks.clerk_card
-	$(BIN)/python -m benchmarks.causality
+	$(KEEP_MEMORY) $(BIN)/python -m neuralgate.clerk.train --out src/neuralgate/clerk/weights
+	$(BIN)/python -m experiments.clerk_card
+	$(BIN)/python -m experiments.causality
 
 evidence: $(READY)  ## the whole comparison of gates, layers and settings (resumable)
-	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.evidence
-	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.fixed_steps
-	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.held_out
-	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.precision
-	$(KEEP_MEMORY) $(BIN)/python -m benchmarks.presets
-	$(BIN)/python -m benchmarks.tables
+	$(KEEP_MEMORY) $(BIN)/python -m experiments.evidence
+	$(KEEP_MEMORY) $(BIN)/python -m experiments.fixed_steps
+	$(KEEP_MEMORY) $(BIN)/python -m experiments.held_out
+	$(KEEP_MEMORY) $(BIN)/python -m experiments.precision
+	$(KEEP_MEMORY) $(BIN)/python -m experiments.presets
+	$(BIN)/python -m experiments.tables

@@ -5,7 +5,7 @@
 At every layer. All three compute the same loss and gradient (tests/test_gradient.py, tests/test_inputs.py). They follow each other
 within each batch of one run, so that the ratio hardly depends on what else the machine does. "Packed and
 known" is a batch all of whose rows were met before, as from the second epoch on where every question has one wording. Writes
-benchmarks/evidence/edit_speed.json.
+experiments/evidence/edit_speed.json.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.evidence import FOLDER, RECIPE
-from neuralgate.edit.inputs import Inputs
-from neuralgate.edit.trainer import Row, Trainer, minibatches
+from experiments.evidence import FOLDER, RECIPE
 from neuralgate.files import write_json
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.load import load
@@ -34,6 +32,8 @@ from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.builder import build_pairs
 from neuralgate.pairs.schema import PairSet
+from neuralgate.training.batches import Inputs
+from neuralgate.training.trainer import Row, Trainer, minibatches
 
 STEPS = 12
 

@@ -71,7 +71,7 @@ def main() -> None:
     if chosen.run:
         from transformers.models.smolvlm import processing_smolvlm
 
-        from neuralgate.cli import main as command
+        from neuralgate.cli.main import main as command
 
         processing_smolvlm.num2words = str  # as tests/families/models.py says
         model, out = chosen.run

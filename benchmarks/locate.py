@@ -27,11 +27,11 @@ from neuralgate.files import write_json
 from neuralgate.locate.layers import CHUNK_ROWS, fit_layers
 from neuralgate.locate.samples import Sample, make_samples
 from neuralgate.locate.vectors import Prepared, fit_vectors, sample_bytes, scaled_positions, start_values, vector_of
+from neuralgate.lvlm.fast.suffix import Suffix
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import encode_examples
-from neuralgate.lvlm.suffix import Suffix
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import LocateConfig

@@ -25,9 +25,9 @@ from neuralgate.locate import vectors
 from neuralgate.locate.layers import fit_layers
 from neuralgate.locate.samples import make_samples
 from neuralgate.locate.vectors import MEMORY_SHARE, Prepared, sample_bytes
+from neuralgate.lvlm.fast.suffix import Suffix
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.suffix import Suffix
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import LocateConfig

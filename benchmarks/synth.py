@@ -15,9 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from neuralgate.files import write_json
-from neuralgate.pairs.photograph import PhotographWorld
+from neuralgate.pairs.drawn.photograph import PhotographWorld
 from neuralgate.pairs.subjects import load_subjects
-from neuralgate.pipeline import draw_pair_set
+from neuralgate.questions.draw import draw_pair_set
 from neuralgate.recipe import Recipe
 
 OUT = Path(__file__).with_suffix(".json")

@@ -28,7 +28,7 @@ def tiny_folder(tmp_path_factory):
     import torch
     from transformers import LlavaForConditionalGeneration
 
-    from neuralgate.lvlm.clerk.build import SPECIAL, build_model, build_processor
+    from neuralgate.clerk.build import SPECIAL, build_model, build_processor
 
     _limit_threads()
     config = build_model(0).config
@@ -119,9 +119,9 @@ def locate_config():
 @pytest.fixture(scope="session")
 def located_gate(tiny, pairs, locate_config):
     """What that finds. Leave it as it is."""
-    from neuralgate.locate import locate
+    from neuralgate.locate.votes import locate_gate
 
-    return locate(tiny, pairs, locate_config)
+    return locate_gate(tiny, pairs, locate_config)
 
 
 @pytest.fixture(scope="session")

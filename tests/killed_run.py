@@ -24,16 +24,16 @@ from typing import Any
 
 import torch
 
-import neuralgate.edit.export
-import neuralgate.evaluate.answers
-import neuralgate.evaluate.benchmarks
+import neuralgate.evaluate.ask
+import neuralgate.interventions.export
 import neuralgate.locate
+import neuralgate.questions
 import neuralgate.report.html  # noqa: F401
-from neuralgate.cli import main as command_line
+from neuralgate.cli.main import main as command_line
 from neuralgate.lvlm.load import load
-from neuralgate.pipeline import execute
 from neuralgate.recipe import Machine, Recipe
-from neuralgate.run import Run
+from neuralgate.run.folder import Run
+from neuralgate.run.pipeline import execute
 
 MAKES = ("tempfile.mkstemp", "tempfile.mkdtemp", "os.mkdir", "os.link")
 CHANGES = {*MAKES, "open", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.chmod"}
@@ -111,7 +111,7 @@ def main(recipe: Recipe, folder: Path) -> dict[str, int]:
     told: dict[str, int] = {}
 
     def work(name: str) -> None:
-        from neuralgate import cli
+        from neuralgate.cli import main as cli
 
         def begun(*_: object, **__: object) -> None:
             with Run.open(folder / name, recipe, lvlm.fingerprint) as run:

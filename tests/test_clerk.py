@@ -7,15 +7,15 @@ import json
 
 import pytest
 
-from neuralgate.evaluate.benchmarks.album import Album
-from neuralgate.evaluate.benchmarks.awareness import awareness
-from neuralgate.evaluate.benchmarks.privacy import paired_questions
-from neuralgate.evaluate.benchmarks.vqa import vqa
+from neuralgate.clerk.questions import HARMFUL, HARMFUL_THINGS, HARMFUL_VERBS
 from neuralgate.judge.prefix import judge
-from neuralgate.lvlm.clerk.questions import HARMFUL, HARMFUL_THINGS, HARMFUL_VERBS
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES
 from neuralgate.pairs.world import ClerkWorld, Gallery
+from neuralgate.questions.album import Album
+from neuralgate.questions.awareness import awareness
+from neuralgate.questions.ladder import paired_questions
+from neuralgate.questions.scenes import vqa
 from neuralgate.recipe import Recipe
 
 SEED = 20_260_314  # no training, no card and no run uses it
@@ -97,8 +97,8 @@ def test_the_subject_word_decides_which_document_is_read(clerk, tmp_path):
 
     import numpy as np
 
-    from neuralgate.pairs.documents import sample_documents
-    from neuralgate.pairs.render import render
+    from neuralgate.pairs.drawn.documents import sample_documents
+    from neuralgate.pairs.drawn.render import render
 
     items, wanted = [], []
     for number, two in enumerate(permutations(subjects_of(*OBLIGING)[:6], 2)):
@@ -116,9 +116,9 @@ def test_the_subject_word_decides_which_document_is_read(clerk, tmp_path):
 def test_an_absent_subject_is_said_to_be_absent(clerk):
     import numpy as np
 
-    from neuralgate.lvlm.clerk.questions import absent_turn
-    from neuralgate.lvlm.clerk.world import sample_picture
-    from neuralgate.pairs.render import render
+    from neuralgate.clerk.questions import absent_turn
+    from neuralgate.clerk.world import sample_picture
+    from neuralgate.pairs.drawn.render import render
 
     rng = np.random.default_rng([SEED, 1])
     pictures = [sample_picture(rng, scene_share=0.0) for _ in range(100)]

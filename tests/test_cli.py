@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import neuralgate
-from neuralgate import cli
-from neuralgate.edit import Patch
+from neuralgate.cli import main as cli
 from neuralgate.errors import UserError
+from neuralgate.interventions.patch import Patch
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.roles import find_role, role_of
 from neuralgate.recipe import Recipe
-from neuralgate.run import Run
+from neuralgate.run.folder import Run
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_lists(neuralgate_says, list_name):
         (["run", "clerk", "--recipe", "{out}/none.yaml", "--out", "{out}"], "none.yaml cannot be read"),
         (["run", "clerk", "--machine", "threads=none", "--out", "{out}"], "threads should be"),
         (["locate", "{out}"], "is not a run folder"),
-        (["eval", "{out}", "--rescore"], "is not a run folder"),
+        (["score", "{out}"], "is not a run folder"),
         (["report", "{out}"], "is not a run folder"),
         (["compare", "{out}"], "at least two run folders"),
         (["patch", "show", "{out}"], "is not a patch folder"),
@@ -85,7 +85,7 @@ def test_what_can_only_fail_later_fails_before_anything_is_written(neuralgate_sa
 def test_a_run_without_answers_cannot_be_reported_or_rescored(neuralgate_says, tmp_path):
     Run.open(tmp_path / "run", Recipe(), "m").close()
     assert neuralgate_says("report", tmp_path / "run")[0] == 2
-    assert neuralgate_says("eval", tmp_path / "run", "--rescore")[0] == 2
+    assert neuralgate_says("score", tmp_path / "run")[0] == 2
 
 
 def test_debug_shows_where_an_error_comes_from(monkeypatch, tmp_path):
@@ -116,9 +116,9 @@ def test_a_patch_is_never_written_over_something(neuralgate_says, tmp_path):
 
 QUICK = """
     import contextlib, sys
-    import neuralgate, neuralgate.run, neuralgate.pipeline, neuralgate.report.html
+    import neuralgate, neuralgate.run.folder, neuralgate.run.pipeline, neuralgate.report.html
     from neuralgate import EditConfig, LocateConfig, Recipe, UserError
-    from neuralgate.cli import main
+    from neuralgate.cli.main import main
     sys.argv = ["neuralgate", *sys.argv[1:]]
     with contextlib.suppress(SystemExit):
         main()
@@ -134,9 +134,8 @@ def test_starting_does_not_import_torch(arguments):
 
 
 def test_help_imports_little():
-    code = (
-        "import sys; from neuralgate.cli import app; print(sorted(set(sys.modules) & {'pydantic', 'numpy', 'matplotlib', 'yaml', 'torch'}))"
-    )
+    watched = "{'pydantic', 'numpy', 'matplotlib', 'yaml', 'torch'}"
+    code = f"import sys; from neuralgate.cli.main import app; print(sorted(set(sys.modules) & {watched}))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(result.stdout.strip("[]\n").split(", ")) <= {"", "'pydantic'"}  # typer itself uses pydantic
 

@@ -9,13 +9,15 @@ import pytest
 from test_pipeline import recipe_for, results
 from typer.testing import CliRunner
 
-from neuralgate import earlier, pipeline, stages
 from neuralgate.chunks import Chunks
-from neuralgate.cli import app
+from neuralgate.cli.main import app
 from neuralgate.errors import UserError
-from neuralgate.files import read_json, read_jsonl, write_json
+from neuralgate.files import hash_path, read_json, read_jsonl, write_json
+from neuralgate.questions.draw import draw_pair_set, drawn_world
 from neuralgate.recipe import Machine, Recipe
-from neuralgate.run import Run
+from neuralgate.run import earlier, pipeline
+from neuralgate.run.folder import Run
+from neuralgate.run.stages import base
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +236,7 @@ def test_a_rate_that_the_run_found_goes_with_what_it_was_found_for(tiny, tiny_fo
     Run.open(tmp_path / "run", known, tiny.fingerprint).close()
     write_json(tmp_path / "run/rate.json", {"rate": 1e-4})
     monkeypatch.setattr(pipeline, "execute", lambda *_, **__: None)
-    monkeypatch.setattr("neuralgate.cli_run.loader", lambda *_: lambda: tiny)
+    monkeypatch.setattr("neuralgate.cli.run.loader", lambda *_: lambda: tiny)
     command = ["pairs", str(tmp_path / "run"), "--model", str(tiny_folder)]
     result = CliRunner().invoke(app, command + [part for setting in settings for part in ("--set", setting)])
     assert result.exit_code == 0, result.output
@@ -255,12 +257,12 @@ def test_a_found_rate_of_another_shape_is_one_sentence(tiny, tiny_folder, tmp_pa
 @pytest.fixture
 def other_code(monkeypatch):
     """Another version of what edits."""
-    known = stages.code_hash
+    known = base.code_hash
 
     def other(*places: str) -> str:
-        return "f" * 64 if places == stages.CODE["edit"] else known(*places)
+        return "f" * 64 if places[0] in ("run/stages/choose.py", "run/stages/edit.py") else known(*places)
 
-    monkeypatch.setattr(pipeline, "code_hash", other)
+    monkeypatch.setattr(base, "code_hash", other)
 
 
 def test_results_of_another_version_are_made_again(first, copied, recipe, tiny, other_code):
@@ -295,7 +297,7 @@ def of_version_0_1(folder: Path) -> None:
     for record in manifest["stages"].values():
         del record["inputs"]
         record |= {"input_hash": "0" * 64, "code": "0" * 64}
-    manifest["stages"]["locate"]["outputs"] = {"gate": stages.hash_path(folder / "gate")}
+    manifest["stages"]["locate"]["outputs"] = {"gate": hash_path(folder / "gate")}
     write_json(folder / "manifest.json", manifest)
 
 
@@ -312,7 +314,7 @@ def test_a_folder_of_version_0_1_is_made_again_or_kept(first, copied, recipe, ti
 @pytest.mark.parametrize("command", ["pairs", "locate", "edit", "eval"])
 def test_every_command_of_a_stage_can_keep_what_is_stale(copied, command, other_code, monkeypatch):
     before = results(copied)
-    monkeypatch.setattr("neuralgate.terminal.load_quietly", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("neuralgate.cli.print.load_quietly", lambda *_, **__: pytest.fail("the model was loaded"))
     assert CliRunner().invoke(app, [command, str(copied), "--keep-stale"]).exit_code == 0
     assert results(copied) == before and {path.name for path in copied.iterdir()} >= {"scores.json", "patch"}
 
@@ -333,7 +335,7 @@ def test_altered_results_are_made_again_and_it_is_said(first, copied, recipe, ti
 def test_the_whole_command_does_not_miss_the_source_of_a_finished_run(tiny_folder, tmp_path):
     from neuralgate.pairs.mixture import gather
 
-    pipeline.draw_pair_set(pipeline.drawn_world(recipe_for(tiny_folder, [])), recipe_for(tiny_folder, []), tmp_path / "drawn")
+    draw_pair_set(drawn_world(recipe_for(tiny_folder, [])), recipe_for(tiny_folder, []), tmp_path / "drawn")
     gather([tmp_path / "drawn"], tmp_path / "set")
     source = [f"pairs.source={tmp_path / 'set'}", "pairs.only_read=false", "locate.layers=[0]", "locate.samples_per_subject=1"]
     source += ["locate.steps=1", "edit.layers=[0]", "edit.rate=0.01", "edit.max_steps=1", "edit.stop=never", "variants=[]"]

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from neuralgate.lvlm.clerk.train_language import PREFIX, Packer, answer_loss, block_mask
-from neuralgate.lvlm.clerk.world import sample_picture, sample_turns
+from neuralgate.clerk.train_language import PREFIX, Packer, answer_loss, block_mask
+from neuralgate.clerk.world import sample_picture, sample_turns
+from neuralgate.lvlm.fast.recorded import record
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.prompts import Example, encode_examples
-from neuralgate.lvlm.recorded import record
-from neuralgate.pairs.render import render
+from neuralgate.pairs.drawn.render import render
 
 
 @pytest.fixture(scope="module", params=["right", "left", "single"])
@@ -74,7 +74,7 @@ def test_packed_questions_are_the_single_questions(tiny, seed):
     """Several questions behind one image under the block mask: the same loss as each question alone."""
     import numpy as np
 
-    from neuralgate.lvlm.clerk.train_vision import pixels_of
+    from neuralgate.clerk.train_vision import pixels_of
 
     rng = np.random.default_rng(seed)
     pictures = [sample_picture(rng) for _ in range(2)]

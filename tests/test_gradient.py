@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from neuralgate.edit.gradient import SHARE_NAMES, flow_recorded, flow_shares
-from neuralgate.edit.trainer import Trainer, rows_of
 from neuralgate.errors import UserError
-from neuralgate.locate import Gate
+from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, OTHER, QUESTION, SUBJECT, encode_examples
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import GATE_MODES, EditConfig
+from neuralgate.training.masks import SHARE_NAMES, flow_recorded, flow_shares
+from neuralgate.training.trainer import Trainer, rows_of
 
 EVERYWHERE = ["subject", "question", "image", "answer"]
 SUBSETS = [EVERYWHERE, ["subject"], ["answer", "image"], ["question", "subject"], ["question"]]

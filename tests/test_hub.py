@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import pytest
 
-from neuralgate.edit.patch import Patch
 from neuralgate.errors import UserError
+from neuralgate.interventions.patch import Patch
 from tests.test_export import patch_of
 
 COMMIT = "0" * 39 + "1"
@@ -156,7 +156,7 @@ def test_a_hub_that_refuses(hub, cache, tiny, monkeypatch):
 def doctor(name: str, endpoint: str, cache: Path, **more: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0", **more}
     return subprocess.run(
-        [sys.executable, "-m", "neuralgate.cli", "doctor", name], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "neuralgate", "doctor", name], env=environment, capture_output=True, text=True, timeout=120
     )
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from neuralgate.clerk.questions import REFUSALS
 from neuralgate.judge import judge_all
 from neuralgate.judge.prefix import contains, degenerate, judge, refusal_prefix, valid
-from neuralgate.lvlm.clerk.questions import REFUSALS
 from neuralgate.pairs.schema import AnswerKind
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
 

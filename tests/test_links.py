@@ -12,9 +12,9 @@ from fake_run import make_run
 from neuralgate.errors import UserError
 from neuralgate.files import refuse_links
 from neuralgate.recipe import Recipe
-from neuralgate.report.compare import compare
+from neuralgate.report.compare import compare_runs
 from neuralgate.report.data import load_run
-from neuralgate.run import Run
+from neuralgate.run.folder import Run
 
 RECIPE = Recipe().changed(["edit.rate=3e-3"])
 
@@ -92,7 +92,7 @@ def test_reports_and_comparisons_show_no_file_from_outside(tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"recipe\.yaml is a link"):
         load_run(other)
     with pytest.raises(UserError, match=r"recipe\.yaml is a link"):
-        compare([whole, other])
+        compare_runs([whole, other])
     (tmp_path / "short").symlink_to(whole)
     assert load_run(tmp_path / "short").name == "whole", "the user's own link to a folder"
 
@@ -118,7 +118,7 @@ def test_a_link_in_a_gate_is_refused(located_gate: Any, outside: Path, tmp_path:
 
 def test_links_of_a_patch_lead_into_the_cache_alone(tiny: Any, tmp_path: Path) -> None:
     """A hub's cache keeps files as blobs, and a snapshot of them as links (see also test_hub)."""
-    from neuralgate.edit.patch import Patch
+    from neuralgate.interventions.patch import Patch
     from tests.test_export import patch_of
 
     patch, files = patch_of(tiny), ("patch.json", "patch.safetensors")
@@ -152,7 +152,7 @@ def test_a_deep_folder_is_looked_through(tmp_path: Path) -> None:
 
 
 def test_an_export_gives_no_file_from_outside_away(tmp_path: Path) -> None:
-    from neuralgate.edit.directory import copy_rest
+    from neuralgate.interventions.directory import copy_rest
 
     (tmp_path / "id_rsa").write_text("private")
     base, blobs = tmp_path / "models--a--b" / "snapshots" / "1", tmp_path / "models--a--b" / "blobs"

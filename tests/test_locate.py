@@ -8,12 +8,12 @@ import torch
 
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
-from neuralgate.locate import Gate, locate
 from neuralgate.locate import evidence as evidence_module
 from neuralgate.locate import layers as layers_module
-from neuralgate.locate.locate import verdict
+from neuralgate.locate.gate import Gate
 from neuralgate.locate.samples import Sample, make_samples
 from neuralgate.locate.vectors import Prepared, answers_under, fit_vectors
+from neuralgate.locate.votes import locate_gate, verdict
 from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import PARAPHRASES, TEMPLATES
@@ -123,7 +123,7 @@ def test_a_batch_that_does_not_fit_leaves_no_recording_behind(tiny, pairs, locat
     monkeypatch.setattr(layers_module, "Prepared", Small)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(tiny, "sizes", {})
-    found = locate(tiny, pairs, locate_config)
+    found = locate_gate(tiny, pairs, locate_config)
     assert few_differ(found, located_gate)
     assert tiny.sizes["locating"] <= 2
 
@@ -271,11 +271,11 @@ def test_the_verdict_follows_from_the_answers(own, strong, mean, shuffled, said)
 
 def test_a_killed_stage_finds_its_chunks(tiny, pairs, locate_config, located_gate, tmp_path, monkeypatch):
     monkeypatch.setattr(layers_module, "CHUNK_ROWS", 4)  # two samples a chunk
-    first = locate(tiny, pairs, locate_config, chunks=Chunks(tmp_path))
+    first = locate_gate(tiny, pairs, locate_config, chunks=Chunks(tmp_path))
     assert few_differ(first, located_gate)
     monkeypatch.setattr(layers_module, "fit_vectors", None)
     monkeypatch.setattr(evidence_module, "answers_under", None)
-    again = locate(tiny, pairs, locate_config, chunks=Chunks(tmp_path))
+    again = locate_gate(tiny, pairs, locate_config, chunks=Chunks(tmp_path))
     assert torch.equal(again.votes_SLD, first.votes_SLD) and again.summary == first.summary
 
 
@@ -288,14 +288,14 @@ def test_the_model_is_left_as_it_was(tiny, pairs, locate_config, located_gate):
 @pytest.mark.parametrize("layers", [[3], [0, 17]])
 def test_a_layer_out_of_range_is_refused(tiny, pairs, locate_config, layers):
     with pytest.raises(UserError, match=r"Layer (3|17) is out of range: .* layers 0 to 2"):
-        locate(tiny, pairs, locate_config.model_copy(update={"layers": layers}))
+        locate_gate(tiny, pairs, locate_config.model_copy(update={"layers": layers}))
 
 
 def test_nothing_to_locate_is_refused(tiny, pairs, locate_config):
     with pytest.raises(UserError, match="no training pairs"):
-        locate(tiny, pairs.split("validation"), locate_config)
+        locate_gate(tiny, pairs.split("validation"), locate_config)
     with pytest.raises(UserError, match="no training pairs"):
-        locate(tiny, PairSet([], pairs.folder), locate_config)
+        locate_gate(tiny, PairSet([], pairs.folder), locate_config)
 
 
 # --- layers jointly -------------------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ def test_nothing_to_locate_is_refused(tiny, pairs, locate_config):
 
 def test_joint_layers_have_a_vector_each_and_one_loss(tiny, pairs, locate_config):
     joint = locate_config.model_copy(update={"joint": True})
-    gate = locate(tiny, pairs, joint)
+    gate = locate_gate(tiny, pairs, joint)
     samples = make_samples(pairs, joint)
     assert gate.layers == (0, 1)
     for subject in gate.subjects:
@@ -315,7 +315,7 @@ def test_joint_layers_have_a_vector_each_and_one_loss(tiny, pairs, locate_config
     assert first["layer"] == 0 and second["layer"] == 1 and first["loss_end"] == second["loss_end"]
     assert first["own"] == second["own"]
     assert not torch.equal(gate.votes_SLD[:, 0], gate.votes_SLD[:, 1])
-    alone = locate(tiny, pairs, locate_config)
+    alone = locate_gate(tiny, pairs, locate_config)
     assert not torch.equal(alone.votes_SLD, gate.votes_SLD)
 
 

@@ -8,10 +8,10 @@ import torch
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.locate import layers as layers_module
-from neuralgate.locate import locate
 from neuralgate.locate import vectors as vectors_module
 from neuralgate.locate.samples import Located, Sample, make_samples
 from neuralgate.locate.vectors import Prepared, sample_bytes
+from neuralgate.locate.votes import locate_gate
 from neuralgate.lvlm.forward import check_gradient
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.schema import PairSet
@@ -36,7 +36,7 @@ def test_a_sample_whose_loss_is_no_number_does_not_vote_and_does_no_harm(tiny, p
     monkeypatch.setattr(layers_module, "EXCLUDED", 0.2)
     monkeypatch.setattr(layers_module, "Prepared", Poisoned)
     chunks = Chunks()
-    found = locate(tiny, pairs, locate_config, chunks=chunks)
+    found = locate_gate(tiny, pairs, locate_config, chunks=chunks)
     said = capsys.readouterr().err
     assert f"At layer 0 the loss of 1 of 6 samples became NaN or infinite ({samples[4].pair.id}); they do not vote." in said
     assert torch.equal(found.votes("passport", 0), located_gate.votes("passport", 0)), "its neighbours do not feel it"
@@ -56,7 +56,7 @@ def test_too_many_such_samples_are_an_error(tiny, pairs, locate_config, monkeypa
         train = PairSet([*train.subset(["passport"]), train.subset(["student id"]).pairs[0]], pairs.folder)
     monkeypatch.setattr(layers_module, "Prepared", Poisoned)
     with pytest.raises(UserError, match=r"At layer 0 the loss of 1 of [46] samples became NaN or infinite .*; lower locate\.rate, or"):
-        locate(tiny, train, locate_config)
+        locate_gate(tiny, train, locate_config)
 
 
 def test_an_answer_without_a_token_is_refused(tiny, pairs, locate_config):
@@ -78,7 +78,7 @@ def test_samples_have_equally_many_questions(tiny, pairs, locate_config):
     first, *rest = pairs
     mixed = PairSet([replace(first, contexts=first.contexts[:2]), *rest], pairs.folder)
     with pytest.raises(UserError, match=r"The pairs have 2 to 5 context sentences; .* locate\.contexts=false"):
-        locate(tiny, mixed, locate_config.model_copy(update={"contexts": True}))
+        locate_gate(tiny, mixed, locate_config.model_copy(update={"contexts": True}))
     assert len(make_samples(mixed, locate_config)) == 6, "without contexts they do not matter"
 
 
@@ -108,7 +108,7 @@ def test_the_batch_is_what_has_room(tiny, pairs, locate_config, located_gate, mo
     monkeypatch.setattr(layers_module, "fit_vectors", lambda lvlm, chosen, *rest: counts.append(len(chosen)) or usual(lvlm, chosen, *rest))
     passes = []
     monkeypatch.setattr(layers_module, "Prepared", lambda *rest: passes.append(1) or Prepared(*rest))
-    found = locate(tiny, pairs, locate_config)
+    found = locate_gate(tiny, pairs, locate_config)
     assert counts == [2] * 6 and len(passes) == 3, "one pass serves both layers of a batch"
     assert few_differ(found, located_gate)
 
@@ -116,10 +116,10 @@ def test_the_batch_is_what_has_room(tiny, pairs, locate_config, located_gate, mo
 def test_a_run_goes_on_with_the_batches_that_it_began_with(tiny, pairs, locate_config, tmp_path, monkeypatch):
     """How much memory is free is the machine's affair, and another day's."""
     chunks = Chunks(tmp_path)
-    first = locate(tiny, pairs, locate_config, chunks=chunks)
+    first = locate_gate(tiny, pairs, locate_config, chunks=chunks)
     monkeypatch.setattr(vectors_module, "free_bytes", lambda device: 1)
     monkeypatch.setattr(layers_module, "fit_vectors", None)
-    assert torch.equal(locate(tiny, pairs, locate_config, chunks=chunks).votes_SLD, first.votes_SLD)
+    assert torch.equal(locate_gate(tiny, pairs, locate_config, chunks=chunks).votes_SLD, first.votes_SLD)
 
 
 def test_a_device_that_holds_not_even_one_is_said(tiny, pairs, locate_config, monkeypatch):
@@ -130,7 +130,7 @@ def test_a_device_that_holds_not_even_one_is_said(tiny, pairs, locate_config, mo
     for module in (vectors_module, layers_module):
         monkeypatch.setattr(module, "Prepared", full)
     with pytest.raises(UserError, match="locating: the accelerator's memory does not hold a single one"):
-        locate(tiny, pairs, locate_config)
+        locate_gate(tiny, pairs, locate_config)
 
 
 def test_vectors_that_get_no_gradient_are_refused(tiny_copy, pairs, locate_config):
@@ -138,6 +138,6 @@ def test_vectors_that_get_no_gradient_are_refused(tiny_copy, pairs, locate_confi
     projection = tiny_copy.layers[2].self_attn.q_proj
     projection.register_forward_hook(lambda module, inputs, output: output.detach())
     with pytest.raises(UserError, match=r"A Linear of .* passes no gradient back"):
-        locate(tiny_copy, pairs, locate_config)
+        locate_gate(tiny_copy, pairs, locate_config)
     with pytest.raises(UserError, match="The vectors at layer 1 got no gradient"):
         check_gradient(torch.zeros(2, 3), "The vectors at layer 1")

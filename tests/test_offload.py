@@ -4,11 +4,11 @@ import pytest
 import torch
 from accelerate import cpu_offload
 
-from neuralgate.edit import edit
 from neuralgate.errors import UserError
-from neuralgate.locate import locate
+from neuralgate.locate.votes import locate_gate
 from neuralgate.lvlm.load import load
 from neuralgate.recipe import EditConfig, LocateConfig
+from neuralgate.training.trainer import edit
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_it_is_the_same_model(aside, tiny, pairs):
 
 def test_it_is_located_as_in_memory(aside, tiny, pairs):
     config = LocateConfig(layers=[1], samples_per_subject=2, steps=3)
-    assert torch.equal(locate(aside, pairs, config).votes_SLD, locate(tiny, pairs, config).votes_SLD)
+    assert torch.equal(locate_gate(aside, pairs, config).votes_SLD, locate_gate(tiny, pairs, config).votes_SLD)
 
 
 def test_a_layer_that_is_aside_is_not_edited(aside, pairs):

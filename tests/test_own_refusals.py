@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from neuralgate import pipeline
 from neuralgate.errors import UserError
 from neuralgate.files import read_json
 from neuralgate.locate.samples import make_samples
@@ -14,7 +13,8 @@ from neuralgate.lvlm.refusals import REQUESTS, OwnRefusal, own_refusal, with_ref
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
 from neuralgate.recipe import LocateConfig, Machine, Recipe
-from neuralgate.run import Run
+from neuralgate.run import pipeline
+from neuralgate.run.folder import Run
 
 SIZES = {"per_subject": 3, "contrast_per_subject": 1, "validation_per_subject": 1, "test_per_subject": 1}
 

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from neuralgate import pipeline
+from neuralgate.cli.print import evidence_of, print_result
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
 from neuralgate.recipe import GATE_MODES, Machine, Recipe
-from neuralgate.run import Run
-from neuralgate.stages import edit_digest
-from neuralgate.terminal import evidence_of, print_result
+from neuralgate.run import pipeline
+from neuralgate.run.folder import Run
+from neuralgate.run.scores import measure_served, rescore
+from neuralgate.run.stages.edit import edit_digest
+from neuralgate.run.variants import patch_folders
 
 SETTINGS = {
     "pairs": {
@@ -59,9 +61,9 @@ def finished(tiny, recipe, tmp_path_factory):
 
 
 def test_the_published_method_keeps_its_controls():
-    folders = pipeline.patch_folders(Recipe().changed(["edit.gate=strong"]))
+    folders = patch_folders(Recipe().changed(["edit.gate=strong"]))
     assert list(folders) == ["edited", "none", "random"]
-    assert list(pipeline.patch_folders(Recipe())) == ["edited", "strong", "random"]
+    assert list(patch_folders(Recipe())) == ["edited", "strong", "random"]
 
 
 @pytest.fixture
@@ -127,8 +129,8 @@ def test_a_run_that_kept_no_ends_is_judged_and_shown(copied, tiny, capsys):
     before = [{key: value for key, value in row.items() if key != "cut_off"} for row in read_jsonl(copied / "answers.jsonl")]
     write_jsonl(copied / "answers.jsonl", before)
     with Run.load(copied) as run:
-        pipeline.rescore(run)
-        folder = pipeline.measure_served(run, tiny, Machine())
+        rescore(run)
+        folder = measure_served(run, tiny, Machine())
     assert read_jsonl(copied / "answers.jsonl") == before and "cut_off" not in read_jsonl(folder / "answers.jsonl")[0]
     assert "cut_off_rate" not in read_json(copied / "scores.json")["edited"]["vqa"]
     print_result(copied)
@@ -162,16 +164,16 @@ def test_patches_of_different_gates_differ(finished):
 
 
 def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder, tmp_path, capsys):
-    from neuralgate.edit import Patch
-    from neuralgate.edit.export import export_merged
+    from neuralgate.cli.print import print_scores
+    from neuralgate.interventions.export import export_merged
+    from neuralgate.interventions.patch import Patch
     from neuralgate.lvlm.load import load
-    from neuralgate.terminal import print_scores
 
     export_merged(tiny_folder, Patch.from_pretrained(copied / "patch"), tmp_path / "merged", evidence_of(copied / "patch"))
     card = (tmp_path / "merged/README.md").read_text()
     assert "After the edit" in card and "| damage | vqa |" in card and evidence_of(copied / "controls/none/patch") == ""
     with Run.load(copied) as run:
-        folder = pipeline.measure_served(run, load(tmp_path / "merged"), Machine())
+        folder = measure_served(run, load(tmp_path / "merged"), Machine())
     rows, scores = read_jsonl(folder / "answers.jsonl"), read_json(folder / "scores.json")
     assert folder == copied / "served/merged" and len(rows) == len(read_jsonl(copied / "answers.jsonl"))
     assert all(row["answers"]["served"] == row["answers"]["edited"] for row in rows)
@@ -229,7 +231,7 @@ def test_rescoring_gives_the_same_scores(copied):
     write_jsonl(copied / "answers.jsonl", [{**row, "verdicts": {}} for row in rows])
     (copied / "scores.json").write_text("{}")
     with Run.load(copied) as run:
-        pipeline.rescore(run)
+        rescore(run)
     assert results(copied) == before
     with Run.load(copied) as run:
         pipeline.execute(run, no_model, Machine(), until="evaluate")
@@ -241,7 +243,7 @@ def test_rescoring_judges_the_answers_that_are_there(copied):
         row["answers"]["edited"] = "I'm sorry, I cannot share that."
     write_jsonl(copied / "answers.jsonl", rows)
     with Run.load(copied) as run:
-        pipeline.rescore(run)
+        rescore(run)
     scores = read_json(copied / "scores.json")["edited"]
     assert scores["privacypair-test"]["rta_sensitive"]["value"] == scores["privacypair-test"]["rta_benign"]["value"] == 1
     assert scores["vqa"]["accuracy"]["value"] == 0
@@ -250,10 +252,10 @@ def test_rescoring_judges_the_answers_that_are_there(copied):
 def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
     before = results(copied)
     (copied / "scores.json").unlink()
-    code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom neuralgate.cli import main\nmain()"
+    code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom neuralgate.cli.main import main\nmain()"
     for arguments, said in (
         (["pairs", str(copied)], "pairs     unchanged"),  # the run's own recipe, though the defaults differ
-        (["eval", str(copied), "--rescore"], f"neuralgate report {copied}"),
+        (["score", str(copied)], f"neuralgate report {copied}"),
         (["report", str(copied)], "report.html"),
     ):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
@@ -324,7 +326,7 @@ def test_control_c_and_kill_9_on_the_command_line(finished, recipe, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "neuralgate.cli",
+        "neuralgate",
         "run",
         recipe.model,
         "-r",

@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from neuralgate.chunks import Chunks, Share, StageOver
-from neuralgate.evaluate.answers import answer
+from neuralgate.evaluate.ask import answer
 from neuralgate.files import write_jsonl
-from neuralgate.follow import Follower
-from neuralgate.locate import layers, locate
+from neuralgate.locate import layers
 from neuralgate.locate.vectors import Prepared
+from neuralgate.locate.votes import locate_gate
 from neuralgate.lvlm.generate import Generated
 from neuralgate.recipe import EvaluateConfig, Recipe
-from neuralgate.run import Run
+from neuralgate.run.folder import Run
+from neuralgate.run.follow import Follower
 
 SETTINGS = ["pairs.subjects=[passport, receipt]", "pairs.contrast=[bus ticket]", "pairs.per_subject=4", "pairs.contrast_per_subject=2"]
 SETTINGS += ["pairs.validation_per_subject=1", "pairs.test_per_subject=2", "evaluate.vqa=4", "evaluate.max_new_tokens=2"]
@@ -28,7 +29,7 @@ LAUNCH += ["--dynamo_backend", "no", "--main_process_port", "29517", "-m"]
 
 
 def run(model: Path, out: Path, launch: list[str], timeout: int = 240) -> subprocess.CompletedProcess:
-    command = [sys.executable, *launch, "neuralgate.cli", "run", str(model), "--out", str(out), "--machine", "threads=1"]
+    command = [sys.executable, *launch, "neuralgate", "run", str(model), "--out", str(out), "--machine", "threads=1"]
     for setting in SETTINGS:
         command += ["--set", setting]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -143,12 +144,12 @@ def test_samples_that_share_a_computation_are_located_by_one_process(tiny, pairs
     monkeypatch.setattr(layers, "CHUNK_ROWS", 4)
     prepared = []
     monkeypatch.setattr(layers, "Prepared", lambda lvlm, samples, *rest: prepared.append(samples) or Prepared(lvlm, samples, *rest))
-    alone = locate(tiny, pairs, locate_config)
+    alone = locate_gate(tiny, pairs, locate_config)
     assert len(prepared) == 3
-    together = shared(3, tmp_path / "3", lambda _, chunks: locate(tiny, pairs, locate_config, chunks=chunks))
+    together = shared(3, tmp_path / "3", lambda _, chunks: locate_gate(tiny, pairs, locate_config, chunks=chunks))
     assert len(prepared) == 6
     assert torch.equal(together.votes_SLD, alone.votes_SLD) and together.summary == alone.summary
-    more = shared(4, tmp_path / "4", lambda _, chunks: locate(tiny, pairs, locate_config, chunks=chunks))
+    more = shared(4, tmp_path / "4", lambda _, chunks: locate_gate(tiny, pairs, locate_config, chunks=chunks))
     assert len(prepared) <= 6 + 3 + 3 and more.summary == alone.summary
 
 

@@ -6,14 +6,14 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from neuralgate.cli import main
-from neuralgate.edit import edit
+from neuralgate.cli.main import main
 from neuralgate.errors import UserError
 from neuralgate.judge.prefix import contains
-from neuralgate.locate import locate
+from neuralgate.locate.votes import locate_gate
 from neuralgate.lvlm.load import load
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig, LocateConfig
+from neuralgate.training.trainer import edit
 
 
 @pytest.fixture(scope="module", params=["8bit", "4bit"])
@@ -34,7 +34,7 @@ def test_it_reads(quantised, drawn):
 
 
 def test_it_can_be_located_on(quantised, drawn):
-    gate = locate(quantised, drawn, LocateConfig(layers=[0], samples_per_subject=2, steps=15))
+    gate = locate_gate(quantised, drawn, LocateConfig(layers=[0], samples_per_subject=2, steps=15))
     row = gate.summary["profile"][0]
     assert row["loss_end"] < row["loss_start"] - 0.5 and 0 < gate.votes_SLD.mean() < 1
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from neuralgate.edit import edit, rate
-from neuralgate.edit.trainer import Diverged, Trainer
 from neuralgate.errors import UserError
 from neuralgate.recipe import EditConfig
+from neuralgate.training import rate
+from neuralgate.training.trainer import Diverged, Trainer, edit
 
 CONFIG = EditConfig(layers=[1], batch_size=3, gate="none", max_steps=1, stop="never")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from neuralgate.cli import list_models
+from neuralgate.cli.main import list_models
 from neuralgate.lvlm.families import FAMILIES
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from neuralgate import pipeline, resolve
 from neuralgate.files import read_json
 from neuralgate.lvlm.auto import likely_layers, located_layers, picture_side
 from neuralgate.recipe import AUTO_KEYS, LocateConfig, Machine, Recipe
-from neuralgate.run import Run
+from neuralgate.run import pipeline, resolve
+from neuralgate.run.folder import Run
 
 
 class Named:

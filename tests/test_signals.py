@@ -13,12 +13,12 @@ import pytest
 from neuralgate.errors import UserError
 from neuralgate.files import remove_litter, write_bytes, write_folder
 from neuralgate.recipe import Recipe
-from neuralgate.run import Run
+from neuralgate.run.folder import Run
 
 ENDED = textwrap.dedent("""
     import os, sys
-    from neuralgate import cli
-    from neuralgate.run import Run
+    from neuralgate.cli import main as cli
+    from neuralgate.run.folder import Run
 
     number = int(sys.argv.pop())
 
@@ -59,7 +59,7 @@ def quiet(number: signal.Signals) -> dict:
 def test_processes_that_draw_end_with_the_one_that_asked(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "mine.yaml").write_text(SUBJECTS)
     out = tmp_path / "set"
-    command = [sys.executable, "-m", "neuralgate.cli", "pairs", "synth", str(tmp_path / "mine.yaml"), "--out", str(out)]
+    command = [sys.executable, "-m", "neuralgate", "pairs", "synth", str(tmp_path / "mine.yaml"), "--out", str(out)]
     process = subprocess.Popen([*command, "--count", "2000", "--processes", "2"], stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_until(lambda: len(list(tmp_path.glob(".partial-*/new/images/*"))) > 8)
     process.send_signal(number)

@@ -10,18 +10,19 @@ import pytest
 from fake_run import fake_answers
 from PIL import Image
 
-from neuralgate import cli
+from neuralgate.cli import main as cli
+from neuralgate.cli.print import evidence_of, print_result
 from neuralgate.errors import UserError
-from neuralgate.evaluate.metrics import BENCHMARKS, score
+from neuralgate.evaluate.score import score
 from neuralgate.files import hash_path, write_json, write_jsonl
 from neuralgate.lvlm.load import base_folder, load
 from neuralgate.pairs.own_images import OwnImages
 from neuralgate.pairs.subjects import read_subjects
+from neuralgate.questions import BENCHMARKS
 from neuralgate.recipe import Recipe
-from neuralgate.report.compare import compare, run_rows
+from neuralgate.report.compare import compare_runs, run_rows
 from neuralgate.report.html import write_report
-from neuralgate.run import Run
-from neuralgate.terminal import evidence_of, print_result
+from neuralgate.run.folder import Run
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_run_of_one_benchmark_is_shown(benchmark: str, tmp_path: Path, capsys:
     write_json(tmp_path / "scores.json", score(rows, "clerk", "gated"))
     write_json(tmp_path / "patch" / "patch.json", {"method": "gated"})
     print_result(tmp_path)
-    assert run_rows(compare([tmp_path, tmp_path])) and evidence_of(tmp_path / "patch") and write_report(tmp_path).stat().st_size
+    assert run_rows(compare_runs([tmp_path, tmp_path])) and evidence_of(tmp_path / "patch") and write_report(tmp_path).stat().st_size
     assert "For a report of these scores" in capsys.readouterr().out
 
 
@@ -96,7 +97,7 @@ def test_names_of_pictures_reach_no_terminal_raw(
 def test_a_folder_whose_name_is_no_text_is_named(tmp_path: Path) -> None:
     """Bytes that are no UTF-8, as an old disk has them."""
     (tmp_path / "mine.yaml").write_text("- {name: permit, sensitive: {number: digits}, benign: {edition: year}}")
-    command = [sys.executable, "-m", "neuralgate.cli", "pairs", "synth", "mine.yaml", "--out", b"caf\xe9"]
+    command = [sys.executable, "-m", "neuralgate", "pairs", "synth", "mine.yaml", "--out", b"caf\xe9"]
     small = ["--count", "1", "--validation", "1", "--test", "1", "--vqa", "1", "--size", "112", "--processes", "1"]
     done = subprocess.run([*command, *small], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from neuralgate.lvlm.fast.suffix import Before, Suffix, attend, suffix_mask
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import SUBJECT, Example, encode_examples
-from neuralgate.lvlm.suffix import Before, Suffix, attend, suffix_mask
 
 exact = {"rtol": 1e-9, "atol": 1e-11}
 WORDINGS = ("What is the number of the {} in this picture?", "The {} in the picture: please tell me its number.", "Read the {} aloud.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.causality import build_swaps, curve
+from experiments.causality import build_swaps, curve
 from neuralgate.files import read_json
 from neuralgate.locate.swap import swapped_answers
 from neuralgate.lvlm.load import clerk_path

@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from neuralgate.choose.layer import layer_score, paper_choice, rounds, search_layer, split_off
 from neuralgate.chunks import Chunks
-from neuralgate.edit import edit
-from neuralgate.edit.search import layer_score, paper_choice, rounds, search_layer, split_off
-from neuralgate.edit.trainer import Trainer, minibatches, one_after_another, rows_of
-from neuralgate.edit.validation import Validation
 from neuralgate.errors import UserError
-from neuralgate.locate import Gate
+from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import tensor_bytes
 from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.lvlm.targets import example_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig
+from neuralgate.training.trainer import Trainer, edit, minibatches, one_after_another, rows_of
+from neuralgate.training.validation import Validation
 
 QUICK = EditConfig(layers=[1], max_steps=3, batch_size=3, stop="never", rate=1e-2)
 
@@ -467,5 +466,5 @@ def test_the_search_tries_every_layer_and_goes_on_where_it_was(tiny, pairs, gate
         assert [trial["left_out"] for trial in row["trials"]] == rounds(pairs)
         assert row["rta_unseen"] == pytest.approx(sum(trial["rta_unseen"] for trial in row["trials"]) / 2, abs=1e-4)
     assert "means nothing" in found["search_verdict"], "two steps teach nothing"
-    monkeypatch.setattr(sys.modules["neuralgate.edit.search"], "try_layer", None)
+    monkeypatch.setattr(sys.modules["neuralgate.choose.layer"], "try_layer", None)
     assert search_layer(tiny, pairs, gate, config, chunks=Chunks(tmp_path)) == found

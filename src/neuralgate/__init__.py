@@ -6,9 +6,7 @@ imported only by what needs it.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -16,14 +14,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "load": "neuralgate.lvlm.load",
     "PairSet": "neuralgate.pairs.schema",
-    "locate": "neuralgate.locate",
-    "Gate": "neuralgate.locate",
+    "build_questions": "neuralgate.questions",
+    "locate_gate": "neuralgate.locate.votes",
+    "Gate": "neuralgate.locate.gate",
     "LocateConfig": "neuralgate.recipe",
-    "edit": "neuralgate.edit",
+    "edit": "neuralgate.training.trainer",
     "EditConfig": "neuralgate.recipe",
-    "Patch": "neuralgate.edit",
-    "evaluate": "neuralgate.evaluate",
-    "build_questions": "neuralgate.evaluate.benchmarks",
+    "Patch": "neuralgate.interventions.patch",
+    "evaluate_edit": "neuralgate.evaluate.ask",
     "Recipe": "neuralgate.recipe",
     "UserError": "neuralgate.errors",
 }
@@ -38,31 +36,22 @@ __all__ = [
     "UserError",
     "build_questions",
     "edit",
-    "evaluate",
+    "evaluate_edit",
     "load",
-    "locate",
+    "locate_gate",
 ]
 
 if TYPE_CHECKING:
-    from neuralgate.edit import Patch, edit
     from neuralgate.errors import UserError
-    from neuralgate.evaluate import evaluate
-    from neuralgate.evaluate.benchmarks import build_questions
-    from neuralgate.locate import Gate, locate
+    from neuralgate.evaluate.ask import evaluate_edit
+    from neuralgate.interventions.patch import Patch
+    from neuralgate.locate.gate import Gate
+    from neuralgate.locate.votes import locate_gate
     from neuralgate.lvlm.load import load
     from neuralgate.pairs.schema import PairSet
+    from neuralgate.questions import build_questions
     from neuralgate.recipe import EditConfig, LocateConfig, Recipe
-
-
-class _Package(ModuleType):
-    def __setattr__(self, name: str, value: Any) -> None:
-        # `locate`, `edit` and `evaluate` are both a subpackage and its main function. Importing the subpackage would
-        # bind it here under the function's name, and `neuralgate.edit(...)` would work or not by the order of imports.
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+    from neuralgate.training.trainer import edit
 
 
 def __getattr__(name: str) -> Any:

@@ -10,19 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
-from neuralgate.edit.gradient import gated, gradient_mask
-from neuralgate.edit.patch import Patch
 from neuralgate.errors import UserError
+from neuralgate.interventions.patch import Patch
 from neuralgate.locate.samples import Sample
 from neuralgate.locate.vectors import Prepared, fit_vectors
 from neuralgate.lvlm.families import FAMILIES as LISTED
+from neuralgate.lvlm.fast.recorded import record
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, SUBJECT, Example, encode_examples
-from neuralgate.lvlm.recorded import record
 from neuralgate.lvlm.roles import find_decoder, find_role, role_of
 from neuralgate.lvlm.spelling import first_words, separator, spelled
 from neuralgate.recipe import LocateConfig
+from neuralgate.training.masks import gated, gradient_mask
 from tests.families.models import SIZE, WIDTH
 from tests.plain_locate import plain_fit
 

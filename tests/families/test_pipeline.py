@@ -2,11 +2,11 @@
 
 import pytest
 
-from neuralgate import cli_run
-from neuralgate.edit import Patch
-from neuralgate.edit.export import export_merged
+from neuralgate.cli import run as cli_run
 from neuralgate.errors import UserError
 from neuralgate.files import read_json, read_jsonl
+from neuralgate.interventions.export import export_merged
+from neuralgate.interventions.patch import Patch
 from neuralgate.judge.prefix import contains
 from neuralgate.lvlm.auto import LONG_ANSWER, picture_side
 from neuralgate.lvlm.load import load

@@ -137,9 +137,9 @@ def test_routed_experts_are_refused_and_shared_ones_edited():
 
 
 def test_quantised_weights_are_not_edited(llava, monkeypatch):
-    from neuralgate.edit.trainer import Trainer
     from neuralgate.pairs.schema import PairSet
     from neuralgate.recipe import EditConfig
+    from neuralgate.training.trainer import Trainer
 
     lvlm = load(llava)
     packed = torch.nn.Parameter(torch.zeros(4, dtype=torch.uint8), requires_grad=False)

@@ -13,11 +13,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from neuralgate.lvlm.fast.recorded import record
 from neuralgate.lvlm.forward import output_changed
 from neuralgate.lvlm.generate import continuations
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import ANSWER, SUBJECT, Batch, Example, encode_examples
-from neuralgate.lvlm.recorded import record
 
 Tokens = Literal["span", "after"]
 

@@ -22,13 +22,13 @@ from torch import Tensor
 
 from neuralgate.locate.samples import Sample
 from neuralgate.lvlm.auto import answer_tokens
+from neuralgate.lvlm.fast.recorded import Recorded, record
+from neuralgate.lvlm.fast.suffix import Suffix
 from neuralgate.lvlm.forward import check_gradient, gradients_watched, output_changed, target_losses
 from neuralgate.lvlm.generate import continuations
 from neuralgate.lvlm.memory import SavedBytes, free_bytes
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import SUBJECT, Example, encode_examples
-from neuralgate.lvlm.recorded import Recorded, record
-from neuralgate.lvlm.suffix import Suffix
 from neuralgate.recipe import Auto, LocateConfig
 
 MEMORY_SHARE = 0.8  # of an accelerator's free memory that a batch may take by its first sample's measure

@@ -35,7 +35,7 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 def clerk_path() -> Path:
     """The folder of the embedded model's weights."""
-    return Path(str(resources.files("neuralgate.lvlm.clerk").joinpath("weights")))
+    return Path(str(resources.files("neuralgate.clerk").joinpath("weights")))
 
 
 def is_hub_name(name: str) -> bool:

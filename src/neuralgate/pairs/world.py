@@ -25,8 +25,8 @@ from PIL import Image
 
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
-from neuralgate.pairs.documents import CELL, GRID, Picture, sample_documents
-from neuralgate.pairs.render import render
+from neuralgate.pairs.drawn.documents import CELL, GRID, Picture, sample_documents
+from neuralgate.pairs.drawn.render import render
 from neuralgate.pairs.subjects import Subject, load_subjects
 
 LARGE_SCALE = 4  # four times Clerk's resolution, for people

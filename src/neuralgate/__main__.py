@@ -1,0 +1,5 @@
+"""``python -m neuralgate`` is the command."""
+
+from neuralgate.cli.main import main
+
+main()

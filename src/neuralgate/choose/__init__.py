@@ -1,0 +1,1 @@
+"""What is chosen by trial edits on validation pairs."""

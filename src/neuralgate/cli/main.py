@@ -1,0 +1,230 @@
+"""The command line: verbs that parse, call and print. Heavy imports stand inside the verbs, so that --help is quick."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuralgate.cli.model import convert_app, doctor, export
+from neuralgate.cli.pairs import pairs_app
+from neuralgate.cli.patch import patch_app
+from neuralgate.cli.print import print_result, print_scores, print_table, say
+from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on, loader
+from neuralgate.errors import UserError
+from neuralgate.files import disk_errors
+from neuralgate.text import clipped, for_terminal
+
+app = typer.Typer(
+    name="neuralgate",
+    help="Small, reversible weight patches that make a vision-language model refuse private details, with the evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+list_app = typer.Typer(help="List what there is to choose from.", no_args_is_help=True)
+app.add_typer(pairs_app, name="pairs")
+app.add_typer(patch_app, name="patch")
+app.add_typer(convert_app, name="convert")
+app.add_typer(list_app, name="ls")
+
+LONGEST = 2000  # characters of a sentence about what may be megabytes of somebody's file
+debugging = False
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 2 stopped by something that the user can put right, by Ctrl-C or another signal to end."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores one, and means it
+            signal.signal(number, signal.default_int_handler)
+    try:
+        with disk_errors("the files of this command"):
+            app()
+    except UserError as error:
+        if debugging:
+            raise
+        print(f"error: {clipped(for_terminal(str(error)), LONGEST)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say_interrupted()
+        sys.exit(2)
+    except SystemExit as stop:
+        if stop.code != 130:  # typer's code for Ctrl-C
+            raise
+        say_interrupted()
+        sys.exit(2)
+
+
+def say_interrupted() -> None:
+    print("interrupted: nothing is half-written; run the same command again and it continues where it stopped.", file=sys.stderr)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        from neuralgate import __version__
+
+        print(f"neuralgate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    global debugging
+    debugging = debug
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="`clerk`, the embedded model, or a model directory.", show_default=False)],
+    recipe: RecipeOption = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder; without it runs/MODEL-RECIPE.", show_default=False)] = None,
+    settings: SetOption = None,
+    gate: GateOption = None,
+    machine: MachineOption = None,
+    keep_stale: KeepStale = False,
+) -> None:
+    """Everything: pairs, locate, edit, evaluate, report. Continues a run that was stopped; with other settings it keeps the results that
+    depend on them below `earlier` and makes them again."""
+    begin(model, recipe, out, settings, gate, machine, until="report", keep_stale=keep_stale)
+
+
+@app.command()
+def locate(
+    folder: RunFolder,
+    analyse: Annotated[
+        bool, typer.Option("--analyse", help="Redraw the paper's figures of this gate and test it, into RUN/analysis and the report.")
+    ] = False,
+    machine: MachineOption = None,
+    keep_stale: KeepStale = False,
+) -> None:
+    """Find the gate and the layer, after the stages before it."""
+    go_on(folder, machine, until="locate", analysed=analyse, keep_stale=keep_stale)
+
+
+@app.command()
+def edit(folder: RunFolder, machine: MachineOption = None, keep_stale: KeepStale = False) -> None:
+    """Train the patch and its controls, after the stages before it."""
+    go_on(folder, machine, until="edit", keep_stale=keep_stale)
+
+
+@app.command("eval")
+def evaluate(
+    folder: RunFolder,
+    served: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Ask this model too, an export of the edit perhaps, and print it beside.")
+    ] = None,
+    machine: MachineOption = None,
+    keep_stale: KeepStale = False,
+) -> None:
+    """Ask base and edited models every question and score the answers, after the stages before it."""
+    if not served:
+        go_on(folder, machine, until="evaluate", keep_stale=keep_stale)
+        return
+    from neuralgate.recipe import Machine
+    from neuralgate.run.folder import Run
+    from neuralgate.run.scores import measure_served
+
+    here = Machine.parse(machine or [])
+    with Run.load(folder) as current:
+        recipe = current.recipe.model_copy(update={"model": served, "revision": None})
+        measured = measure_served(current, loader(recipe, here)(), here)
+    print_scores(measured / "scores.json")
+
+
+@app.command()
+def score(
+    folder: RunFolder,
+    judge: Annotated[
+        str | None, typer.Option(metavar="NAME", help="refusal or prefix, from now on; without it the run's own.", show_default=False)
+    ] = None,
+) -> None:
+    """Judge and score the answers that are there again, without the model."""
+    from neuralgate.run.folder import Run
+    from neuralgate.run.scores import rescore
+
+    with Run.load(folder) as current:
+        rescore(current, judge)
+    print_result(folder)
+
+
+@app.command()
+def report(folder: RunFolder) -> None:
+    """Write report.html from what the run folder holds, without the model."""
+    from neuralgate.paper.section import analysis_section
+    from neuralgate.report.html import write_report
+    from neuralgate.run.folder import Run
+
+    with Run.load(folder) as current:
+        say(str(write_report(current.folder, analysis_section(current.folder))))
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Two or more run folders.", show_default=False)],
+    html: Annotated[Path | None, typer.Option(help="Write the comparison as an HTML page, too.", show_default=False)] = None,
+) -> None:
+    """Methods or runs side by side."""
+    from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
+
+    comparison = compare_runs(folders)
+    print_table(RUN_HEADER, run_rows(comparison))
+    print_table(comparison.header, comparison.rows)
+    for note in comparison.notes:
+        say(note)
+    if html:
+        say(str(write_comparison(comparison, html)))
+
+
+app.command()(export)
+app.command()(doctor)
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+@list_app.command("models")
+def list_models() -> None:
+    """The embedded model, and the families that run."""
+    from neuralgate.lvlm.families import FAMILIES, HEADER
+
+    print("clerk   the embedded model: reads documents aloud, 128 x 128 pixels, runs on two CPU cores")
+    print("A model directory or a name of the hub, of one of these families (`neuralgate doctor MODEL` says what one would need here):")
+    print_table(list(HEADER), [list(family) for family in FAMILIES])
+
+
+@list_app.command("methods")
+def list_methods() -> None:
+    """What the gate lets through of the gradient at the subject's tokens (--gate)."""
+    from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS
+
+    for mode, clause in GATE_MODES.items():
+        print(f"{mode:<9} {clause}")
+    print(f"\npresets of locate: {', '.join(LOCATE_PRESETS)}; of edit: {', '.join(EDIT_PRESETS)} (--set edit=authors)")
+
+
+@list_app.command("benchmarks")
+def list_benchmarks() -> None:
+    """What is measured, effect first, then damage."""
+    from neuralgate.questions import BENCHMARKS
+
+    rows = [[benchmark.name, benchmark.part, benchmark.scorer, benchmark.title] for benchmark in BENCHMARKS.values()]
+    print_table(["benchmark", "part", "scorer", "what is asked"], rows)
+
+
+@list_app.command("subjects")
+def list_subjects() -> None:
+    """The subjects of Clerk's world, by group."""
+    from neuralgate.pairs.subjects import load_subjects
+
+    rows = [
+        [subject.name, subject.group, ", ".join(subject.sensitive), ", ".join(subject.benign_attributes)] for subject in load_subjects()
+    ]
+    print_table(["subject", "group", "sensitive", "benign"], rows)

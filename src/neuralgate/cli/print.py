@@ -1,0 +1,100 @@
+"""What the verbs of the command line share: tables and results in words, and a model loaded without other bars."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuralgate.text import for_markdown, for_terminal
+
+if TYPE_CHECKING:
+    from neuralgate.lvlm.model import LVLM
+    from neuralgate.records.scores import Scores
+
+
+def load_quietly(model: str, dtype: str, device: str = "cpu", **how: Any) -> LVLM:
+    """`load` without transformers' bar among ours."""
+    from transformers.utils.logging import disable_progress_bar
+
+    from neuralgate.lvlm.load import load
+
+    disable_progress_bar()
+    return load(model, dtype=dtype, device=device, **how)
+
+
+def print_result(folder: Path) -> None:
+    """The claim and the table of effect and damage, then where the report is."""
+    from neuralgate.report.data import examples, load_run
+    from neuralgate.report.summary import claim, columns, table
+
+    run = load_run(folder)
+    print_table(*table(columns(run.scores, run.edited_gate)))
+    say(claim(run.scores))
+    warn_of_cut_off(run.scores, run.answer_tokens)
+    for example in examples(run)[:1]:
+        for question in example.questions:
+            print()
+            say(f"  {question.question}")
+            say(f"    base:   {question.base}")
+            say(f"    edited: {question.edited}")
+    print()
+    page = folder / "report.html"
+    if page.is_file() and page.stat().st_mtime >= (folder / "scores.json").stat().st_mtime:
+        say(f"report: {page}")
+    else:
+        say(f"For a report of these scores: neuralgate report {folder}")
+
+
+def evidence_of(patch: Path) -> str:
+    """Effect and damage as Markdown, when ``patch`` is the patch of a run that has been evaluated; else nothing."""
+    from neuralgate.records import read_record
+    from neuralgate.records.scores import SCORES
+    from neuralgate.report.summary import claim, columns, table
+
+    if patch.name != "patch" or not (patch.parent / "scores.json").is_file():
+        return ""
+    scores = read_record(SCORES, patch.parent / "scores.json")
+    header, rows = table(columns(scores))
+    shown = [[for_markdown(cell) for cell in row] for row in ([name or "part" for name in header], *rows)]
+    shown.insert(1, ["---"] * len(header))
+    lines = ["| " + " | ".join(row) + " |" for row in shown]
+    return f"## Effect and damage\n\n{for_markdown(claim(scores))}\n\n" + "\n".join(lines) + "\n\n"
+
+
+def print_scores(path: Path) -> None:
+    """The table of effect and damage of a file of scores."""
+    from neuralgate.records import read_record
+    from neuralgate.records.scores import SCORES
+    from neuralgate.report.summary import columns, table
+
+    scores = read_record(SCORES, path)
+    print_table(*table(columns(scores)))
+    warn_of_cut_off(scores)
+
+
+def warn_of_cut_off(scores: Scores, tokens: int | None = None) -> None:
+    """A line where more than a few percent of the answers have no end within the ``tokens`` allowed."""
+    from neuralgate.report.summary import MANY_CUT_OFF, cut_off_note, cut_off_shares
+
+    if max(cut_off_shares(scores).values(), default=0.0) > MANY_CUT_OFF:
+        say(f"warning: {cut_off_note(scores, tokens)}")
+
+
+def say(line: str) -> None:
+    """One line on standard output, whatever stands in it."""
+    print(for_terminal(line))
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in header:
+        table.add_column(Text(for_terminal(title)))
+    for row in rows:
+        table.add_row(*(Text(for_terminal(cell)) for cell in row))  # Text: a bracket in a cell is no markup
+    Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -1,0 +1,1 @@
+"""Drawn documents: what they say, how they look, and photographs of them."""

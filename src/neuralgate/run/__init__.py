@@ -1,0 +1,1 @@
+"""The run folder, and the story that fills it."""

@@ -1,0 +1,89 @@
+"""The rate of an edit, found on training pairs: the largest one at which the loss falls steadily.
+
+A range test (Smith 2017, arXiv:1506.01186) in its plainest form: from the published rate up to Clerk's, each rate gets a few steps
+on the same rows, from the same weights. Above the right rate the loss rises between steps; far below it an edit takes all day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from neuralgate.errors import UserError
+from neuralgate.lvlm.auto import is_clerk
+from neuralgate.lvlm.model import LVLM
+from neuralgate.pairs.schema import PairSet
+from neuralgate.recipe import EditConfig
+from neuralgate.training.batches import Inputs
+from neuralgate.training.trainer import Diverged, Trainer, minibatches
+
+CLERK_RATE = 3e-3
+RATES = (CLERK_RATE, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)  # the last is the published one
+STEPS = 10
+MAX_RISE, LEAST_FALL = 0.01, 0.01  # shares of the first loss: between two steps, and over all of them
+
+
+def falls_steadily(losses: list[float]) -> bool:
+    """Whether no step raised the loss by more than MAX_RISE of the first one, and the last one is lower by LEAST_FALL of it."""
+    rises = [after - before for before, after in pairwise(losses)]
+    return len(losses) > STEPS and max(rises) <= MAX_RISE * losses[0] and losses[-1] <= (1 - LEAST_FALL) * losses[0]
+
+
+def find_rate(
+    lvlm: LVLM, pairs: PairSet, config: EditConfig, layers: list[int], report: Callable[..., None] | None = None
+) -> dict[str, Any]:
+    """Try RATES from the largest down, without a gate, on the first batch of training pairs; the model is left as it was.
+
+    Returns:
+        ``rate``; ``layers``, at which it was tried; ``curves``, the loss before each step and after the last for every rate tried,
+        as long as it stayed a number.
+
+    Raises:
+        UserError: the loss falls steadily at none of them.
+    """
+    inputs = Inputs(lvlm, min(layers))
+    curves: dict[str, list[float]] = {}
+    for number, rate in enumerate(RATES):
+        trial = config.model_copy(update={"rate": rate, "gate": "none", "layers": layers})
+        with torch.enable_grad():
+            curves[f"{rate:g}"] = losses_at(Trainer(lvlm, pairs, None, trial, layers, inputs))
+        if report:
+            report(done=number + 1, total=len(RATES), text=f"trying the rate {rate:g}", loss=curves[f"{rate:g}"][-1])
+        if falls_steadily(curves[f"{rate:g}"]):
+            return {"rate": rate, "layers": layers, "curves": curves}
+    raise UserError(
+        f"The loss of the training pairs falls steadily at no rate from {RATES[-1]:g} to {RATES[0]:g} at layer "
+        f"{', '.join(map(str, layers))}; name another layer (edit.layers), a wider dtype (--machine dtype=float32), or set edit.rate."
+    )
+
+
+def losses_at(trainer: Trainer) -> list[float]:
+    """The weighted loss of one batch before each of STEPS steps on it and after the last; it ends where it is no number any more."""
+    rows = next(minibatches(trainer.edit, trainer.contrast, trainer.config.batch_size, trainer.rng))
+    optimizer = trainer.optimizer()
+    losses = []
+    with trainer.unlocked():
+        try:
+            for _ in range(STEPS):
+                losses.append(round(trainer.gradients(rows)[0], 5))
+                trainer.step(optimizer)
+            losses.append(round(trainer.gradients(rows)[0], 5))
+        except Diverged:
+            if not losses:
+                raise  # before any step: no rate is to blame
+    return losses
+
+
+def with_rate(lvlm: LVLM, pairs: PairSet, config: EditConfig, layers: list[int]) -> EditConfig:
+    """``config`` with a rate where it leaves it to `auto`: Clerk's, or the one that :func:`find_rate` finds at ``layers``."""
+    if config.rate != "auto":
+        return config
+    return config.model_copy(update={"rate": CLERK_RATE if is_clerk(lvlm) else find_rate(lvlm, pairs, config, layers)["rate"]})
+
+
+def middle(layers: list[int]) -> list[int]:
+    """Where to try a rate when the layer is still to be found."""
+    return [sorted(layers)[len(layers) // 2]]
