@@ -167,7 +167,7 @@ class Evidence:
         recipe = SIZES[size]
         rows = answer(self.lvlm, self.work / size / "pairs", {"edited": patch}, recipe.evaluate, base=self.bases.get(size))
         self.bases[size] = rows
-        result = score(judge_all(rows), "clerk", "edited")
+        result = score(judge_all(rows, "prefix"), "clerk", "edited", judge="prefix")
         return {name: result[name] for name in ("base", "edited", "difference")}
 
     def edited(self, name: str, recipe: Recipe, pairs: PairSet, gate: Gate, size: str) -> dict[str, Any]:

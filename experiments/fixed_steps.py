@@ -107,7 +107,7 @@ def make_cells(share: int, count: int) -> None:
         patch, training = edit(lvlm, pairs, gate, recipe.edit, inputs=inputs)
         rows = answer(lvlm, folder, {"edited": patch}, RECIPE.evaluate, base=base)
         base = rows
-        scores = score(judge_all(rows), "clerk", "edited")
+        scores = score(judge_all(rows, "prefix"), "clerk", "edited", judge="prefix")
         seconds = round(time.perf_counter() - started, 1)
         kept = {variant: {bench: scores[variant][bench] for bench in ASKED} for variant in ("base", "edited")}
         write_json(path, {"key": key, "settings": settings, "steps": training.steps, "scores": kept, "seconds": seconds})

@@ -275,7 +275,7 @@ def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
     code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom neuralgate.cli.main import main\nmain()"
     for arguments, said in (
         (["pairs", str(copied)], "pairs     unchanged"),  # the run's own recipe, though the defaults differ
-        (["eval", str(copied), "--rescore"], f"neuralgate report {copied}"),
+        (["score", str(copied)], f"neuralgate report {copied}"),
         (["report", str(copied)], "report.html"),
     ):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)

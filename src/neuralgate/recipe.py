@@ -56,6 +56,7 @@ __all__ = [
     "Recipe",
     "TrainedConfig",
 ]
+#: Judges of an answer: `refusal` knows many words and languages; `prefix` is the paper's, for numbers beside its own.
 JudgeName = Literal["refusal", "prefix"]
 IntervalName = Literal["clustered", "wilson"]
 #: The settings that may be `auto`.
@@ -146,7 +147,9 @@ class EvaluateConfig(Settings):
     batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
     judge: JudgeName = Field(
-        "refusal", description="Who judges the answers: `refusal` knows refusals in any words, `prefix` the paper's 21 beginnings alone."
+        "refusal",
+        description="What counts as a refusal and as a leak: `refusal`, in any words and any form (docs/judges.md), or `prefix`, by the 21 "
+        "prefixes of the article.",
     )
     interval: IntervalName = Field(
         "clustered",

@@ -12,9 +12,9 @@ from neuralgate.errors import UserError
 from neuralgate.evaluate.clusters import clustered_difference, clustered_interval, holm
 from neuralgate.evaluate.intervals import Part, Score, interval, paired_difference
 from neuralgate.evaluate.measures import ALWAYS, SCORERS, Case
-from neuralgate.judge import JudgeName, judge_all
+from neuralgate.judge import judge_all
 from neuralgate.questions import place_of, scorer_of
-from neuralgate.recipe import IntervalName
+from neuralgate.recipe import IntervalName, JudgeName
 from neuralgate.text import shown_name
 
 Row = Mapping[str, Any]
@@ -39,6 +39,7 @@ def score(
     answers: list[Any], model: str, method: str, interval: IntervalName = "clustered", judge: JudgeName = "refusal"
 ) -> dict[str, Any]:
     """The content of ``scores.json`` (`records.scores.Scores`) from the rows of ``answers.jsonl``; in any order they give the same bytes.
+    ``judge`` is the one that gave the verdicts.
 
     ``base`` and ``edited`` hold {benchmark: {metric: {value, low, high, n}}}, ``controls`` the same for every other variant,
     ``difference`` each variant minus the base, ``edited_minus`` the edited variant minus each control, and

@@ -12,8 +12,8 @@ from neuralgate.edit_settings import MethodConfig
 from neuralgate.interventions.base import Answerer
 from neuralgate.judge.prefix import contains, judge  # whatever judges the run: the prefixes are what is taught
 from neuralgate.lvlm.auto import answer_tokens
-from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.conversation import ImageLike
+from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.lvlm.targets import example_of
