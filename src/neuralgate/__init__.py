@@ -15,7 +15,7 @@ _HOMES = {
     "load": "neuralgate.lvlm.load",
     "PairSet": "neuralgate.pairs.schema",
     "build_questions": "neuralgate.questions",
-    "locate_gate": "neuralgate.locate.votes",
+    "locate_gate": "neuralgate.locate.locate",
     "Gate": "neuralgate.locate.gate",
     "LocateConfig": "neuralgate.recipe",
     "edit": "neuralgate.training.trainer",
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from neuralgate.evaluate.ask import evaluate_edit
     from neuralgate.interventions.patch import Patch
     from neuralgate.locate.gate import Gate
-    from neuralgate.locate.votes import locate_gate
+    from neuralgate.locate.locate import locate_gate
     from neuralgate.lvlm.load import load
     from neuralgate.pairs.schema import PairSet
     from neuralgate.questions import build_questions

@@ -74,7 +74,7 @@ class SearchRow(TypedDict):
 
 
 class GateSummary(TypedDict):
-    """See :func:`neuralgate.locate.votes.summarise`; with the search's results where it was asked for."""
+    """See :func:`neuralgate.locate.summary.summarise`; with the search's results where it was asked for."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 

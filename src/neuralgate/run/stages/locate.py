@@ -26,7 +26,7 @@ class Locate(Stage):
         return ["gate/gate.safetensors", f"gate/{LOCATED}"]
 
     def make(self, work: Work, attempt: Attempt) -> None:
-        from neuralgate.locate.votes import locate_gate
+        from neuralgate.locate.locate import locate_gate
 
         gate = locate_gate(work.model, work.pairs, work.recipe.locate, report=attempt.report, chunks=attempt.chunks)
         if attempt.leads:
