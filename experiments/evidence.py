@@ -26,7 +26,7 @@ from neuralgate.evaluate.score import score
 from neuralgate.files import digest, hash_path, read_json, write_json
 from neuralgate.judge import judge_all
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.votes import locate_gate
+from neuralgate.locate.locate import locate_gate
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.targets import with_own_answers
@@ -152,7 +152,7 @@ class Evidence:
         return result
 
     def gate(self) -> Gate:
-        """Located once and kept beside the cells, so that an interrupted map goes on with the same votes."""
+        """PairSample once and kept beside the cells, so that an interrupted map goes on with the same votes."""
         settings = {"pairs": self.pairs.hash(), "locate": RECIPE.locate.digest}
 
         def make() -> dict[str, Any]:

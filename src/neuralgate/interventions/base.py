@@ -25,7 +25,7 @@ class Answerer(Protocol):
         batch_size: int = 64,
         report: Callable[..., None] | None = None,
     ) -> list[Generated]:
-        """One answer per item, in the order given."""
+        """One answer per ``(image or None, question)`` or `Conversation`, in the order given."""
 
 
 class Intervention(Protocol):

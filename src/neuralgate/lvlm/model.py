@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from neuralgate.errors import UserError
 from neuralgate.files import write_folder
 from neuralgate.lvlm.conversation import Conversation, Item
+from neuralgate.lvlm.conversation import ImageLike as ImageLike  # what an LVLM is shown
 from neuralgate.lvlm.generate import Generated, Sampling, generate, own_settings_aside
 from neuralgate.lvlm.likelihood import choose, log_probabilities
 from neuralgate.lvlm.memory import Batches
