@@ -43,12 +43,13 @@ GATE_MODES: dict[GateMode, str] = {
     "inverted": "only the dimensions that `strong` holds back",
     "closed": "nothing: the edited subjects' tokens teach nothing (those of contrast subjects do under every gate)",
 }
+#: What each is called in reports, in the order of their columns.
 GATE_TITLES: dict[GateMode, str] = {
-    "strong": "strong gate",
     "none": "ungated",
     "random": "random gate",
     "inverted": "inverted gate",
     "closed": "closed gate",
+    "strong": "strong gate",
 }
 #: Gates that need no located votes.
 WITHOUT_VOTES: tuple[GateMode, ...] = ("none", "closed")

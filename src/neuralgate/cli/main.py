@@ -204,9 +204,18 @@ def list_models() -> None:
 
 @list_app.command("methods")
 def list_methods() -> None:
-    """What the gate lets through of the gradient at the subject's tokens (--gate)."""
+    """What can be done to a model (methods in the recipe), and what the neural gate lets through at the subject's tokens (--gate)."""
+    from neuralgate.methods import METHODS, idea
     from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS
 
+    print_table(
+        ["method", "edits", "trained values", "paper"],
+        [[name, method.EDITS, method.TRAINED, method.PAPER] for name, method in METHODS.items()],
+    )
+    print()
+    for name, method in METHODS.items():
+        print(f"{name:<17} {idea(method)}")
+    print("\ngates of neural_gate:")
     for mode, clause in GATE_MODES.items():
         print(f"{mode:<9} {clause}")
     print(f"\npresets of locate: {', '.join(LOCATE_PRESETS)}; of edit: {', '.join(EDIT_PRESETS)} (--set edit=authors)")

@@ -26,6 +26,11 @@ METHODS: dict[str, ModuleType] = {
 }
 
 
+def idea(method: ModuleType) -> str:
+    """The first sentence of a method's docstring."""
+    return (method.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+
+
 def parse_methods(methods: Mapping[str, Any]) -> dict[str, MethodConfig]:
     """The settings of a recipe's ``methods`` (name -> settings). Raises UserError naming the method or key that there is none of."""
     configs = {}
