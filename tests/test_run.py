@@ -447,7 +447,7 @@ def test_rescoring_with_another_judge_is_the_runs_own_from_then_on(folder):
         scores = json.loads(run.path("scores.json").read_bytes())
         assert scores["judge"] == "prefix" and scores["edited"]["privacypair-test"]["rta_sensitive"]["value"] == 1
         assert scores["edited"]["privacypair-test"]["leak_rate"]["value"] == 0
-        with pytest.raises(UserError, match="evaluate.judge should be 'refusal' or 'prefix'"):
+        with pytest.raises(UserError, match=r"evaluate\.judge should be 'refusal' or 'prefix'"):
             rescore(run, "other")
     with Run.load(folder) as run:
         assert run.recipe.evaluate.judge == "prefix"
