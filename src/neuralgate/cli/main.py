@@ -13,7 +13,7 @@ from neuralgate.cli.model import convert_app, doctor, export
 from neuralgate.cli.pairs import pairs_app
 from neuralgate.cli.patch import patch_app
 from neuralgate.cli.print import print_result, print_scores, print_table, say
-from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on, loader
+from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
 from neuralgate.text import clipped, for_terminal
@@ -135,6 +135,7 @@ def evaluate(
 
     if served:
         from neuralgate.machine import Machine
+        from neuralgate.run.model import loader
 
         here = Machine.parse(machine or [])
         with Run.load(folder) as current:
