@@ -13,11 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from neuralgate.cli.main import app
-from neuralgate.cli.print import evidence_of, print_result
+from neuralgate.cli.print import print_result
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
 from neuralgate.machine import Machine
 from neuralgate.recipe import GATE_MODES, Recipe
+from neuralgate.report.evidence import evidence_of
 from neuralgate.run import pipeline
 from neuralgate.run.folder import Run
 from neuralgate.run.scores import measure_served, rescore

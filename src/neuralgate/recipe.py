@@ -246,16 +246,16 @@ class Recipe(Settings):
         located = self.locate.layers if self.edit.layers == "search" else None
         return {"prompt_style": self.prompt_style, "seed": self.seed, "pairs": self.pairs.digest, "located": located, "edit": edit}
 
-    def keeping(self, known: Recipe) -> Self:
+    def keeping(self, earlier: Recipe) -> Self:
         """This recipe with what was found before in the place of each `auto`, where that still applies."""
-        found = _flat(known.model_dump(mode="json"))
-        kept = {key: found[key] for key in self.automatic()}
+        values = _flat(earlier.model_dump(mode="json"))
+        kept = {key: values[key] for key in self.automatic()}
         edited = [] if self.edit.layers == "search" else self.edit.layers
         layers = kept.get("locate.layers")
-        if layers and (not set(edited) <= set(layers) or self.locate.joint != known.locate.joint):
+        if layers and (not set(edited) <= set(layers) or self.locate.joint != earlier.locate.joint):
             del kept["locate.layers"]
         recipe = self.resolved(kept)
-        if "edit.rate" in kept and recipe.rate_settings() != known.rate_settings():
+        if "edit.rate" in kept and recipe.rate_settings() != earlier.rate_settings():
             return recipe.resolved({"edit.rate": AUTO})
         return recipe
 

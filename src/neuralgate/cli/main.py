@@ -13,7 +13,7 @@ from neuralgate.cli.model import convert_app, doctor, export
 from neuralgate.cli.pairs import pairs_app
 from neuralgate.cli.patch import patch_app
 from neuralgate.cli.print import print_result, print_scores, print_table, say
-from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on, loader
+from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
 from neuralgate.text import clipped, for_terminal
@@ -131,6 +131,7 @@ def evaluate(
         return
     from neuralgate.machine import Machine
     from neuralgate.run.folder import Run
+    from neuralgate.run.model import loader
     from neuralgate.run.scores import measure_served
 
     here = Machine.parse(machine or [])
