@@ -168,11 +168,12 @@ def score(
 @app.command()
 def report(folder: RunFolder) -> None:
     """Write report.html from what the run folder holds, without the model."""
+    from neuralgate.paper.section import analysis_section
     from neuralgate.report.html import write_report
     from neuralgate.run.folder import Run
 
     with Run.load(folder) as current:
-        say(str(write_report(current.folder)))
+        say(str(write_report(current.folder, analysis_section(current.folder))))
 
 
 @app.command()
@@ -181,10 +182,9 @@ def compare(
     html: Annotated[Path | None, typer.Option(help="Write the comparison as an HTML page, too.", show_default=False)] = None,
 ) -> None:
     """Methods or runs side by side."""
-    from neuralgate.report.compare import RUN_HEADER, run_rows, write_comparison
-    from neuralgate.report.compare import compare as comparison_of
+    from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
 
-    comparison = comparison_of(folders)
+    comparison = compare_runs(folders)
     print_table(RUN_HEADER, run_rows(comparison))
     print_table(comparison.header, comparison.rows)
     for note in comparison.notes:

@@ -16,7 +16,7 @@ from neuralgate.files import write_json, write_jsonl
 from neuralgate.interventions.base import Answerer, Intervention
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import Question, check_image, read_records
+from neuralgate.pairs.schema import Question, check_image, read_questions
 from neuralgate.recipe import EvaluateConfig
 
 CHUNK = 512  # questions between two savings of a resumable run
@@ -43,8 +43,7 @@ def answer(
     """
     folder = folder.resolve()  # "." has no name
     questions = [
-        replace(question, image=f"{folder.name}/{question.image}" if question.image else None)
-        for _, question in read_records(folder / "questions.jsonl", Question, "question")
+        replace(question, image=f"{folder.name}/{question.image}" if question.image else None) for question in read_questions(folder)
     ]
     chunks = chunks or Chunks()
     variants: dict[str, Intervention | None] = {**({"base": None} if base is None else {}), **interventions}
@@ -55,7 +54,7 @@ def answer(
         answers = {"base": [(row["answers"]["base"], row["cut_off"]["base"]) for row in base], **answers}
     return [
         {
-            **vars(question),
+            **question.row(),
             "answers": {variant: given[i][0] for variant, given in answers.items()},
             "cut_off": {variant: given[i][1] for variant, given in answers.items()},
         }

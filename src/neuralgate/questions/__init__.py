@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from neuralgate.files import write_jsonl
 from neuralgate.pairs.schema import Question
 from neuralgate.pairs.world import ClerkWorld, Gallery
 from neuralgate.questions import awareness, ladder, scenes
@@ -65,7 +66,8 @@ def build_questions(recipe: Recipe, folder: Path) -> list[Question]:
     album = Album(gallery, recipe.seed)
     questions = plan_questions(recipe, album)
     gallery.save()
-    album.save(questions)  # last, so that questions never stand without their pictures
+    album.save()
+    write_jsonl(folder / "questions.jsonl", [question.row() for question in questions])  # last: never without their pictures
     return questions
 
 

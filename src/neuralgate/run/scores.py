@@ -74,7 +74,7 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
         answered = {"answers": {name: row["answers"][name] for name in ("base", EDITED)} | {SERVED: text}}
         if "cut_off" in row:  # of the run's own answers, which may be older
             answered["cut_off"] = {name: row["cut_off"][name] for name in ("base", EDITED)} | {SERVED: cut_off}
-        kept.append({**vars(question), **answered})
+        kept.append({**question.row(), **answered})
     folder = run.path(SERVED) / Path(shown_name(lvlm.name)).name  # of "..", too
     write_scores(run, kept, folder, lvlm.name)
     return folder
