@@ -56,7 +56,7 @@ def measure(lvlm: LVLM, per_subject: int = 30) -> dict[str, dict[str, Any]]:
     with TemporaryDirectory() as work:
         folder = Path(work) / "pairs"
         build_questions(recipe, folder)
-        rows = judge_all(answer(lvlm, folder, {}, recipe.evaluate))
+        rows = judge_all(answer(lvlm, folder, {}, recipe.evaluate), "prefix")
 
     def where(benchmarks: tuple[str, ...], kind: str, verdict: str) -> list[bool]:
         chosen = [row for row in rows if row["benchmark"] in benchmarks and row["kind"] in (kind, row["kind"] if kind == "*" else kind)]
