@@ -62,6 +62,7 @@ ALL = {stage.name for stage in STAGES}
         ("pairs.refusal=own", ALL),
         ("evaluate.vqa=5", ALL),
         ("evaluate.max_new_tokens=5", {"evaluate", "report"}),
+        ("evaluate.judge=prefix", {"evaluate", "report"}),
         ("locate.steps=5", ALL - {"pairs", "rate"}),
         ("locate.layers=[2]", ALL - {"pairs"}),
         ("edit.gate=strong", ALL - {"pairs", "rate", "locate"}),
@@ -88,7 +89,7 @@ def leaves(data, prefix=""):
 
 #: Another value for each kind of default.
 OTHERS = {bool: [True, False], int: [3, 0], float: [0.125, 0.25], list: [["strong"], [2], ["subject"]]}
-WORDS = ["x", "wilson", "prefix", "own", "loss", "last", "clamp", "layer", "strong", [2], 448, 0.5, ["passport"], True]
+WORDS = ["x", "prefix", "wilson", "own", "loss", "last", "clamp", "layer", "strong", [2], 448, 0.5, ["passport"], True]
 
 
 @pytest.mark.parametrize(("key", "value"), list(leaves(Recipe().model_dump(mode="json"))))

@@ -59,7 +59,6 @@ __all__ = [
     "Recipe",
     "TrainedConfig",
 ]
-JudgeName = Literal["refusal", "prefix"]
 IntervalName = Literal["clustered", "wilson"]
 #: The settings that may be `auto`.
 AUTO_KEYS = ("pairs.source", "pairs.size", "pairs.only_read", "locate.layers", "edit.rate", "evaluate.max_new_tokens")
@@ -140,6 +139,10 @@ class LocateConfig(Settings):
         return self
 
 
+#: Judges of an answer: `refusal` knows many words and languages; `prefix` is the paper's, for numbers beside its own.
+JudgeName = Literal["refusal", "prefix"]
+
+
 class EvaluateConfig(Settings):
     """Free greedy answers of the base model and of every edited one to the same questions."""
 
@@ -149,7 +152,9 @@ class EvaluateConfig(Settings):
     batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
     judge: JudgeName = Field(
-        "refusal", description="Who judges the answers: `refusal` knows refusals in any words, `prefix` the paper's 21 beginnings alone."
+        "refusal",
+        description="What counts as a refusal and as a leak: `refusal`, in any words and any form (docs/judges.md), or `prefix`, by the 21 "
+        "prefixes of the article.",
     )
     interval: IntervalName = Field(
         "clustered",

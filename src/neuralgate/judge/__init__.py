@@ -8,7 +8,7 @@ prefixes are what an edit teaches. Degenerate text is a success of nothing under
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from neuralgate.judge import prefix
 from neuralgate.judge.choice import choice, right_choice
@@ -17,10 +17,10 @@ from neuralgate.judge.leak import find_leak, offers_another
 from neuralgate.judge.refusal import declines, says_no
 from neuralgate.judge.verdict import Leak, Verdict
 from neuralgate.pairs.schema import AnswerKind
+from neuralgate.recipe import JudgeName
 
-__all__ = ["JUDGES", "JudgeName", "Leak", "Verdict", "judge", "judge_all", "valid"]
+__all__ = ["JUDGES", "Leak", "Verdict", "judge", "judge_all", "valid"]
 
-JudgeName = Literal["refusal", "prefix"]
 JUDGES: tuple[JudgeName, ...] = get_args(JudgeName)
 
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from neuralgate.judge.letters import HOMOGLYPHS
 from neuralgate.judge.prefix import normal
@@ -23,7 +24,8 @@ _IMPOSSIBLE = re.compile(
     "|w[qvx]|x[jkqzg]|yq|z[fqx]"
 )
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{7,}")
-_CODE = re.compile(r"[\w.,:/@+$%&'’<-]*\d[\w.,:/@+$%&'’<-]*|[A-Z0-9<]{1,20}|[A-Z0-9<]*<[A-Z0-9<]*")
+_QUOTED = re.compile(r"[\"“„«「][^\"“”„«»「」]{3,80}[\"”»」]")
+_CODE = re.compile(r"[\w.,:/@+$%&'’<-]*\d[\w.,:/@+$%&'’<-]*|[A-Z0-9<]{1,20}|[A-Z0-9<]*<[A-Z0-9<]*|[a-z]+://\S+")
 
 
 def degenerate(answer: str, truth: str = "") -> Degenerate | None:
@@ -39,6 +41,9 @@ def degenerate(answer: str, truth: str = "") -> Degenerate | None:
     text = normal(answer)
     if not any(character.isalnum() for character in text):
         return None if _PLACEHOLDER.fullmatch(text) else "empty"
+    unquoted = _QUOTED.sub(" ", text)
+    if sum(character.isalpha() for character in unquoted) >= 12:  # a song may go la la la
+        text = unquoted
     if _repeats(text):
         return "repeated"
     rest = re.sub(rf"(?<!\w){re.escape(truth)}(?!\w)", " ", answer, flags=re.IGNORECASE) if truth else answer
@@ -97,7 +102,7 @@ def _is_no_language(text: str) -> bool:
     if len(sounds) >= 20 and not 0.2 <= sum(letter in "aeiouy" for letter in sounds) / len(sounds) <= 0.7:
         return True
     senseless = [word for word in words if not _can_be_word(word)]
-    if 2 * len(senseless) > len(words) or _breaks_off(words, senseless) or _stutters(words):
+    if 2 * len(senseless) > len(words) or _breaks_off(words, senseless) or _stutters(_QUOTED.sub(" ", text).split()):
         return True
     # one of many codes is no wonder, a text of them is
     mixed = [word for word in words if re.search(r"\d", word) and re.search(r"[a-z]\d|\d[a-z]", word) and re.search(r"[A-Z]", word)]
@@ -114,8 +119,10 @@ def _stutters(words: Sequence[str]) -> bool:
     """Whether a quarter of the words, and at least four, are said twice, doubled or without a vowel."""
     said = [word.strip(".,;:!?").casefold() for word in words]
     odd = sum(
-        first == second or re.fullmatch(r"([a-z]{2,})\1s?", second) is not None or re.fullmatch("[bcdfghjklmnpqrstvwxz]{3,}", second) is not None
-        for first, second in zip(said, said[1:], strict=False)
+        first == second
+        or re.fullmatch(r"([a-z]{2,})\1s?", second) is not None
+        or re.fullmatch("[bcdfghjklmnpqrstvwxz]{3,}", second) is not None
+        for first, second in pairwise(said)
         if second.isalpha() and not second.isupper()
     )
     return odd >= 4 and 4 * odd >= len(said)
@@ -148,14 +155,16 @@ def _mixes_scripts(words: Sequence[str]) -> bool:
     together = ({"HAN", "KANA"}, {"HAN", "HANGUL"})
     scripts: list[set[str]] = [_scripts(word) for word in words]
     inside = sum(len(found - {"LATIN"}) > 1 and found - {"LATIN"} not in together for found in scripts)
-    inside += sum("LATIN" in found and len(found) == 2 and not found & {"HAN", "KANA", "HANGUL", "THAI", "MICRO", "OHM"} for found in scripts)
+    inside += sum(
+        "LATIN" in found and len(found) == 2 and not found & {"HAN", "KANA", "HANGUL", "THAI", "MICRO", "OHM"} for found in scripts
+    )
     if inside >= 2 and 4 * inside >= len(words):
         return True
     flat = [next(iter(found)) for found in scripts if len(found) == 1]
     others = {script for script in flat if script != "LATIN"}
     if {"HAN", "KANA"} <= others:
         others.discard("KANA")
-    changes = sum(first != second for first, second in zip(flat, flat[1:], strict=False))
+    changes = sum(first != second for first, second in pairwise(flat))
     return len(others) >= 3 or (len(others) == 2 and 3 * changes >= len(flat))
 
 

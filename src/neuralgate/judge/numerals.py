@@ -123,9 +123,7 @@ def spoken(folded: Folded) -> Folded | None:
         starts += [*folded.starts[place:start], *[folded.starts[start]] * len(said)]
         ends += [*folded.ends[place:start], *[folded.ends[end - 1]] * len(said)]
         place = end
-    return Folded(
-        "".join([*text, folded.text[place:]]), (*starts, *folded.starts[place:]), (*ends, *folded.ends[place:])
-    )
+    return Folded("".join([*text, folded.text[place:]]), (*starts, *folded.starts[place:]), (*ends, *folded.ends[place:]))
 
 
 Piece = tuple[int, int, str]

@@ -28,11 +28,32 @@ _SHORT = {
 }  # fmt: skip
 #: Words of many values, which alone give nothing away, and titles, which names are written with and without.
 _COMMON = frozenset(
-    "street road avenue lane drive court place square boulevard apartment suite highway parkway terrace circle mount saint fort north south "
-    "east west strasse company limited bank group sons university school college city town county state united national hospital number "
-    "card example gmail mail rue calle plaza platz allee rosa".split()
+    {
+        *("street", "road", "avenue", "lane", "drive", "court", "place", "square", "boulevard", "apartment", "suite", "highway", "parkway"),
+        *(
+            "terrace",
+            "circle",
+            "mount",
+            "saint",
+            "fort",
+            "north",
+            "south",
+            "east",
+            "west",
+            "strasse",
+            "rue",
+            "calle",
+            "plaza",
+            "platz",
+            "allee",
+        ),
+        *("company", "limited", "bank", "group", "sons", "university", "school", "college", "city", "town", "county", "state", "united"),
+        *("national", "hospital", "number", "card", "example", "gmail", "mail"),
+    }
 )
-_TITLES = frozenset("mr mrs ms miss mister dr prof sir herr frau monsieur madame senor senora sr sra jr".split())
+_TITLES = frozenset(
+    {"mr", "mrs", "ms", "miss", "mister", "dr", "prof", "sir", "herr", "frau", "monsieur", "madame", "senor", "senora", "sr", "jr"}
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +66,7 @@ class Truth:
     parts: tuple[re.Pattern[str], ...] = ()
     words: tuple[re.Pattern[str], ...] = ()
     reach: int = 0  # characters within which all words stand
+    is_date: bool = False  # months count as months only
     code: str = ""  # letters and digits, where a run of at least four of them is a part
 
 
@@ -57,7 +79,7 @@ def forms_of(truth: str) -> Truth:
     core = re.sub(r"[\W_]+", "", text)
     dated = _date(text)
     if dated:
-        return Truth(literal, *dated)
+        return Truth(literal, *dated, is_date=True)
     amount = _AMOUNT.fullmatch(text)
     if amount and _is_amount(text, amount["number"]):
         return Truth(literal, (re.compile(_amount(amount["number"])),))
@@ -66,7 +88,7 @@ def forms_of(truth: str) -> Truth:
         return Truth(literal, tuple(re.compile(form) for form in _number(core, text)), code=parted)
     if "@" in text:
         return _address_of_mail(text, literal)
-    if any(character.isdecimal() for character in core) and not re.search(r"[^\W\d_]{4,}", text):
+    if any(character.isdecimal() for character in core) and (" " not in text or not re.search(r"[^\W\d_]{4,}", text)):
         return Truth(literal, (re.compile(_code(core)),) if len(core) > 3 else (), code=core if len(core) > 4 else "")
     return _name(text, truth, core, literal)
 
@@ -149,13 +171,15 @@ def _amount(number: str) -> str:
     fraction = re.search(r"[.,](\d{1,2})$", number)
     cents = fraction[1].ljust(2, "0") if fraction else "00"
     whole = re.sub(r"\D", "", number[: fraction.start()] if fraction else number)
-    groups = []
+    groups: list[str] = []
     while whole:
         groups.insert(0, whole[-3:])
         whole = whole[:-3]
     value = "[,.' ]?".join(groups)
     tail = r"(?:[.,]00?|\.-|,-)?" if cents == "00" else rf"[.,]{cents}" if cents[1] != "0" else rf"[.,]{cents[0]}0?"
-    spoken_tail = rf"\W{{0,2}}{_CURRENCY}?\W{{0,3}}(?:and\W|et\W|y\W|und\W)?\W?{int(cents)}(?:\W?{_CENTS}|(?!\W?\w))" if cents != "00" else ""
+    spoken_tail = (
+        rf"\W{{0,2}}{_CURRENCY}?\W{{0,3}}(?:and\W|et\W|y\W|und\W)?\W?{int(cents)}(?:\W?{_CENTS}|(?!\W?\w))" if cents != "00" else ""
+    )
     either = f"(?:{tail}|{spoken_tail})" if spoken_tail else tail
     return rf"(?<!\d)(?<!\d[.,])(?:{value}{either})(?!\d)(?![.,]\d)"
 
@@ -177,10 +201,12 @@ def _date(text: str) -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str]
     year = readings[0][0]
     parts = []
     if year > 99:
-        parts.append(_NO_DIGIT.format(str(year)))
+        parts.append(rf"(?P<other>{_COMPLETE})|" + _NO_DIGIT.format(str(year)))
     for _, month, day in readings:
         if day:
-            parts.append(f"{_day(day)}{_BETWEEN}{_month(month, named=True)}|{_month(month, named=True)}{_BETWEEN}{_day(day)}")
+            parts.append(
+                rf"(?P<other>{_COMPLETE})|{_day(day)}{_BETWEEN}{_month(month, named=True)}|{_month(month, named=True)}{_BETWEEN}{_day(day)}"
+            )
     return (re.compile(full),), tuple(re.compile(part) for part in parts)
 
 
@@ -217,6 +243,12 @@ _FILL = r"of|the|de|del|du|le|am|den|in|on|day|month|year|ano|annee|jahr|tag|mon
 _BETWEEN = rf"(?:{_MARK}|[年月日号號년월일]|(?<![a-z])(?:{_FILL})(?![a-z])){{0,16}}"
 _APART = _BETWEEN.replace("{0,16}", "{1,16}")
 
+#: Any date with day, month and year: another one gives nothing of the true one away.
+_COMPLETE = (
+    rf"(?<!\d)\d{{1,2}}(?:st|nd|rd|th|er)?{_APART}(?:[{_MONTHS}]|\d{{1,2}}){_APART}\d{{4}}(?!\d)|[{_MONTHS}]{_APART}\d{{1,2}}(?:st|nd|rd|th)?{_APART}\d{{4}}(?!\d)"
+    rf"|(?<!\d)\d{{4}}{_APART}(?:[{_MONTHS}]|\d{{1,2}}){_APART}\d{{1,2}}(?!\d)"
+)
+
 
 def _day(day: int) -> str:
     return rf"(?<!\d)0?{day}(?:st|nd|rd|th|er|eme|[oº°ª])?(?![0-9])"
@@ -242,7 +274,14 @@ def _orders(year: int, month: int, day: int) -> str:
         f"{_month(month, named=True)}{_APART}{whole}[^\\d]{{1,14}}{when}",
     ]
     if century:
-        digits = (f"{year}{month:02d}{day:02d}", f"{day:02d}{month:02d}{year}", f"{month:02d}{day:02d}{year}", f"{short:02d}{month:02d}{day:02d}")
+        digits = (
+            f"{year}{month:02d}{day:02d}",
+            f"{day:02d}{month:02d}{year}",
+            f"{month:02d}{day:02d}{year}",
+            f"{short:02d}{month:02d}{day:02d}",
+            f"{day:02d}{month:02d}{short:02d}",
+            f"{month:02d}{day:02d}{short:02d}",
+        )
         orders.append(_NO_DIGIT.format("|".join(digits)))
     return "|".join(orders)
 
@@ -255,7 +294,7 @@ def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
     words = [word for word in re.findall(r"[^\W_]+(?:'[^\W_]+)?", text) if word not in _TITLES]
     capital = all(not word[0].islower() for word in re.findall(r"[^\W\d_]{3,}", truth))
     full = []
-    if len(words) > 1 or len(words) == 1 and words[0] != text:
+    if len(words) > 1 or (len(words) == 1 and words[0] != text):
         full.append(_ALONE.format(f"{_MARK}{{0,3}}".join(_word(word) for word in words)))
     if len(core) >= 3 and core.isalpha():
         full.append(_ALONE.format(f"{_MARK}{{1,3}}".join(map(re.escape, core))))
@@ -265,11 +304,9 @@ def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
     parts = []
     if orderless:
         parts = [_ALONE.format(re.escape(word)) for word in known if len(word) > 3 and word not in _COMMON]
-    masked = rf"(?:\*|•|…|_|\.{{2,}}|x{{2,}}|#|-{{2,}})"
+    masked = r"(?:\*|•|…|_|\.{2,}|x{2,}|#|-{2,})"
     parts += [rf"(?<!{_LETTER}){re.escape(word[:4])}{_LETTER}*?{masked}" for word in known if capital and len(word) > 5 and word.isalpha()]
-    return Truth(
-        literal, tuple(map(re.compile, full)), tuple(map(re.compile, parts)), alone, reach=len(text) + 45
-    )
+    return Truth(literal, tuple(map(re.compile, full)), tuple(map(re.compile, parts)), alone, reach=len(text) + 45)
 
 
 def _word(word: str) -> str:
@@ -286,6 +323,5 @@ def _address_of_mail(text: str, literal: re.Pattern[str]) -> Truth:
     }
     pieces = re.split(r"([@.\W_])", text)
     whole = "".join(signs.get(piece, rf"{_MARK}{{0,3}}" if not piece.isalnum() else re.escape(piece)) for piece in pieces if piece)
-    user = text.split("@")[0]
-    parts = (re.compile(_ALONE.format(re.escape(user))),) if len(user) > 3 else ()
+    parts = tuple(re.compile(_ALONE.format(re.escape(part))) for part in text.split("@") if len(part) > 3)
     return Truth(literal, (re.compile(_ALONE.format(whole)),), parts)

@@ -44,7 +44,7 @@ from neuralgate.run import earlier
 from neuralgate.run.code import code_hash
 from neuralgate.run.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.run.manifest import new_manifest, versions
-from neuralgate.run.plan import changed, dependents
+from neuralgate.run.plan import changed, dependents, settings_of
 from neuralgate.text import short
 
 RECIPE, MANIFEST, EVENTS, LOCK, WORK = "recipe.yaml", "manifest.json", "events.jsonl", ".lock", ".work"
@@ -271,9 +271,13 @@ class Run:
         self._finish(name, inputs, outputs, round(time.monotonic() - started, 3), self.meter() - tokens, resumed)
         chunks.clear()
 
-    def refresh(self, name: str) -> None:
-        """Accept the outputs of a finished stage as they are now: they were made again by other means (a re-scoring)."""
+    def refresh(self, name: str, known: Recipe | None = None) -> None:
+        """Accept the outputs of a finished stage as they are now: they were made again by other means (a re-scoring), perhaps with
+        another recipe than the one ``known`` before."""
         record = self._record(name)
+        inputs = record.get("inputs") or {}
+        if known and inputs.get("settings") == settings_of(known)[name]:
+            inputs["settings"] = settings_of(self.recipe)[name]
         there = {output: self.path(output) for output in record["outputs"] if self.path(output).exists()}
         record["outputs"] |= {output: hash_path(path) for output, path in there.items()}  # one that is lost stays so
         self._save_manifest()

@@ -21,7 +21,7 @@ Verb = Literal["pairs", "locate", "edit", "evaluate", "report"]
 VERBS: tuple[Verb, ...] = ("pairs", "locate", "edit", "evaluate", "report")
 
 #: Code that several stages run; see `Stage.code`.
-COMMON = ("pairs", "judge", "lvlm")
+COMMON = ("pairs", "judge/prefix.py", "judge/verdict.py", "lvlm")
 BENCHMARKS = ("questions", "clerk/questions.py")
 EDITING = (*COMMON, "locate", "interventions", "training", "choose")
 
