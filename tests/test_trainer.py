@@ -304,8 +304,11 @@ def test_sequentially_each_pair_has_its_steps(tiny, pairs):
 
 
 def test_sequentially_a_learned_pair_is_left(tiny, pairs):
-    _, training = edit(tiny, pairs, None, settings_of(sequential=True, steps_per_pair=3, stop="loss", stop_loss=1e9))
+    config = settings_of(sequential=True, steps_per_pair=3, stop="loss", stop_loss=1e9)
+    *_, training = Trainer(tiny, pairs, None, config, [1]).run(None)
     assert training.steps == 0 and len(training.curve) == 10
+    with pytest.raises(UserError, match="changed no value"):
+        edit(tiny, pairs, None, config)
 
 
 def test_sequentially_the_optimiser_is_fresh(tiny, pairs, tmp_path):
