@@ -1,9 +1,11 @@
 """One contract for all methods, on the tiny model; the list of them, and what they refuse."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,13 +38,15 @@ def test_a_method_says_what_it_is(name):
     assert issubclass(method.Config, MethodConfig) and idea(method).endswith(".")
     for key, field in method.Config.model_fields.items():
         assert field.description and field.description.endswith("."), key
-    lines = len(open(method.__file__, encoding="utf-8").read().splitlines())
-    assert lines < 120
+    assert len(Path(method.__file__).read_text(encoding="utf-8").splitlines()) < 120
 
 
 def test_methods_are_listed_without_torch():
-    code = "import sys; from neuralgate.cli.main import main; sys.argv = ['neuralgate', 'ls', 'methods']\ntry: main()\nexcept SystemExit: pass\n"
-    made = subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], capture_output=True, text=True, check=False)
+    code = (
+        "import sys; from neuralgate.cli.main import main; sys.argv = ['neuralgate', 'ls', 'methods']\n"
+        "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     for word in (*METHODS, *GATE_MODES, "arxiv.org"):
         assert word in made.stdout
@@ -114,7 +118,7 @@ def test_log_odds_are_their_formula(pairs):
     sensitive = [pair.sensitive_question for pair in train if pair.role == "edit"]
     others = [pair.benign_question for pair in train] + [pair.sensitive_question for pair in train if pair.role != "edit"]
     for word in ("number", "passport", "the"):
-        s, b = (sum(word in question.casefold().replace("?", "").replace(".", "").split() for question in asked) for asked in (sensitive, others))
+        s, b = (sum(f" {word} " in re.sub(r"[?.,]", " ", f" {text} ").casefold() for text in asked) for asked in (sensitive, others))
         odds = [(count + 0.5) / (len(asked) - count + 0.5) for count, asked in ((s, sensitive), (b, others))]
         assert scores[word] == pytest.approx(torch.tensor(odds[0] / odds[1]).log().item(), abs=1e-5), word
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neuralgate.text import for_markdown, for_terminal
 
 if TYPE_CHECKING:
+    from neuralgate.interventions.card import Evidence
     from neuralgate.lvlm.model import LVLM
     from neuralgate.records.scores import Scores
 
@@ -49,20 +50,22 @@ def print_result(folder: Path) -> None:
         say(f"For a report of these scores: neuralgate report {folder}")
 
 
-def evidence_of(patch: Path) -> str:
-    """Effect and damage as Markdown, when ``patch`` is the patch of a run that has been evaluated; else nothing."""
+def evidence_of(patch: Path) -> Evidence:
+    """Effect and damage, when ``patch`` is the patch of a run that has been evaluated; else nothing."""
+    from neuralgate.interventions.card import Evidence
     from neuralgate.records import read_record
     from neuralgate.records.scores import SCORES
     from neuralgate.report.summary import claim, columns, table
 
     if patch.name != "patch" or not (patch.parent / "scores.json").is_file():
-        return ""
+        return Evidence()
     scores = read_record(SCORES, patch.parent / "scores.json")
     header, rows = table(columns(scores))
     shown = [[for_markdown(cell) for cell in row] for row in ([name or "part" for name in header], *rows)]
     shown.insert(1, ["---"] * len(header))
     lines = ["| " + " | ".join(row) + " |" for row in shown]
-    return f"## Effect and damage\n\n{for_markdown(claim(scores))}\n\n" + "\n".join(lines) + "\n\n"
+    text = f"## Effect and damage\n\n{for_markdown(claim(scores))}\n\n" + "\n".join(lines) + "\n\n"
+    return Evidence(text, scores["edited"])
 
 
 def print_scores(path: Path) -> None:
