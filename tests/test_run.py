@@ -13,7 +13,8 @@ from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_bytes, write_json, write_jsonl
 from neuralgate.recipe import Recipe
-from neuralgate.run.folder import MANIFEST, Run
+from neuralgate.run.folder import Run
+from neuralgate.run.held import MANIFEST
 from neuralgate.run.plan import settings_of
 from neuralgate.run.scores import rescore
 from neuralgate.run.variants import patch_folders

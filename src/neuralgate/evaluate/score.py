@@ -39,13 +39,12 @@ def score(
     answers: list[Any], model: str, method: str, interval: IntervalName = "clustered", judge: JudgeName = "refusal"
 ) -> dict[str, Any]:
     """The content of ``scores.json`` (`records.scores.Scores`) from the rows of ``answers.jsonl``; in any order they give the same bytes.
-    ``judge`` is the one that gave the verdicts.
 
     ``base`` and ``edited`` hold {benchmark: {metric: {value, low, high, n}}}, ``controls`` the same for every other variant,
     ``difference`` each variant minus the base, ``edited_minus`` the edited variant minus each control, and
     ``strong_minus_random`` the two where both are controls. Clustered scores also hold ``clusters`` and ``effective_n``, differences ``p``
     and, where there are several controls, ``p_holm`` over them. ``subjects`` holds {variant: {benchmark: {metric: {subject: [successes,
-    n]}}}} of every metric of one share.
+    n]}}}} of every metric of one share. ``judge`` is who gave the verdicts.
 
     Raises:
         ValueError: there is no answer, or a question lacks the answer of a variant.
@@ -103,7 +102,7 @@ def score(
     }
 
 
-def metrics_of(rows: list[Row], variant: str, judge: JudgeName = "refusal") -> dict[str, list[Part]]:
+def metrics_of(rows: list[Row], variant: str, judge: JudgeName) -> dict[str, list[Part]]:
     """The parts of every metric of one benchmark for one variant; metrics without a question are left out."""
     cases = [Case(row, variant, judge) for row in rows]
     levels = [_codes(groups) for groups in zip(*(groups_of(row) for row in rows), strict=True)]
