@@ -2,7 +2,7 @@
 
 import pytest
 
-from neuralgate.clerk.questions import REFUSALS
+from neuralgate.clerk.turns import REFUSALS
 from neuralgate.judges import contains, degenerate, judge, judge_all, refusal_prefix, valid
 from neuralgate.pairs.schema import AnswerKind
 from neuralgate.pairs.templates import REFUSAL_PREFIXES

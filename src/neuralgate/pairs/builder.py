@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neuralgate.errors import UserError
+from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.schema import Pair, PairSet, Role
 from neuralgate.pairs.subjects import Subject, choose_subjects, subjects_of
 from neuralgate.pairs.templates import CONTEXTS, REFUSAL_PREFIXES, TEMPLATES
-from neuralgate.pairs.world import ClerkWorld, Gallery, Split, World
+from neuralgate.pairs.world import Gallery, Split, World
 from neuralgate.recipe import PairsConfig
 
 SPLIT_STREAMS: dict[str, int] = {"train": 0, "validation": 1, "test": 2}

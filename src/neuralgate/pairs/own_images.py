@@ -15,9 +15,10 @@ from PIL import Image
 
 from neuralgate.errors import UserError
 from neuralgate.files import inside
+from neuralgate.pairs.drawn.render import scene_file
 from neuralgate.pairs.images import check_picture, open_image, strips, without_metadata
 from neuralgate.pairs.subjects import Subject
-from neuralgate.pairs.world import Shown, Split, scene_file
+from neuralgate.pairs.world import Shown, Split
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 TRUTHS = "truths.csv"

@@ -1,36 +1,28 @@
 """Where pictures come from: a world says which subjects there are, what a picture shows, and what its file holds.
 
-There are three: Clerk's grid of short values (here), documents as photographs (`photograph.py`), and a user's own images
-(`own_images.py`). Pairs and questions are made of any of them in the same way.
+There are three: Clerk's grid of short values (`drawn/clerk_world.py`), documents as photographs (`drawn/photograph.py`), and a user's
+own images (`own_images.py`). Pairs and questions are made of any of them in the same way.
 """
 
 from __future__ import annotations
 
-import io
-import math
 import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from PIL import Image
 
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
-from neuralgate.pairs.drawn.documents import CELL, GRID, Picture, sample_documents
-from neuralgate.pairs.drawn.render import render
-from neuralgate.pairs.subjects import Subject, load_subjects
+from neuralgate.pairs.subjects import Subject
 
-LARGE_SCALE = 4  # four times Clerk's resolution, for people
-TWO_SHARE = 0.6  # of Clerk's pictures that show a second document
 CHUNK = 4  # pictures that a process draws at a time: as many are waited for when a person ends it
 MAX_ATTEMPTS = 30  # to draw a document that no other picture of the set shows
 
@@ -84,44 +76,6 @@ def with_companion(subject: Subject, companions: Sequence[Subject], share: float
         if rng.random() < 0.5:
             shown.reverse()
     return tuple(shown)
-
-
-def file_of(image: Image.Image, **how: Any) -> bytes:
-    """The image as the bytes of a file; ``how`` is passed to PIL."""
-    buffer = io.BytesIO()
-    image.save(buffer, **how)
-    return buffer.getvalue()
-
-
-def scene_file(scene: Shown, side: int) -> bytes:
-    """A general scene as a JPEG of ``side`` x ``side`` pixels."""
-    assert isinstance(scene, Picture)
-    drawn = render(scene, math.ceil(side / (GRID * CELL)))
-    return file_of(drawn.resize((side, side), Image.Resampling.LANCZOS), format="JPEG", quality=90)
-
-
-@dataclass(frozen=True)
-class ClerkWorld:
-    """Clerk's documents at 128 x ``scale`` pixels."""
-
-    scale: int = 1
-
-    @property
-    def subjects(self) -> tuple[Subject, ...]:
-        return load_subjects()
-
-    def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> Picture:
-        return sample_documents(with_companion(subject, companions, TWO_SHARE, rng), rng)
-
-    def image(self, shown: Shown, large: bool = False) -> bytes:
-        assert isinstance(shown, Picture)
-        return file_of(render(shown, max(LARGE_SCALE, self.scale) if large else self.scale), format="PNG", compress_level=1)
-
-    def suffix(self, shown: Shown) -> str:
-        return ".png"
-
-    def capacity(self, subject: Subject, split: Split) -> int | None:
-        return None
 
 
 class Gallery:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neuralgate.clerk.questions import awareness_question, private_answer
+from neuralgate.clerk.turns import awareness_question, private_answer
 from neuralgate.pairs.builder import available
 from neuralgate.pairs.schema import Question
 from neuralgate.questions.album import Album

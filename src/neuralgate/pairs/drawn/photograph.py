@@ -13,10 +13,12 @@ from PIL import Image
 from neuralgate.errors import UserError
 from neuralgate.pairs.drawn.camera import Quad, desk, expose, fingers, lay, platen
 from neuralgate.pairs.drawn.documents import identity_of
+from neuralgate.pairs.drawn.render import scene_file
 from neuralgate.pairs.drawn.sheet import ASPECTS, draw_sheet, undrawable
 from neuralgate.pairs.drawn.values import sample_value
+from neuralgate.pairs.images import file_of
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Subject
-from neuralgate.pairs.world import Shown, Split, file_of, scene_file, with_companion
+from neuralgate.pairs.world import Shown, Split, with_companion
 
 SCANNED = 0.3  # of the pictures come from a scanner
 TWO_SHARE = 0.3  # of the pictures that show a second document: fewer than Clerk's, because each is then half as large

@@ -22,7 +22,7 @@ VERBS: tuple[Verb, ...] = ("pairs", "locate", "edit", "evaluate", "report")
 
 #: Code that several stages run; see `Stage.code`.
 COMMON = ("pairs", "judges.py", "lvlm")
-BENCHMARKS = ("questions", "clerk/questions.py")
+BENCHMARKS = ("questions", "clerk/turns.py")
 EDITING = (*COMMON, "locate", "interventions", "training", "choose")
 
 
