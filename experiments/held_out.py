@@ -27,7 +27,7 @@ from experiments.evidence import FOLDER, RECIPE
 from neuralgate.chunks import Chunks
 from neuralgate.evaluate.intervals import wilson
 from neuralgate.files import write_json
-from neuralgate.judges import judge
+from neuralgate.judge.prefix import judge
 from neuralgate.locate.layers import optimise_layers
 from neuralgate.locate.samples import make_samples
 from neuralgate.locate.vectors import answers_under

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from neuralgate.clerk.turns import HARMFUL, HARMFUL_THINGS, HARMFUL_VERBS
-from neuralgate.judges import judge
+from neuralgate.judge.prefix import judge
 from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuralgate.judges import judge
+from neuralgate.judge.prefix import judge  # whatever judges the run: the prefixes are what is taught
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.samples import PairSample
 from neuralgate.locate.vectors import answers_under

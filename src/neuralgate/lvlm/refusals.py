@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from neuralgate.errors import UserError
-from neuralgate.judges import judge
+from neuralgate.judge.prefix import judge  # whatever judges the run: the prefixes are what is taught
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.conversation import Item
 from neuralgate.lvlm.model import LVLM

@@ -27,6 +27,7 @@ from neuralgate.paper.profile import Flips, describe_layers, gradient_by_positio
 from neuralgate.paper.sensitivity import locate_variants
 from neuralgate.paper.sweeps import BINS, HALVES
 from neuralgate.recipe import EditConfig, LocateConfig
+from neuralgate.records.choice import Choice
 from neuralgate.text import shown_name
 
 SCHEMA = 1
@@ -37,6 +38,7 @@ def analyse(
     lvlm: LVLM,
     pairs: PairSet,
     gate: Gate,
+    choice: Choice,
     locate_config: LocateConfig,
     edit_config: EditConfig,
     report: Callable[..., None] = lambda **_: None,
@@ -57,7 +59,7 @@ def analyse(
     votes_SLD = votes_at_layers(layer_vectors, owner_N, len(subjects))
     changed = refuse_other_votes(gate, votes_SLD)
     strong_SLD = (gate.votes_SLD > gate.threshold).numpy()
-    chosen, centre = edited_layer(gate, edit_config), int(layers[int(strong_SLD.mean((0, 2)).argmax())])
+    chosen, centre = edited_layer(gate, choice, edit_config), int(layers[int(strong_SLD.mean((0, 2)).argmax())])
     looked_at = sorted({chosen, centre})
 
     again = {}
@@ -109,7 +111,7 @@ def analyse(
         },
         "activation": describe_activations(lvlm, located, owner_N, gate, locate_config.tokens, chosen),
         "sensitivity": variants,
-        "radius": neighbourhoods(lvlm, pairs, gate, edit_config, centre, report, chunks.within("search")),
+        "radius": neighbourhoods(lvlm, pairs, gate, choice, edit_config, centre, report, chunks.within("search")),
         "sweeps": sweeps,
     }
 
@@ -126,10 +128,10 @@ def refuse_other_votes(gate: Gate, votes_SLD: Tensor) -> float:
     return changed
 
 
-def edited_layer(gate: Gate, config: EditConfig) -> int:
+def edited_layer(gate: Gate, choice: Choice, config: EditConfig) -> int:
     """The layer that the run edits: the search's choice, or the first named one that is located, or else the first located one."""
     if config.layers == "search":
-        return int(gate.summary["chosen_layer"])
+        return choice["chosen_layer"]
     return next((layer for layer in config.layers if layer in gate.layers), gate.layers[0])
 
 

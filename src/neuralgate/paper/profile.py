@@ -15,8 +15,9 @@ from neuralgate.pairs.schema import PairSet
 from neuralgate.paper.scores import Score, answers_score, mean_score, wilson_score
 from neuralgate.paper.sweeps import BINS, DRAWS
 from neuralgate.recipe import EditConfig
+from neuralgate.training.gated import gated_trainer
 from neuralgate.training.masks import SHARE_NAMES
-from neuralgate.training.trainer import BENIGN, SENSITIVE, Row, Trainer
+from neuralgate.training.rows import BENIGN, SENSITIVE, Row
 
 CLASSES = ("inactive", "weak", "strong", "rare")
 #: Before and after: name -> the field's two parts.
@@ -92,7 +93,7 @@ def shares_with_intervals(flipped_ND: Tensor, owner_N: Tensor, threshold: float,
 def gradient_by_position(lvlm: LVLM, pairs: PairSet, located: Sequence[PairSample], config: EditConfig, layer: int) -> dict[str, Score]:
     """Where the base model's gradient arrives at the projection of ``layer``: for each class of positions the norm of its part over the
     norm of the whole, the mean over pairs (each pair's loss is that of the edit). The parts need not add up to one."""
-    trainer = Trainer(lvlm, pairs, None, config.model_copy(update={"gate": "none"}), [layer])
+    trainer = gated_trainer(lvlm, pairs, None, config.model_copy(update={"gate": "none"}), [layer])
     weight = lvlm.ffn_out(layer).weight
     found: dict[str, list[float]] = {name: [] for name in SHARE_NAMES}
     weight.requires_grad_(True)
