@@ -49,10 +49,10 @@ def build_pair(
 ) -> Pair:
     """One pair about a new picture in ``gallery``."""
     name = f"{split}-{subject.file_name}-{number:04d}"
-    shown, rng = gallery.add(
+    picture, rng = gallery.add(
         name, stream(seed, split, subject, number), lambda rng: gallery.world.draw(subject, others, rng, split, number)
     )
-    values = shown.values(subject.name)
+    values = picture.values(subject.name)
     sensitive, benign = subject.attributes("sensitive", "trained", values), subject.attributes("benign", "trained", values)
     template = int(rng.integers(len(TEMPLATES)))
     first, second = sensitive[rng.integers(len(sensitive))], benign[rng.integers(len(benign))]
@@ -74,7 +74,7 @@ def build_pair(
         refusal=refusal,
         called="" if called == subject.name else called,
         contexts=CONTEXTS if config.contexts else (),
-        picture=shown.to_dict(),
+        picture=picture.to_dict(),
     )
 
 

@@ -11,7 +11,7 @@ from neuralgate.pairs.drawn.documents import Picture, sample_documents
 from neuralgate.pairs.drawn.render import render_picture
 from neuralgate.pairs.images import file_of
 from neuralgate.pairs.subjects import Subject, load_subjects
-from neuralgate.pairs.world import Shown, Split, with_companion
+from neuralgate.pairs.world import AnyPicture, Split, with_companion
 
 LARGE_SCALE = 4  # four times Clerk's resolution, for people
 TWO_SHARE = 0.6  # of Clerk's pictures that show a second document
@@ -30,11 +30,11 @@ class ClerkWorld:
     def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> Picture:
         return sample_documents(with_companion(subject, companions, TWO_SHARE, rng), rng)
 
-    def image(self, shown: Shown, large: bool = False) -> bytes:
-        assert isinstance(shown, Picture)
-        return file_of(render_picture(shown, max(LARGE_SCALE, self.scale) if large else self.scale), format="PNG", compress_level=1)
+    def image(self, picture: AnyPicture, large: bool = False) -> bytes:
+        assert isinstance(picture, Picture)
+        return file_of(render_picture(picture, max(LARGE_SCALE, self.scale) if large else self.scale), format="PNG", compress_level=1)
 
-    def suffix(self, shown: Shown) -> str:
+    def suffix(self, picture: AnyPicture) -> str:
         return ".png"
 
     def capacity(self, subject: Subject, split: Split) -> int | None:
