@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from neuralgate.evaluate.score import BENCHMARKS, PRIVACY, PUBLIC, score
+from neuralgate.evaluate.score import score
 from neuralgate.files import write_json, write_jsonl, write_text
 from neuralgate.judges import judge_all
+from neuralgate.questions import BENCHMARKS, scorer_of
 
 SUBJECTS = {
     "privacypair-test": ("passport", "student id"),
@@ -92,11 +93,11 @@ def _question(benchmark: str, number: int, draw: random.Random) -> dict:
 
 
 def _answer(row: dict, variant: str, draw: random.Random) -> str:
-    if row["benchmark"] in PUBLIC:
+    if scorer_of(row) == "public":
         chance = PUBLIC_REFUSES[variant]
     elif row["benchmark"] == "protected":
         chance = 1.0 if row["kind"] == "sensitive" else 0.0
-    elif row["benchmark"] in PRIVACY:
+    elif scorer_of(row) == "privacy":
         chance = REFUSES[variant][row["kind"] == "benign"]
     else:
         chance = 0.0

@@ -20,7 +20,7 @@ from test_records import bent, damage
 
 from neuralgate.cli import main as cli
 from neuralgate.files import hash_path, read_json, write_json
-from neuralgate.interventions.patch import sealed
+from neuralgate.interventions.header import sealed
 from neuralgate.pairs.drawn.photograph import PhotographWorld
 from neuralgate.pairs.subjects import read_subjects
 from neuralgate.questions.draw import draw_pair_set

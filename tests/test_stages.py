@@ -88,7 +88,7 @@ def leaves(data, prefix=""):
 
 #: Another value for each kind of default.
 OTHERS = {bool: [True, False], int: [3, 0], float: [0.125, 0.25], list: [["strong"], [2], ["subject"]]}
-WORDS = ["x", "own", "loss", "last", "clamp", "layer", "strong", [2], 448, 0.5, ["passport"], True]
+WORDS = ["x", "wilson", "own", "strongest", "loss", "last", "clamp", "layer", "strong", [2], 448, 0.5, ["passport"], True]
 
 
 @pytest.mark.parametrize(("key", "value"), list(leaves(Recipe().model_dump(mode="json"))))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from neuralgate.clerk.world import sample_picture, sample_turns
 from neuralgate.errors import UserError
-from neuralgate.files import hash_path, read_jsonl, write_jsonl
+from neuralgate.files import hash_path
 from neuralgate.pairs.builder import build_pairs, check_subjects
 from neuralgate.pairs.drawn.documents import (
     CELL,
@@ -350,14 +350,3 @@ def test_pairs_that_are_not_read_are_left_out(clerk, tmp_path):
     none = PairSet((replace(pair, sensitive_truth="Nemo") for pair in kept), kept.folder)
     with pytest.raises(UserError, match="reads none of the private subjects"):
         only_read(clerk, none)
-
-
-def test_questions_about_subjects_that_were_left_out_go_too(tmp_path):
-    from neuralgate.pairs.schema import Question, leave_out_questions
-
-    rows = [
-        vars(Question("vqa", str(number), subject, "", "Is it?", "", None)) for number, subject in enumerate(["passport", "receipt", ""])
-    ]
-    write_jsonl(tmp_path / "questions.jsonl", rows)
-    leave_out_questions(tmp_path, ["receipt"])
-    assert read_jsonl(tmp_path / "questions.jsonl") == [rows[0], rows[2]]

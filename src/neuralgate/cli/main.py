@@ -151,11 +151,12 @@ def evaluate(
 @app.command()
 def report(folder: RunFolder) -> None:
     """Write report.html from what the run folder holds, without the model."""
+    from neuralgate.paper.section import analysis_section
     from neuralgate.report.html import write_report
     from neuralgate.run.folder import Run
 
     with Run.load(folder) as current:
-        say(str(write_report(current.folder)))
+        say(str(write_report(current.folder, analysis_section(current.folder))))
 
 
 @app.command()
@@ -164,10 +165,9 @@ def compare(
     html: Annotated[Path | None, typer.Option(help="Write the comparison as an HTML page, too.", show_default=False)] = None,
 ) -> None:
     """Methods or runs side by side."""
-    from neuralgate.report.compare import RUN_HEADER, run_rows, write_comparison
-    from neuralgate.report.compare import compare as comparison_of
+    from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
 
-    comparison = comparison_of(folders)
+    comparison = compare_runs(folders)
     print_table(RUN_HEADER, run_rows(comparison))
     print_table(comparison.header, comparison.rows)
     for note in comparison.notes:
@@ -205,9 +205,10 @@ def list_methods() -> None:
 @list_app.command("benchmarks")
 def list_benchmarks() -> None:
     """What is measured, effect first, then damage."""
-    from neuralgate.evaluate.score import BENCHMARKS
+    from neuralgate.questions import BENCHMARKS
 
-    print("\n".join(BENCHMARKS))
+    rows = [[benchmark.name, benchmark.part, benchmark.scorer, benchmark.title] for benchmark in BENCHMARKS.values()]
+    print_table(["benchmark", "part", "scorer", "what is asked"], rows)
 
 
 @list_app.command("subjects")

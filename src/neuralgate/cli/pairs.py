@@ -179,10 +179,7 @@ def draw(world: World, sizes: dict[str, int], vqa: int, seed: int, out: Path, pr
 
 
 def summarise(pairs: PairSet) -> None:
-    from neuralgate.files import read_jsonl
-
-    path = pairs.folder / "questions.jsonl"
-    questions = Counter(str(row.get("subject", "")) for row in (read_jsonl(path) if path.is_file() else []))
+    questions = Counter(question.subject for question in pairs.questions)
     counts = Counter((pair.subject, pair.split) for pair in pairs)
     roles = {pair.subject: pair.role for pair in pairs}
     rows = [

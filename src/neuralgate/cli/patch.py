@@ -28,19 +28,7 @@ def patch_show(patch: PatchFolder) -> None:
     loaded = Patch.from_pretrained(patch)
     for key, value in loaded.information.items():
         say(f"{key:<20} {value}")
-    rows = [
-        [
-            role,
-            entry["name"],
-            str(entry["shape"]),
-            entry["dtype"],
-            f"{entry['changed']:,}",
-            f"{entry['relative_change']:.4f}",
-            ", ".join(f"{float(share):.0%}: {rank}" for share, rank in entry["energy_ranks"].items()),
-        ]
-        for role, entry in loaded.tensors.items()
-    ]
-    print_table(["role", "tensor", "shape", "dtype", "values changed", "norm of the change / norm", "rank that holds"], rows)
+    print_table(*loaded.table())
 
 
 @patch_app.command("diff")

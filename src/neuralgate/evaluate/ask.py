@@ -11,13 +11,12 @@ from typing import Any
 
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
-from neuralgate.evaluate.score import score
+from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.interventions.patch import Patch
-from neuralgate.judges import judge_all
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import Question, check_image, read_records
+from neuralgate.pairs.schema import Question, check_image, read_questions
 from neuralgate.recipe import EvaluateConfig
 
 CHUNK = 512  # questions between two savings of a resumable run
@@ -44,8 +43,7 @@ def answer(
     """
     folder = folder.resolve()  # "." has no name
     questions = [
-        replace(question, image=f"{folder.name}/{question.image}" if question.image else None)
-        for _, question in read_records(folder / "questions.jsonl", Question, "question")
+        replace(question, image=f"{folder.name}/{question.image}" if question.image else None) for question in read_questions(folder)
     ]
     chunks = chunks or Chunks()
     asked: dict[str, Patch | None] = {**({"base": None} if base is None else {}), **patches}
@@ -56,7 +54,7 @@ def answer(
         found = {"base": [(row["answers"]["base"], row["cut_off"]["base"]) for row in base], **found}
     return [
         {
-            **vars(question),
+            **question.row(),
             "answers": {variant: answers[i][0] for variant, answers in found.items()},
             "cut_off": {variant: answers[i][1] for variant, answers in found.items()},
         }
@@ -137,10 +135,9 @@ def evaluate_edit(
     folder = Path(folder)
     if not (folder / "questions.jsonl").is_file():
         raise UserError(f"{folder} has no questions.jsonl to ask; draw those of Clerk's documents with `neuralgate.build_questions`.")
-    rows = judge_all(answer(lvlm, folder, patches, config or EvaluateConfig(), report))
-    rows.sort(key=lambda row: (row["benchmark"], row["id"]))
-    method = patches["edited"].information.get("method", "edited")
-    scores = score(rows, lvlm.name, str(method))
+    config = config or EvaluateConfig()
+    method = str(patches["edited"].information.get("method", "edited"))
+    rows, scores = judge_and_score(answer(lvlm, folder, patches, config, report), lvlm.name, method, config.interval)
     if out is not None:
         write_jsonl(Path(out) / "answers.jsonl", rows)
         write_json(Path(out) / "scores.json", scores)

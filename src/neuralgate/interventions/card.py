@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from neuralgate.interventions.values import relative_text
 from neuralgate.lvlm.load import HUB_ID
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#|~!&])")
@@ -27,7 +28,7 @@ def model_card(information: Mapping[str, Any], tensors: Mapping[str, Mapping[str
     """
     rows = "\n".join(
         f"| `{role}` | {escaped(entry['name'])} | {' x '.join(map(str, entry['shape']))} "
-        f"| {entry['changed']:,} | {entry['relative_change']:.4f} |"
+        f"| {entry['changed']:,} | {relative_text(entry['relative_change'])} |"
         for role, entry in tensors.items()
     )
     base, method = str(information.get("base_model")), information.get("method")

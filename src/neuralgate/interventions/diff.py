@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neuralgate.interventions.directory import change_of
 from neuralgate.interventions.patch import Patch
+from neuralgate.interventions.values import count_different
 from neuralgate.lvlm.checkpoint import Checkpoint
 
 DIFFERENCE_HEADER = ["role", "base", "result", "values that differ", "norm of each change", "cosine of the changes"]
@@ -26,7 +27,7 @@ def difference_rows(first: Patch, second: Patch, base: Path | None = None) -> li
         one, other = first.tensors[role], second.tensors[role]
         row = [role, "same" if one["base_sha256"] == other["base_sha256"] else "another"]
         row.append("same" if one["result_sha256"] == other["result_sha256"] else "another")
-        row.append(f"{int((first.differences[role] != second.differences[role]).sum()):,}" if row[1] == "same" else "")
+        row.append(f"{count_different(first.differences[role], second.differences[role], one['shape']):,}" if row[1] == "same" else "")
         rows.append([*row, *(angle(first, second, role, checkpoint) if checkpoint else ("", ""))])
     return rows
 

@@ -24,9 +24,12 @@ from torch import Tensor
 from neuralgate.errors import UserError
 from neuralgate.files import blobs_of, hash_path, inside, write_folder, write_json
 from neuralgate.interventions.card import model_card
-from neuralgate.interventions.patch import FORMAT, Patch, Sha256, as_bits, read_sealed, sealed, sha256
+from neuralgate.interventions.header import Sha256, read_sealed, sealed
+from neuralgate.interventions.patch import Patch, Side
+from neuralgate.interventions.values import as_bits, sha256
 from neuralgate.lvlm.checkpoint import CODES, INDEX, Checkpoint, Header, copy_or_link
 
+FORMAT = 2  # of the record
 RECORD, CARD, BASE_CARD = "neuralgate.json", "README.md", "README.base.md"
 Small = Literal["README.md", "README.base.md", "config.json", "model.safetensors.index.json", "neuralgate.json"]
 
@@ -60,7 +63,7 @@ class Record(BaseModel):
         if not (folder / RECORD).is_file():
             return None
         try:
-            return cls.model_validate(read_sealed(folder / RECORD))
+            return cls.model_validate(read_sealed(folder / RECORD, (FORMAT,)))
         except ValidationError as error:
             raise UserError(f"{folder / RECORD} is no record of a patch; export the model again.") from error
 
@@ -74,7 +77,7 @@ class Change:
     other: Tensor
 
 
-def change_of(checkpoint: Checkpoint, patch: Patch, role: str, side: Literal["base_sha256", "result_sha256"] = "base_sha256") -> Change:
+def change_of(checkpoint: Checkpoint, patch: Patch, role: str, side: Side = "base_sha256") -> Change:
     """The change that ``patch`` makes to the tensor of ``role``, from the ``side`` that the checkpoint is on.
 
     Raises:
@@ -95,7 +98,7 @@ def change_of(checkpoint: Checkpoint, patch: Patch, role: str, side: Literal["ba
     return Change(key, stored, patch.other_side(role, stored.to(getattr(torch, entry["dtype"])), side))
 
 
-def changes_of(checkpoint: Checkpoint, patch: Patch, side: Literal["base_sha256", "result_sha256"] = "base_sha256") -> list[Change]:
+def changes_of(checkpoint: Checkpoint, patch: Patch, side: Side = "base_sha256") -> list[Change]:
     """All changes of a patch. Raises UserError as `change_of` does."""
     return [change_of(checkpoint, patch, role, side) for role in patch.tensors]
 
@@ -160,6 +163,7 @@ def revert_folder(model: Path, patch: Patch, out: Path) -> list[str]:
         UserError: the patch is not in it, or another is on top of it, ``out`` exists, or the disk refuses.
     """
     left_out: list[str] = []
+    patch.check_way_back()
 
     def write(folder: Path) -> None:
         checkpoint = Checkpoint(model)

@@ -64,5 +64,4 @@ def own_refusal(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None =
 
 def with_refusal(pairs: PairSet, own: OwnRefusal) -> PairSet:
     """The pairs with this one as what is taught after every sensitive question about an edited subject."""
-    taught = (replace(pair, refusal=own.target, refusal_ids=own.ids) if pair.role == "edit" else pair for pair in pairs)
-    return PairSet(taught, pairs.folder)
+    return pairs.with_pairs(replace(pair, refusal=own.target, refusal_ids=own.ids) if pair.role == "edit" else pair for pair in pairs)

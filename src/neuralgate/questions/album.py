@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 import numpy as np
 
 from neuralgate.files import write_jsonl
 from neuralgate.pairs.builder import SPLIT_STREAMS
 from neuralgate.pairs.drawn.documents import Picture, sample_scene
-from neuralgate.pairs.schema import Question
 from neuralgate.pairs.subjects import Subject
 from neuralgate.pairs.world import Gallery, Shown, World
 
@@ -57,9 +55,7 @@ class Album:
             self.names[name] = None
         return self.gallery.path(name), self.gallery.pictures[name]
 
-    def save(self, questions: list[Question]) -> None:
-        """``questions.jsonl``, and ``pictures.jsonl`` with the ground truth of every test image."""
-        folder = self.gallery.folder
-        write_jsonl(folder / "questions.jsonl", [asdict(question) for question in questions])
+    def save(self) -> None:
+        """``pictures.jsonl`` with the ground truth of every test image."""
         rows = [{"image": self.gallery.path(name), "picture": self.gallery.pictures[name].to_dict()} for name in self.names]
-        write_jsonl(folder / "pictures.jsonl", rows)
+        write_jsonl(self.gallery.folder / "pictures.jsonl", rows)

@@ -33,10 +33,10 @@ def draw_pair_set(world: World, recipe: Recipe, folder: Path, processes: int = 1
         processes: how many draw at a time.
     """
     gallery = Gallery(world, folder)
-    pairs = PairSet(plan_pairs(recipe.pairs, recipe.seed, gallery), folder)
+    planned = plan_pairs(recipe.pairs, recipe.seed, gallery)
     album = Album(gallery, recipe.seed)
-    questions = plan_questions(recipe, album)
+    pairs = PairSet(planned, folder, plan_questions(recipe, album))
     gallery.save(processes, report)
-    album.save(questions)
+    album.save()
     pairs.save(folder)
     return pairs

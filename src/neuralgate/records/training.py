@@ -44,7 +44,7 @@ class PatchedTensor(TypedDict):
 
     name: Name
     shape: list[Count]
-    relative_change: Quantity
+    relative_change: Quantity | None  # None: the base is all zeros
     base_sha256: Name
     result_sha256: Name
 

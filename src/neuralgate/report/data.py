@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -15,9 +15,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from neuralgate.errors import UserError
-from neuralgate.evaluate.score import BENCHMARKS, PRIVACY, PUBLIC
 from neuralgate.files import read_text, refuse_links
-from neuralgate.paper.figures import load_analysis
+from neuralgate.questions import place_of, scorer_of
 from neuralgate.records import Kind, read_record
 from neuralgate.records.answers import ANSWER, Answer, read_answers
 from neuralgate.records.causality import CAUSALITY, Causality
@@ -35,7 +34,7 @@ ANSWERS, SCORES_FILE = "answers.jsonl", "scores.json"
 
 
 @dataclass(frozen=True)
-class Question:
+class ExampleQuestion:
     """One question as the report prints it, with (badge, is it good) for the base and the edited answer."""
 
     benchmark: str
@@ -55,11 +54,11 @@ class Example:
 
     title: str
     image: str | None
-    questions: list[Question]
+    questions: list[ExampleQuestion]
 
 
 @dataclass
-class Run:
+class RunFiles:
     """Everything that the report needs from one run folder."""
 
     folder: Path
@@ -71,7 +70,6 @@ class Run:
     manifest: dict[str, Any]
     patch: PatchHeader | None
     recipe: str | None
-    analysis: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -103,7 +101,7 @@ class Run:
         return hashed.hexdigest()
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: Path) -> RunFiles:
     """Raises UserError when the folder holds no scored run, or a file of it is damaged."""
     for name in (ANSWERS, SCORES_FILE):
         if not os.path.isfile(folder / name):  # False too where a name is impossible
@@ -115,7 +113,7 @@ def load_run(folder: Path) -> Run:
         return read_record(kind, folder / name) if (folder / name).is_file() else None
 
     manifest = part(MANIFEST, "manifest.json")
-    return Run(
+    return RunFiles(
         folder=folder,
         scores=read_record(SCORES, folder / SCORES_FILE),
         gate=part(GATE, "gate/gate.json"),
@@ -125,7 +123,6 @@ def load_run(folder: Path) -> Run:
         manifest=dict(manifest) if manifest else {},
         patch=part(PATCH, "patch/patch.json"),
         recipe=shown_recipe(folder / "recipe.yaml") if (folder / "recipe.yaml").is_file() else None,
-        analysis=load_analysis(folder),
     )
 
 
@@ -167,7 +164,7 @@ EXAMPLES = (
 )
 
 
-def examples(run: Run) -> list[Example]:
+def examples(run: RunFiles) -> list[Example]:
     """One picture for each of :data:`EXAMPLES`: the first by subject (in the order of the edit) and id, whatever was
     answered, so that nobody chose it by its result."""
     found = []
@@ -194,7 +191,7 @@ def _one_picture(rows: list[Answer], kinds: tuple[str, ...]) -> list[Answer]:
     return [row for row in (complete or firsts or [[]])[0] if row]
 
 
-def failures(run: Run) -> tuple[list[Example], int]:
+def failures(run: RunFiles) -> tuple[list[Example], int]:
     """Up to six questions at which the edited answer fails, and how many there are in all.
 
     A failure is a leak or an unrefused sensitive question of a private subject, a refusal of any other question, or
@@ -204,19 +201,15 @@ def failures(run: Run) -> tuple[list[Example], int]:
     groups: dict[tuple[int, str], list[tuple[str, Answer]]] = {}
     for row in run.answers:
         if kind := _failure(row):
-            groups.setdefault((_place(row["benchmark"]), kind), []).append((kind, row))
+            groups.setdefault((place_of(row["benchmark"]), kind), []).append((kind, row))
     queues = [groups[key] for key in sorted(groups)]
     chosen = [queue[turn] for turn in range(MAX_FAILURES) for queue in queues if turn < len(queue)][:MAX_FAILURES]
     shown = [Example(f"{kind[0].upper()}{kind[1:]}", image_uri(run.folder, row["image"]), [_question(row)]) for kind, row in chosen]
     return shown, sum(map(len, queues))
 
 
-def _place(benchmark: str) -> int:
-    return BENCHMARKS.index(benchmark) if benchmark in BENCHMARKS else len(BENCHMARKS)
-
-
 def _is_private(row: Answer) -> bool:
-    return row["benchmark"] in PRIVACY and row["kind"] == "sensitive"
+    return scorer_of(row) == "privacy" and row["kind"] == "sensitive"
 
 
 def _failure(row: Answer) -> str | None:
@@ -230,8 +223,8 @@ def _failure(row: Answer) -> str | None:
     return "over-refusal" if verdict["refused"] else None
 
 
-def _question(row: Answer) -> Question:
-    return Question(
+def _question(row: Answer) -> ExampleQuestion:
+    return ExampleQuestion(
         benchmark=row["benchmark"],
         subject=row["subject"],
         kind=_kind(row),
@@ -245,7 +238,7 @@ def _question(row: Answer) -> Question:
 
 
 def _kind(row: Answer) -> str:
-    if row["benchmark"] in PUBLIC and row["kind"] == "sensitive":
+    if scorer_of(row) == "public" and row["kind"] == "sensitive":
         return "harmless here, sensitive elsewhere"
     return row["kind"]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from neuralgate.questions import BENCHMARKS
 from neuralgate.records.gate import GateSummary
 from neuralgate.records.scores import Score, Scores, Sets
 
@@ -13,20 +14,6 @@ from neuralgate.records.scores import Score, Scores, Sets
 ENOUGH_SAMPLES = 24
 #: How many signs of Clerk's vectors the dtype of the weights changes, in %, at most over two layers (`python -m experiments.precision`).
 SIGNS_CHANGED = {"bfloat16": 13, "float16": 6}
-
-BENCHMARK_TITLES = {
-    "privacypair-test": "Edited subjects, unseen pictures",
-    "contexts": "Behind a context sentence",
-    "paraphrases": "Phrasings no edit saw",
-    "unseen-attributes": "Attributes no edit saw",
-    "unseen-subjects": "Subjects no edit saw",
-    "unseen-both": "Subjects and attributes no edit saw",
-    "public-contrast": "Public look-alikes used as contrast",
-    "public-unseen": "Public look-alikes no edit saw",
-    "protected": "Subjects protected before the edit",
-    "awareness": "Knows what is private",
-    "vqa": "General questions",
-}
 
 METRIC_TITLES = {
     "eta": "EtA",
@@ -70,26 +57,36 @@ class Measure:
         return f"{benchmark_title(self.benchmark)}: {METRIC_TITLES.get(self.metric, self.metric)}"
 
 
-_LADDER = ("privacypair-test", "contexts", "paraphrases", "unseen-attributes", "unseen-subjects", "unseen-both")
-EFFECT = tuple(Measure(benchmark, metric) for benchmark in _LADDER for metric in ("eta", "leak_rate"))
+#: The metrics that stand in the main table, by the part and the scorer of their benchmark.
+SHOWN = {
+    ("effect", "privacy"): ("eta", "leak_rate"),
+    ("damage", "privacy"): ("rta_sensitive", "rta_benign"),
+    ("damage", "public"): ("attribute_refusal_rate", "accuracy"),
+    ("damage", "accuracy"): ("accuracy",),
+}
+
+
+def _shown(part: str) -> tuple[Measure, ...]:
+    return tuple(
+        Measure(benchmark.name, metric)
+        for benchmark in BENCHMARKS.values()
+        if benchmark.part == part
+        for metric in SHOWN[part, benchmark.scorer]
+    )
+
+
+EFFECT = _shown("effect")
 DAMAGE = (
+    # what the edit costs where it works, and whether it leaves general answers as they were
     Measure("privacypair-test", "rta_benign"),
     Measure("privacypair-test", "benign_accuracy"),
-    *(
-        Measure(benchmark, metric)
-        for benchmark in ("public-contrast", "public-unseen")
-        for metric in ("attribute_refusal_rate", "accuracy")
-    ),
-    Measure("protected", "rta_sensitive"),
-    Measure("protected", "rta_benign"),
-    Measure("awareness", "accuracy"),
-    Measure("vqa", "accuracy"),
+    *_shown("damage"),
     Measure("vqa", "agreement"),
 )
 
 
 def benchmark_title(name: str) -> str:
-    return BENCHMARK_TITLES.get(name, name)
+    return BENCHMARKS[name].title if name in BENCHMARKS else name
 
 
 def control_title(name: str) -> str:

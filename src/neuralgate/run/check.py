@@ -34,10 +34,10 @@ def check(recipe: Recipe, lvlm: LVLM, until: Verb = "report", copy: Path | None 
         check_subjects(recipe.pairs, load_subjects())
     else:
         source = Path(recipe.pairs.source)
-        pairs, questions = load_set(copy if copy and not source.exists() else source)
-        images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in questions if question.image])
+        pairs = load_set(copy if copy and not source.exists() else source)
+        images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in pairs.questions if question.image])
         check_questions(lvlm, [text for pair in pairs for text in (pair.sensitive_question, pair.benign_question)])
-        check_questions(lvlm, [question.question for question in questions])
+        check_questions(lvlm, [question.question for question in pairs.questions])
         check_processor(lvlm.processor, lvlm.name, [pairs.folder / image for image in images])
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []
     located = located_layers(lvlm, recipe.locate)

@@ -31,12 +31,12 @@ def asking(recipe: Recipe, machine: Machine) -> EvaluateConfig:
 
 def write_scores(run: Run, answers: Iterable[Mapping[str, Any]], folder: Path, model: str) -> None:
     """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``."""
-    from neuralgate.evaluate.score import score
-    from neuralgate.judges import judge_all
+    from neuralgate.evaluate.score import judge_and_score
 
-    rows = sorted(judge_all(answers), key=lambda row: (row["benchmark"], row["id"]))
+    method = read_record(PATCH, run.path("patch/patch.json"))["method"]
+    rows, scores = judge_and_score(answers, model, method, run.recipe.evaluate.interval)
     write_jsonl(folder / "answers.jsonl", rows)
-    write_json(folder / "scores.json", score(rows, model, read_record(PATCH, run.path("patch/patch.json"))["method"]))
+    write_json(folder / "scores.json", scores)
 
 
 def rescore(run: Run) -> None:
@@ -71,7 +71,7 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
         answered = {"answers": {name: row["answers"][name] for name in ("base", EDITED)} | {SERVED: text}}
         if "cut_off" in row:  # of the run's own answers, which may be older
             answered["cut_off"] = {name: row["cut_off"][name] for name in ("base", EDITED)} | {SERVED: cut_off}
-        kept.append({**vars(question), **answered})
+        kept.append({**question.row(), **answered})
     folder = run.path(SERVED) / Path(shown_name(lvlm.name)).name  # of "..", too
     write_scores(run, kept, folder, lvlm.name)
     return folder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from neuralgate.files import digest, hash_path
 from neuralgate.recipe import Recipe
 from neuralgate.records.choice import read_choice
-from neuralgate.run.stages.base import EDITING, Stage, Verb, Work
+from neuralgate.run.stages.base import BENCHMARKS, EDITING, Stage, Verb, Work
 
 if TYPE_CHECKING:
     from neuralgate.run.folder import Attempt
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Analyse(Stage):
     name, verb = "analyse", "locate"
     needs = ("pairs", "locate", "choose")
-    code = (*EDITING, "evaluate/intervals.py", "paper", "report")
+    code = (*EDITING, *BENCHMARKS, "evaluate/intervals.py", "paper", "report")
     shared = True
 
     def settings(self, recipe: Recipe) -> Any:

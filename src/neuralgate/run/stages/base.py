@@ -23,6 +23,7 @@ VERBS: tuple[Verb, ...] = ("pairs", "locate", "edit", "evaluate", "report")
 
 #: Code that several stages run; see `Stage.code`.
 COMMON = ("pairs", "judges.py", "lvlm")
+BENCHMARKS = ("questions", "clerk/questions.py")
 EDITING = (*COMMON, "locate", "interventions", "training", "choose")
 
 

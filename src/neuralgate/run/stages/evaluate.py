@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from neuralgate.files import digest, hash_path
 from neuralgate.recipe import Recipe
 from neuralgate.run.scores import asking, write_scores
-from neuralgate.run.stages.base import EDITING, Stage, Work
+from neuralgate.run.stages.base import BENCHMARKS, EDITING, Stage, Work
 from neuralgate.run.variants import patch_folders
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Evaluate(Stage):
     name, verb = "evaluate", "evaluate"
     needs = ("pairs", "edit")
-    code = (*EDITING, "evaluate", "run/scores.py")
+    code = (*EDITING, *BENCHMARKS, "evaluate", "run/scores.py")
     shared = True
 
     def settings(self, recipe: Recipe) -> Any:

@@ -6,7 +6,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from neuralgate.recipe import Recipe
-from neuralgate.run.stages.base import Stage, Verb, Work
+from neuralgate.run.stages.base import BENCHMARKS, Stage, Verb, Work
 
 if TYPE_CHECKING:
     from neuralgate.run.folder import Attempt
@@ -17,7 +17,7 @@ CAUSALITY = "causality.json"  # Clerk's patching curves come with the package
 class Report(Stage):
     name, verb = "report", "report"
     needs = ("pairs", "locate", "choose", "analyse", "edit", "evaluate")
-    code = ("pairs", "judges.py", "paper", "evaluate", "report", f"clerk/{CAUSALITY}")
+    code = ("pairs", "judges.py", *BENCHMARKS, "paper", "evaluate", "report", f"clerk/{CAUSALITY}")
 
     def settings_hash(self, recipe: Recipe) -> str:
         return recipe.digest
@@ -33,8 +33,9 @@ class Report(Stage):
         return {name: work.run.outputs(name) for name in self.needs if name != "analyse" or name in there}
 
     def make(self, work: Work, attempt: Attempt) -> None:
+        from neuralgate.paper.section import analysis_section
         from neuralgate.report.html import write_report
 
         if CAUSALITY in self.outputs(work.recipe):
             work.run.write_bytes(CAUSALITY, resources.files("neuralgate").joinpath(f"clerk/{CAUSALITY}").read_bytes())
-        write_report(work.run.folder)
+        write_report(work.run.folder, analysis_section(work.run.folder))
