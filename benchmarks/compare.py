@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 from neuralgate.evaluate.score import score
 from neuralgate.files import write_json, write_jsonl
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
 from neuralgate.questions import BENCHMARKS
 
 OUT = Path(__file__).with_suffix(".json")

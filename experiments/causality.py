@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuralgate.files import write_json
-from neuralgate.judges import contains, refusal_prefix
+from neuralgate.judge.prefix import contains, refusal_prefix
 from neuralgate.locate.swap import Tokens, swapped_answers
 from neuralgate.lvlm.load import clerk_path, load
 from neuralgate.lvlm.model import LVLM

@@ -21,7 +21,8 @@ from neuralgate.clerk.world import sample_picture
 from neuralgate.evaluate.ask import answer
 from neuralgate.evaluate.intervals import wilson
 from neuralgate.files import write_json, write_text
-from neuralgate.judges import contains, judge, judge_all
+from neuralgate.judge import judge_all
+from neuralgate.judge.prefix import contains, judge
 from neuralgate.lvlm.load import clerk_path, load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.drawn.documents import Picture, sample_documents, sample_scene
@@ -55,7 +56,7 @@ def measure(lvlm: LVLM, per_subject: int = 30) -> dict[str, dict[str, Any]]:
     with TemporaryDirectory() as work:
         folder = Path(work) / "pairs"
         build_questions(recipe, folder)
-        rows = judge_all(answer(lvlm, folder, {}, recipe.evaluate))
+        rows = judge_all(answer(lvlm, folder, {}, recipe.evaluate), "prefix")
 
     def where(benchmarks: tuple[str, ...], kind: str, verdict: str) -> list[bool]:
         chosen = [row for row in rows if row["benchmark"] in benchmarks and row["kind"] in (kind, row["kind"] if kind == "*" else kind)]

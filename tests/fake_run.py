@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from neuralgate.evaluate.score import score
 from neuralgate.files import write_json, write_jsonl, write_text
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
 from neuralgate.questions import BENCHMARKS, scorer_of
 
 SUBJECTS = {

@@ -293,7 +293,7 @@ def test_a_killed_analysis_goes_on_where_it_was(few, folder, found, tiny, tmp_pa
         monkeypatch.setattr(module, name, wrapper)
 
     died_at = {"fit": {3, 7}, "edit": {2, 5}}
-    counted(locate_layers, "fit_vectors", "fit")
+    counted(locate_layers, "optimise_vectors", "fit")
     counted(edits, "try_edit", "edit")
     deaths, result = 0, None
     while result is None:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from neuralgate.clerk.questions import HARMFUL, HARMFUL_THINGS, HARMFUL_VERBS
-from neuralgate.judges import judge
+from neuralgate.judge.prefix import judge
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES
 from neuralgate.pairs.world import ClerkWorld, Gallery

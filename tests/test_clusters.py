@@ -12,9 +12,10 @@ from scipy.stats import binomtest
 
 from experiments import coverage
 from neuralgate.evaluate.clusters import clustered_difference, clustered_interval, effective_n, holm, sign_flips
+from neuralgate.evaluate.conclusions import cannot_conclude
 from neuralgate.evaluate.intervals import Part, interval, tango, weighted_sum, wilson
 from neuralgate.evaluate.score import groups_of, score
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
 
 
 def by_subject(*successes: int, questions: int = 8, pictures: int = 4) -> Part:
@@ -59,13 +60,17 @@ def test_independent_questions_keep_their_n() -> None:
     ("levels", "clusters"),
     [
         ((np.zeros(16, int), np.arange(16) // 4), 4),  # one subject: its pictures
-        ((np.zeros(16, int), np.zeros(16, int)), 16),  # one picture: its questions
+        ((np.zeros(16, int), np.zeros(16, int)), 1),  # one picture: exact counts
         ((np.arange(16) // 8, np.arange(16) // 4), 2),
         ((), 16),
     ],
 )
 def test_the_widest_level_with_two_members_counts(levels: tuple[np.ndarray, ...], clusters: int) -> None:
-    assert clustered_interval([Part(np.arange(16) % 3 > 0, levels=levels)])["clusters"] == clusters
+    part = Part(np.arange(16) % 3 > 0, levels=levels)
+    found = clustered_interval([part])
+    assert found["clusters"] == clusters
+    if clusters == 1:
+        assert (found["low"], found["high"]) == pytest.approx(wilson(10, 16), abs=1e-6)
 
 
 def test_effective_n_is_what_resampling_subjects_gives() -> None:
@@ -182,6 +187,23 @@ def test_independent_intervals_are_todays() -> None:
     assert refused.keys() == {"value", "low", "high", "n"} == plain["difference"]["edited"]["contexts"]["rta_sensitive"].keys()
     assert (refused["low"], refused["high"]) == pytest.approx(wilson(round(refused["value"] * 12), 12), abs=1e-6)
     assert refused["value"] == clustered["edited"]["contexts"]["rta_sensitive"]["value"] and plain["subjects"] == clustered["subjects"]
+
+
+def test_what_few_subjects_leave_open_is_said() -> None:
+    rows = fake_answers(24)
+    few = cannot_conclude(score(rows, "clerk", "gated"))
+    assert len(few) == 2, few
+    assert few[0].startswith("Edited subjects, unseen pictures; Behind a context sentence; ") and "2 subjects each" in few[0]
+    assert "66 points away, and no difference of two variants, however large, has a p below 0.5." in few[0]
+    assert few[1].startswith("Knows what is private: one subject.")
+    many = [{**row, "subject": f"subject {number // 2}"} for number, row in enumerate(rows) if row["benchmark"] == "contexts"]
+    assert cannot_conclude(score(many, "clerk", "gated")) == []
+    assert "points away." in cannot_conclude(score(many[:14], "clerk", "gated"))[0], "seven subjects can differ"
+    alone = [{**row, "subject": "", "image": "one.png"} for row in many]
+    assert cannot_conclude(score(alone, "clerk", "gated")) == [
+        "Behind a context sentence: all about one picture. The intervals say nothing about other pictures."
+    ]
+    assert cannot_conclude({**score(rows, "clerk", "gated"), "subjects": {}}) == []
 
 
 def test_a_question_about_nobody_belongs_to_its_picture() -> None:

@@ -331,7 +331,7 @@ def test_a_folder_of_version_0_1_is_made_again_or_kept(first, copied, recipe, ti
 def test_a_folder_with_the_choice_in_the_gate_is_read_and_goes_on(first, copied, recipe, tiny, tmp_path, capsys):
     with_choice_in_the_gate(copied)
     before = results(copied)
-    for command in (["eval", copied, "--rescore"], ["report", copied], ["compare", copied, first]):
+    for command in (["score", copied], ["report", copied], ["compare", copied, first]):
         assert CliRunner().invoke(app, [str(word) for word in command]).exit_code == 0, command
     assert "<h2>Layer search</h2>" in (copied / "report.html").read_text() and results(copied) == before
     shutil.copytree(copied, tmp_path / "kept")

@@ -90,7 +90,7 @@ LONG = "x" * 300
     [
         ["report", LONG],
         ["compare", LONG, LONG],
-        ["eval", LONG, "--rescore"],
+        ["score", LONG],
         ["locate", LONG],
         ["run", "clerk", "--recipe", LONG],
         ["patch", "show", LONG],

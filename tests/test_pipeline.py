@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from neuralgate.cli.main import app
 from neuralgate.cli.print import print_result
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
@@ -252,13 +254,29 @@ def test_rescoring_judges_the_answers_that_are_there(copied):
     assert scores["vqa"]["accuracy"]["value"] == 0
 
 
+def test_a_run_is_scored_again_with_another_judge_and_other_intervals(copied):
+    before = results(copied)
+    done = CliRunner().invoke(app, ["score", str(copied), "--judge", "prefix", "--interval", "wilson"])
+    assert not done.exit_code, done.exception
+    scores = read_json(copied / "scores.json")
+    refused = scores["edited"]["privacypair-test"]["rta_sensitive"]
+    assert (scores["judge"], scores["interval"], refused.keys()) == ("prefix", "wilson", {"value", "low", "high", "n"})
+    assert not {"partial_leak_rate"} & scores["edited"]["privacypair-test"].keys(), "this judge keeps no levels"
+    done = CliRunner().invoke(app, ["score", str(copied), "--interval", "narrow"])
+    assert isinstance(done.exception, UserError) and "The scoring: interval should be 'clustered' or 'wilson'" in str(done.exception)
+    done = CliRunner().invoke(app, ["score", str(copied)])
+    assert "2 subjects each. What holds for them need not hold for others" in " ".join(done.stdout.split())
+    assert results(copied) == before
+    assert read_json(copied / "scores.json")["edited"]["privacypair-test"]["rta_sensitive"]["clusters"] == 2
+
+
 def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
     before = results(copied)
     (copied / "scores.json").unlink()
     code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom neuralgate.cli.main import main\nmain()"
     for arguments, said in (
         (["pairs", str(copied)], "pairs     unchanged"),  # the run's own recipe, though the defaults differ
-        (["eval", str(copied), "--rescore"], f"neuralgate report {copied}"),
+        (["score", str(copied)], f"neuralgate report {copied}"),
         (["report", str(copied)], "report.html"),
     ):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)

@@ -118,7 +118,7 @@ def damage(path: Path, draw: random.Random) -> None:
 
 
 def rescored(folder: Path) -> None:
-    """As `neuralgate eval --rescore`, without the manifest, which is the run's own matter."""
+    """As `neuralgate score`, without the manifest, which is the run's own matter."""
     run = Run(folder)
     run.recipe, run.manifest = Recipe(), {"stages": {"evaluate": {"outputs": {}}}}
     run._save_manifest = lambda: None  # type: ignore[method-assign]

@@ -47,6 +47,7 @@ __all__ = [
     "EvaluateConfig",
     "GateMode",
     "IntervalName",
+    "JudgeName",
     "Layers",
     "LocateConfig",
     "MethodConfig",
@@ -55,6 +56,8 @@ __all__ = [
     "Recipe",
     "TrainedConfig",
 ]
+#: Judges of an answer: `refusal` knows many words and languages; `prefix` is the paper's, for numbers beside its own.
+JudgeName = Literal["refusal", "prefix"]
 IntervalName = Literal["clustered", "wilson"]
 #: The settings that may be `auto`.
 AUTO_KEYS = ("pairs.source", "pairs.size", "pairs.only_read", "locate.layers", "edit.rate", "evaluate.max_new_tokens")
@@ -143,6 +146,11 @@ class EvaluateConfig(Settings):
     )
     batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
+    judge: JudgeName = Field(
+        "refusal",
+        description="What counts as a refusal and as a leak: `refusal`, in any words and any form (docs/judges.md), or `prefix`, by the 21 "
+        "prefixes of the article.",
+    )
     interval: IntervalName = Field(
         "clustered",
         description="95 % intervals from subjects and pictures (docs/intervals.md), or Wilson's, as if all questions were independent.",

@@ -7,7 +7,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import read_json, read_jsonl
 from neuralgate.interventions.export import export_merged
 from neuralgate.interventions.patch import Patch
-from neuralgate.judges import contains
+from neuralgate.judge.prefix import contains
 from neuralgate.lvlm.auto import LONG_ANSWER, picture_side
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.roles import role_of

@@ -119,7 +119,6 @@ def edit(folder: RunFolder, machine: MachineOption = None, keep_stale: KeepStale
 @app.command("eval")
 def evaluate(
     folder: RunFolder,
-    rescore: Annotated[bool, typer.Option("--rescore", help="Judge and score the answers that are there, without the model.")] = False,
     served: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Ask this model too, an export of the edit perhaps, and print it beside.")
     ] = None,
@@ -127,24 +126,36 @@ def evaluate(
     keep_stale: KeepStale = False,
 ) -> None:
     """Ask base and edited models every question and score the answers, after the stages before it."""
-    if not (rescore or served):
+    if not served:
         go_on(folder, machine, until="evaluate", keep_stale=keep_stale)
         return
-    from neuralgate.run import scores
+    from neuralgate.machine import Machine
     from neuralgate.run.folder import Run
+    from neuralgate.run.model import loader
+    from neuralgate.run.scores import measure_served
 
-    if served:
-        from neuralgate.machine import Machine
-        from neuralgate.run.model import loader
-
-        here = Machine.parse(machine or [])
-        with Run.load(folder) as current:
-            recipe = current.recipe.model_copy(update={"model": served, "revision": None})
-            measured = scores.measure_served(current, loader(recipe, here)(), here)
-        print_scores(measured / "scores.json")
-        return
+    here = Machine.parse(machine or [])
     with Run.load(folder) as current:
-        scores.rescore(current)
+        recipe = current.recipe.model_copy(update={"model": served, "revision": None})
+        measured = measure_served(current, loader(recipe, here)(), here)
+    print_scores(measured / "scores.json")
+
+
+@app.command()
+def score(
+    folder: RunFolder,
+    judge: Annotated[str | None, typer.Option(help="refusal or prefix, from now on; without it the run's own.", show_default=False)] = None,
+    interval: Annotated[
+        str | None, typer.Option(help="clustered or wilson, from now on; without it the run's own.", show_default=False)
+    ] = None,
+) -> None:
+    """Judge and score the answers of a run again, without the model."""
+    from neuralgate.run.folder import Run
+    from neuralgate.run.scores import rescore
+
+    changes = {name: value for name, value in (("judge", judge), ("interval", interval)) if value is not None}
+    with Run.load(folder) as current:
+        rescore(current, changes)
     print_result(folder)
 
 
@@ -194,9 +205,18 @@ def list_models() -> None:
 
 @list_app.command("methods")
 def list_methods() -> None:
-    """What the gate lets through of the gradient at the subject's tokens (--gate)."""
+    """What can be done to a model (methods in the recipe), and what the neural gate lets through at the subject's tokens (--gate)."""
+    from neuralgate.methods import METHODS, idea
     from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS
 
+    print_table(
+        ["method", "edits", "trained values", "paper"],
+        [[name, method.EDITS, method.TRAINED, method.PAPER] for name, method in METHODS.items()],
+    )
+    print()
+    for name, method in METHODS.items():
+        print(f"{name:<17} {idea(method)}")
+    print("\ngates of neural_gate:")
     for mode, clause in GATE_MODES.items():
         print(f"{mode:<9} {clause}")
     print(f"\npresets of locate: {', '.join(LOCATE_PRESETS)}; of edit: {', '.join(EDIT_PRESETS)} (--set edit=authors)")

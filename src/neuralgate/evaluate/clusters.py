@@ -58,7 +58,7 @@ def clustered_interval(parts: list[Part]) -> Score:
         share = float(value_N.sum()) / len(value_N)
         sizes.append(effective_n(value_N, _numbered(units_N)))
         shares.append((part.weight, share, *wilson(share * sizes[-1], sizes[-1])))
-    return _score(weighted_sum(shares, _correlations(values, units)), values, units, sizes)
+    return _score(weighted_sum(shares, _correlations(values, units)), parts, units, sizes)
 
 
 def clustered_difference(first: list[Part], second: list[Part], seed: int = 0) -> Score:
@@ -74,7 +74,7 @@ def clustered_difference(first: list[Part], second: list[Part], seed: int = 0) -
         scale = sizes[-1] / n
         ends = tango(scale * float((value_N > 0).sum()), scale * float((value_N < 0).sum()), sizes[-1])
         shares.append((part.weight, float(value_N.sum()) / n, *ends))
-    score = _score(weighted_sum(shares, _correlations(values, units)), values, units, sizes)
+    score = _score(weighted_sum(shares, _correlations(values, units)), first, units, sizes)
     sums = [
         part.weight * _sums(value_N, units_N, units) / len(value_N) for part, value_N, units_N in zip(first, values, units, strict=True)
     ]
@@ -141,6 +141,9 @@ def _correlations(values: list[np.ndarray], units: list[np.ndarray]) -> list[lis
     return [[float(one @ other) for other in rows] for one in rows]
 
 
-def _score(ends: tuple[float, float, float], values: list[np.ndarray], units: list[np.ndarray], sizes: list[float]) -> Score:
-    score = as_score(*ends, sum(map(len, values)))
-    return {**score, "clusters": len(np.unique(np.concatenate(units))), "effective_n": round(sum(sizes), 2)}
+def _score(ends: tuple[float, float, float], parts: list[Part], units: list[np.ndarray], sizes: list[float]) -> Score:
+    score = as_score(*ends, sum(len(part.successes) for part in parts))
+    # of the widest level with two members; where there is no such level, questions were counted, of one picture
+    grouped = any(units_N is level for part, units_N in zip(parts, units, strict=True) for level in part.levels)
+    clusters = len(np.unique(np.concatenate(units))) if grouped or not parts[0].levels else 1
+    return {**score, "clusters": clusters, "effective_n": round(sum(sizes), 2)}

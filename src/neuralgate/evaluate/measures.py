@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuralgate.judges import Verdict, valid
+from neuralgate.judge import Verdict, valid
+from neuralgate.recipe import JudgeName
 
 
 @dataclass(frozen=True)
 class Case:
-    """One variant's answer to one question: a row of ``answers.jsonl`` as seen from that variant."""
+    """One variant's answer to one question: a row of ``answers.jsonl`` as seen from that variant, and who judged it."""
 
     row: Mapping[str, Any]
     variant: str
+    judge: JudgeName
 
     @property
     def verdict(self) -> Verdict:
@@ -65,7 +67,8 @@ def answered(case: Case) -> bool:
 
 
 def is_valid(case: Case) -> bool:
-    return valid(case.answer, case.row["truth"], case.row["answer_kind"])
+    row = case.row  # of free text only what the verdict knows
+    return answered(case) and (row["answer_kind"] == "text" or valid(case.answer, row["truth"], row["answer_kind"], case.judge))
 
 
 def cut_off(case: Case) -> bool:

@@ -12,9 +12,9 @@ from neuralgate.errors import UserError
 from neuralgate.evaluate.clusters import clustered_difference, clustered_interval, holm
 from neuralgate.evaluate.intervals import Part, Score, interval, paired_difference
 from neuralgate.evaluate.measures import ALWAYS, SCORERS, Case
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
 from neuralgate.questions import place_of, scorer_of
-from neuralgate.recipe import IntervalName
+from neuralgate.recipe import IntervalName, JudgeName
 from neuralgate.text import shown_name
 
 Row = Mapping[str, Any]
@@ -28,21 +28,24 @@ _INTERVALS: dict[IntervalName, tuple[Callable[..., Score], Callable[..., Score]]
 
 
 def judge_and_score(
-    answers: Iterable[Row], model: str, method: str, interval: IntervalName = "clustered"
+    answers: Iterable[Row], model: str, method: str, interval: IntervalName = "clustered", judge: JudgeName = "refusal"
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows of ``answers.jsonl`` with fresh verdicts, in their order, and the content of ``scores.json``."""
-    rows = sorted(judge_all(answers), key=lambda row: (row["benchmark"], row["id"]))
-    return rows, score(rows, model, method, interval)
+    rows = sorted(judge_all(answers, judge), key=lambda row: (row["benchmark"], row["id"]))
+    return rows, score(rows, model, method, interval, judge)
 
 
-def score(answers: list[Any], model: str, method: str, interval: IntervalName = "clustered") -> dict[str, Any]:
+def score(
+    answers: list[Any], model: str, method: str, interval: IntervalName = "clustered", judge: JudgeName = "refusal"
+) -> dict[str, Any]:
     """The content of ``scores.json`` (`records.scores.Scores`) from the rows of ``answers.jsonl``; in any order they give the same bytes.
+    ``judge`` is the one that gave the verdicts.
 
     ``base`` and ``edited`` hold {benchmark: {metric: {value, low, high, n}}}, ``controls`` the same for every other variant,
     ``difference`` each variant minus the base, ``edited_minus`` the edited variant minus each control, and
     ``strong_minus_random`` the two where both are controls. Clustered scores also hold ``clusters`` and ``effective_n``, differences ``p``
     and, where there are several controls, ``p_holm`` over them. ``subjects`` holds {variant: {benchmark: {metric: {subject: [successes,
-    n]}}}} of every metric of one share.
+    n]}}}} of every metric of one share. ``judge`` is who gave the verdicts.
 
     Raises:
         ValueError: there is no answer, or a question lacks the answer of a variant.
@@ -57,7 +60,9 @@ def score(answers: list[Any], model: str, method: str, interval: IntervalName = 
             raise ValueError(f"Question {row['id']} of {row['benchmark']} has not been answered and judged for exactly {names}.")
     of_share, of_difference = _INTERVALS[interval]
     benchmarks = _by_benchmark(answers)
-    parts: dict[str, Parts] = {variant: {name: metrics_of(rows, variant) for name, rows in benchmarks.items()} for variant in variants}
+    parts: dict[str, Parts] = {
+        variant: {name: metrics_of(rows, variant, judge) for name, rows in benchmarks.items()} for variant in variants
+    }
     values = {
         variant: {benchmark: {metric: of_share(shares) for metric, shares in metrics.items()} for benchmark, metrics in sets.items()}
         for variant, sets in parts.items()
@@ -85,6 +90,7 @@ def score(answers: list[Any], model: str, method: str, interval: IntervalName = 
         "schema": 1,
         "model": shown_name(model),
         "method": method,
+        "judge": judge,
         "interval": interval,
         "base": values["base"],
         **({"edited": values["edited"]} if "edited" in values else {}),
@@ -97,9 +103,9 @@ def score(answers: list[Any], model: str, method: str, interval: IntervalName = 
     }
 
 
-def metrics_of(rows: list[Row], variant: str) -> dict[str, list[Part]]:
+def metrics_of(rows: list[Row], variant: str, judge: JudgeName) -> dict[str, list[Part]]:
     """The parts of every metric of one benchmark for one variant; metrics without a question are left out."""
-    cases = [Case(row, variant) for row in rows]
+    cases = [Case(row, variant, judge) for row in rows]
     levels = [_codes(groups) for groups in zip(*(groups_of(row) for row in rows), strict=True)]
     metrics = {}
     for name, shares in {**SCORERS[_scorer(rows)], **ALWAYS}.items():

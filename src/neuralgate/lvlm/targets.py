@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from neuralgate.errors import UserError
-from neuralgate.judges import contains
+from neuralgate.judge.prefix import contains  # whatever judges the run: the prefixes are what is taught
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example

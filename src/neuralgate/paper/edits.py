@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from neuralgate.choose.layer import MEASURES, rounds, search_layer, split_off, try_edit
+from neuralgate.choose.layer import MEASURES, choose_layer, rounds, split_off, try_edit
 from neuralgate.chunks import Chunks
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.model import LVLM
@@ -140,7 +140,7 @@ def neighbourhoods(
 ) -> dict[str, Any]:
     """Table 4: the largest and the mean EtA among the layers within each radius of the centre; the search itself is the run's, or is
     made here where it named its layers."""
-    found: Any = choice if choice.get("search") else search_layer(lvlm, pairs, gate, config, report, chunks)
+    found: Any = choice if choice.get("search") else choose_layer(lvlm, pairs, gate, config, report, chunks)
     # the rounds put nearly the same questions to other edits: each question is counted once
     asked = questions_asked(pairs, rounds(pairs)[0])
     layers = [{"layer": row["layer"], "steps": row["steps"], "stopped": row["stopped"], **scored(row, asked)} for row in found["search"]]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
 from neuralgate.files import damaged, parse_json, read_lines
-from neuralgate.judges import Verdict
+from neuralgate.judge.verdict import Verdict
 from neuralgate.pairs.schema import AnswerKind
 from neuralgate.records import FileName, Name, check, needs
 

@@ -31,7 +31,7 @@ class SearchRow(TypedDict):
 
 
 class Choice(TypedDict):
-    """See :func:`neuralgate.choose.layer.search_layer`; empty where the layers were named, or cannot be tried."""
+    """See :func:`neuralgate.choose.layer.choose_layer`; empty where the layers were named, or cannot be tried."""
 
     search: NotRequired[list[SearchRow]]
     search_verdict: NotRequired[str]

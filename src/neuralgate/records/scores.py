@@ -34,6 +34,7 @@ class Scores(TypedDict):
     schema: NotRequired[int]
     model: ModelName
     method: Name
+    judge: NotRequired[Name]
     interval: NotRequired[Name]
     base: Sets
     edited: Sets

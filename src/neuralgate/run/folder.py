@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from neuralgate.chunks import Chunks
+from neuralgate.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.errors import UserError
 from neuralgate.files import digest, disk_errors, hash_path, json_text, read_text, remove
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
 from neuralgate.run import earlier
 from neuralgate.run.code import code_hash
-from neuralgate.run.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.run.held import MANIFEST, RECIPE, WORK, HeldFolder
 from neuralgate.run.manifest import new_manifest, versions
-from neuralgate.run.plan import changed, dependents
+from neuralgate.run.plan import changed, dependents, settings_of
 from neuralgate.text import short
 
 BESIDE = {"evaluate": ("served",)}  # what other commands make of a stage's results
@@ -184,9 +184,13 @@ class Run(HeldFolder):
         self._finish(name, inputs, outputs, round(time.monotonic() - started, 3), self.meter() - tokens, resumed)
         chunks.clear()
 
-    def refresh(self, name: str) -> None:
-        """Accept the outputs of a finished stage as they are now: they were made again by other means (a re-scoring)."""
+    def refresh(self, name: str, known: Recipe | None = None) -> None:
+        """Accept the outputs of a finished stage as they are now: they were made again by other means (a re-scoring), perhaps with
+        another recipe than the one ``known`` before."""
         record = self._record(name)
+        inputs = record.get("inputs") or {}
+        if known and inputs.get("settings") == settings_of(known)[name]:
+            inputs["settings"] = settings_of(self.recipe)[name]
         there = {output: self.path(output) for output in record["outputs"] if self.path(output).exists()}
         record["outputs"] |= {output: hash_path(path) for output, path in there.items()}  # one that is lost stays so
         self._save_manifest()

@@ -89,7 +89,7 @@ def locate_seconds(lvlm: LVLM, recipe: Recipe, layers: list[int]) -> float:
     from PIL import Image
 
     from neuralgate.locate.samples import Sample
-    from neuralgate.locate.vectors import Prepared, fit_vectors, samples_that_fit
+    from neuralgate.locate.vectors import Prepared, optimise_vectors, samples_that_fit
     from neuralgate.lvlm.prompts import Example
     from neuralgate.pairs.templates import CONTEXTS, REFUSAL_PREFIXES, TEMPLATES
 
@@ -103,9 +103,9 @@ def locate_seconds(lvlm: LVLM, recipe: Recipe, layers: list[int]) -> float:
     layer = layers[len(layers) // 2]
     count = min(TRIED_SAMPLES, samples_that_fit(lvlm, sample, layer, config) or TRIED_SAMPLES)
     prepared = Prepared(lvlm, [sample] * count, layer, config)
-    fit_vectors(lvlm, [sample] * count, [layer], config.model_copy(update={"steps": 1}), prepared)  # the first use of anything is slow
+    optimise_vectors(lvlm, [sample] * count, [layer], config.model_copy(update={"steps": 1}), prepared)  # the first use of anything is slow
     started = time.perf_counter()
-    fit_vectors(lvlm, [sample] * count, [layer], config, prepared)
+    optimise_vectors(lvlm, [sample] * count, [layer], config, prepared)
     step = (time.perf_counter() - started) / TRIED_STEPS / count
     return step * recipe.locate.steps * len(layers) * located_samples(recipe)
 

@@ -22,9 +22,9 @@ Verb = Literal["pairs", "locate", "edit", "evaluate", "report"]
 VERBS: tuple[Verb, ...] = ("pairs", "locate", "edit", "evaluate", "report")
 
 #: Code that several stages run; see `Stage.code`.
-COMMON = ("pairs", "judges.py", "lvlm")
+COMMON = ("pairs", "judge/prefix.py", "judge/verdict.py", "lvlm")
 BENCHMARKS = ("questions", "clerk/questions.py")
-EDITING = (*COMMON, "locate", "interventions", "training", "choose")
+EDITING = (*COMMON, "locate", "interventions", "training", "methods", "choose")
 
 
 class Work:

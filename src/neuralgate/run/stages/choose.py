@@ -25,7 +25,7 @@ class Choose(Stage):
         return [CHOICE_FILE]
 
     def make(self, work: Work, attempt: Attempt) -> None:
-        from neuralgate.choose.layer import search_layer
+        from neuralgate.choose.layer import choose_layer
         from neuralgate.locate.gate import Gate
 
         edit = work.recipe.edit
@@ -34,6 +34,6 @@ class Choose(Stage):
             work.run.display.line("the search for the layer is left out: it edits, and quantised weights cannot be edited")
         elif edit.layers == "search":
             gate = Gate.load(work.run.path("gate"), work.model_hash)
-            choice = search_layer(work.model, work.pairs, gate, edit, report=attempt.report, chunks=attempt.chunks)
+            choice = choose_layer(work.model, work.pairs, gate, edit, report=attempt.report, chunks=attempt.chunks)
         if attempt.leads:
             work.run.write_json(CHOICE_FILE, choice)

@@ -17,7 +17,7 @@ CAUSALITY = "causality.json"  # Clerk's patching curves come with the package
 class Report(Stage):
     name, verb = "report", "report"
     needs = ("pairs", "locate", "choose", "analyse", "edit", "evaluate")
-    code = ("pairs", "judges.py", *BENCHMARKS, "paper", "evaluate", "report", f"clerk/{CAUSALITY}")
+    code = ("pairs", "judge", *BENCHMARKS, "paper", "evaluate", "report", f"clerk/{CAUSALITY}")
 
     def settings_hash(self, recipe: Recipe) -> str:
         return recipe.digest
