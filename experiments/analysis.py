@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments.evidence import FOLDER
 from experiments.tables import DOCS, fill
 from neuralgate.files import read_json, write_bytes, write_json
-from neuralgate.paper.figures import ANALYSIS, shown
+from neuralgate.paper.figures import ANALYSIS, exhibits
 
 DRAWN = ("shares", "answers", "stability", "sensitivity")  # the others are in the run's folder and report
 
@@ -22,13 +22,13 @@ def main() -> None:
     analysis = read_json(Path(sys.argv[1]) / "analysis" / ANALYSIS)
     write_json(FOLDER / ANALYSIS, analysis)
     parts = []
-    for item in shown(analysis):
-        name = item.drawing.name
-        lines = [f"### {item.drawing.title} (`{name}`)"]
-        if name in DRAWN:
-            write_bytes(DOCS / f"analysis-{name}.svg", item.drawing.svg())
-            lines.append(f"![{item.drawing.title}](analysis-{name}.svg)")
-        parts.append("\n\n".join([*lines, *item.words.sentences]))
+    for exhibit in exhibits(analysis):
+        drawing = exhibit.drawing
+        lines = [f"### {drawing.title} (`{drawing.name}`)"]
+        if drawing.name in DRAWN:
+            write_bytes(DOCS / f"analysis-{drawing.name}.svg", drawing.svg())
+            lines.append(f"![{drawing.title}](analysis-{drawing.name}.svg)")
+        parts.append("\n\n".join([*lines, *exhibit.words.sentences]))
     fill(DOCS / "analysis.md", {"clerk": "\n" + "\n\n".join(parts) + "\n\n"})
 
 

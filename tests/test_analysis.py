@@ -23,15 +23,16 @@ from neuralgate.locate import layers as locate_layers
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.samples import make_samples
 from neuralgate.lvlm.prompts import encode_examples
+from neuralgate.machine import Machine
 from neuralgate.pairs.schema import PairSet
-from neuralgate.paper import activation, edits, overlap, profile, sensitivity, sweeps
+from neuralgate.paper import activation, edits, overlap, profile, section, sensitivity, sweeps
 from neuralgate.paper.analyse import analyse, edited_layer, other_draws, refuse_other_votes
-from neuralgate.paper.figures import edit_texts, load_analysis, shown
+from neuralgate.paper.figures import edit_texts, exhibits, load_analysis
 from neuralgate.paper.figures.words import OPENINGS, difference
 from neuralgate.paper.scores import eta_score, mean_score, wilson_score
-from neuralgate.recipe import EditConfig, LocateConfig, Machine
+from neuralgate.paper.section import analysis_section
+from neuralgate.recipe import EditConfig, LocateConfig
 from neuralgate.records.choice import read_choice
-from neuralgate.report import html
 from neuralgate.report.html import write_report
 from neuralgate.run import pipeline
 from neuralgate.run.folder import Run
@@ -207,7 +208,7 @@ def test_intervals():
 
 def test_the_folder_holds_every_figure_three_times(folder, found):
     names = {path.name for path in (folder / "analysis").iterdir()}
-    figures = [item.drawing.name for item in shown(found)]
+    figures = [item.drawing.name for item in exhibits(found)]
     assert names == {"analysis.json", *(f"{figure}.{kind}" for figure in figures for kind in ("svg", "pdf", "csv"))}
     assert "<h2>Analysis of the gate</h2>" in (folder / "report.html").read_text(), "drawn again"
     assert not list((folder / ".work").glob("*"))
@@ -256,7 +257,7 @@ def test_csv_files_hold_the_numbers_that_are_drawn(folder, found):
 
 
 def test_the_same_analysis_gives_the_same_bytes(folder, found):
-    for item in shown(found):
+    for item in exhibits(found):
         drawing = item.drawing
         assert (folder / f"analysis/{drawing.name}.csv").read_text() == drawing.csv()
         if drawing.name in ("flips", "answers", "radius", "activation"):  # every kind of mark; all would take long
@@ -292,7 +293,7 @@ def test_a_killed_analysis_goes_on_where_it_was(few, folder, found, tiny, tmp_pa
         monkeypatch.setattr(module, name, wrapper)
 
     died_at = {"fit": {3, 7}, "edit": {2, 5}}
-    counted(locate_layers, "fit_vectors", "fit")
+    counted(locate_layers, "optimise_vectors", "fit")
     counted(edits, "try_edit", "edit")
     deaths, result = 0, None
     while result is None:
@@ -356,7 +357,7 @@ def test_the_layer_looked_at_is_named_for_what_it_is(other, edited, said):
 
 
 def sentences(analysis, name):
-    return " ".join(next(item for item in shown(analysis) if item.drawing.name == name).words.sentences)
+    return " ".join(next(item for item in exhibits(analysis) if item.drawing.name == name).words.sentences)
 
 
 def score(value, half=0.02, n=100):
@@ -389,7 +390,7 @@ def test_the_text_on_shares_follows_the_shares(other):
     def told(*strong, half=0.01):
         for row, value in zip(other["profile"], strong, strict=True):
             row["strong"] = score(value, half)
-        return next(item for item in shown(other) if item.drawing.name == "shares").words.verdicts
+        return next(item for item in exhibits(other) if item.drawing.name == "shares").words.verdicts
 
     assert [kind for kind, _ in told(0.02, 0.07, 0.03)] == ["agrees", "agrees"]
     assert [kind for kind, _ in told(0.30, 0.20, 0.10)] == ["against", "against"]
@@ -445,7 +446,7 @@ def test_the_text_on_lambda_follows_eta_and_the_random_gate(other):
             row["eta"], row["stopped"] = score(eta[row["value"]]), stopped
             for measure in ("rta_sensitive", "rta_unseen"):
                 row[measure] = score(0.6 - (gap if row["gate"] == "random" else 0))
-        return [kind for kind, _ in next(item for item in shown(other) if item.drawing.name == "lambda").words.verdicts]
+        return [kind for kind, _ in next(item for item in exhibits(other) if item.drawing.name == "lambda").words.verdicts]
 
     assert told({1.0: 0.7, 1.25: 0.9}, 0.3) == ["agrees", "agrees"]
     assert told({1.0: 0.9, 1.25: 0.7}, -0.3) == ["against", "against"]
@@ -462,7 +463,7 @@ def test_the_text_on_lambda_follows_eta_and_the_random_gate(other):
     for row in rows[1:]:
         row["rta_sensitive"] = row["rta_unseen"] = score(0.5)
     rows[0]["rta_unseen"] = score(0.5)
-    [_, (kind, text)] = next(item for item in shown(other) if item.drawing.name == "lambda").words.verdicts
+    [_, (kind, text)] = next(item for item in exhibits(other) if item.drawing.name == "lambda").words.verdicts
     assert kind == "open" and "in 1 comparisons" in text, "one of so many is expected"
 
 
@@ -497,7 +498,7 @@ def test_the_text_on_the_radius_follows_the_means(other):
                 "max": best["eta"],
                 "mean": edits.mean_eta(near),
             }
-        return [kind for kind, _ in next(item for item in shown(other) if item.drawing.name == "radius").words.verdicts]
+        return [kind for kind, _ in next(item for item in exhibits(other) if item.drawing.name == "radius").words.verdicts]
 
     found["gate"] = "none"
     assert told(0.9, 0.9, 0.9, 0.9, 0.5, 0.5) == ["open", "open"], "ungated edits say nothing of the paper's"
@@ -524,7 +525,7 @@ def test_stability_and_activation_in_words(other):
     text = sentences(other, "activation")
     assert "layer 0: 8 (38 times), 7 (37 times)" in text and "and 4 more" in text
     assert "layer 0: 7 (44 times)" in text and "is a sink" in text and "left out of the drawing and of nothing else" in text
-    drawing = next(item for item in shown(other) if item.drawing.name == "activation").drawing
+    drawing = next(item for item in exhibits(other) if item.drawing.name == "activation").drawing
     assert [bool(cells[3]) for cells in drawing.rows].index(True) == 7 and len(drawing.rows) == 32, "named, not removed"
 
 
@@ -541,7 +542,7 @@ def test_an_empty_gate_of_one_subject_is_drawn_too(other):
     other["sensitivity"] = [row | {"overlap": None} for row in other["sensitivity"]]
     for sweep in other["sweeps"].values():
         sweep[:] = [row | {"rta_unseen": None} for row in sweep]
-    for item in shown(other):
+    for item in exhibits(other):
         if item.drawing.name in ("subjects", "layers", "stability", "activation", "activation-layers", "sensitivity"):
             assert item.drawing.svg() and item.drawing.csv() and item.words.sentences
     assert "too few samples or strong dimensions" in sentences(other, "stability")
@@ -552,12 +553,12 @@ def test_an_empty_gate_of_one_subject_is_drawn_too(other):
 
 def test_the_report_has_the_section_and_escapes_it(found, tmp_path, monkeypatch):
     some = ("flips", "subjects", "gradient", "radius")  # all would take long; the run above draws all
-    monkeypatch.setattr(html, "shown", lambda analysis: [item for item in shown(analysis) if item.drawing.name in some])
+    monkeypatch.setattr(section, "exhibits", lambda analysis: [item for item in exhibits(analysis) if item.drawing.name in some])
     folder = make_run(tmp_path / "run")
     bad = "<b>pass$port$</b>"
     changed = json.loads(json.dumps(found).replace("passport", bad)) | {"gate": hash_path(folder / "gate")}
     write_json(folder / "analysis/analysis.json", changed)
-    page = write_report(folder).read_text()
+    page = write_report(folder, analysis_section(folder)).read_text()
     assert "<h2>Analysis of the gate</h2>" in page and bad not in page and "&lt;b&gt;pass$port$&lt;/b&gt;" in page
     assert "<h2>Votes by layer</h2>" not in page, "drawn once, with intervals"
     assert page.count("<h3>How often dimensions flip</h3>") == 1 and "Where the gradient arrives" in page

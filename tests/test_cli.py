@@ -55,7 +55,7 @@ def test_lists(neuralgate_says, list_name):
         (["run", "clerk", "--recipe", "{out}/none.yaml", "--out", "{out}"], "none.yaml cannot be read"),
         (["run", "clerk", "--machine", "threads=none", "--out", "{out}"], "threads should be"),
         (["locate", "{out}"], "is not a run folder"),
-        (["eval", "{out}", "--rescore"], "is not a run folder"),
+        (["score", "{out}"], "is not a run folder"),
         (["report", "{out}"], "is not a run folder"),
         (["compare", "{out}"], "at least two run folders"),
         (["patch", "show", "{out}"], "is no intervention's folder"),
@@ -87,7 +87,7 @@ def test_what_can_only_fail_later_fails_before_anything_is_written(neuralgate_sa
 def test_a_run_without_answers_cannot_be_reported_or_rescored(neuralgate_says, tmp_path):
     Run.open(tmp_path / "run", Recipe(), "m").close()
     assert neuralgate_says("report", tmp_path / "run")[0] == 2
-    assert neuralgate_says("eval", tmp_path / "run", "--rescore")[0] == 2
+    assert neuralgate_says("score", tmp_path / "run")[0] == 2
 
 
 def test_debug_shows_where_an_error_comes_from(monkeypatch, tmp_path):

@@ -13,8 +13,9 @@ from neuralgate.chunks import Chunks
 from neuralgate.cli.main import app
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json
+from neuralgate.machine import Machine
 from neuralgate.questions.draw import draw_pair_set, drawn_world
-from neuralgate.recipe import Machine, Recipe
+from neuralgate.recipe import Recipe
 from neuralgate.run import earlier, pipeline
 from neuralgate.run.folder import Run
 from neuralgate.run.stages import base
@@ -236,7 +237,7 @@ def test_a_rate_that_the_run_found_goes_with_what_it_was_found_for(tiny, tiny_fo
     Run.open(tmp_path / "run", known, tiny.fingerprint).close()
     write_json(tmp_path / "run/rate.json", {"rate": 1e-4})
     monkeypatch.setattr(pipeline, "execute", lambda *_, **__: None)
-    monkeypatch.setattr("neuralgate.cli.run.loader", lambda *_: lambda: tiny)
+    monkeypatch.setattr("neuralgate.run.model.loader", lambda *_: lambda: tiny)
     command = ["pairs", str(tmp_path / "run"), "--model", str(tiny_folder)]
     result = CliRunner().invoke(app, command + [part for setting in settings for part in ("--set", setting)])
     assert result.exit_code == 0, result.output
@@ -330,7 +331,7 @@ def test_a_folder_of_version_0_1_is_made_again_or_kept(first, copied, recipe, ti
 def test_a_folder_with_the_choice_in_the_gate_is_read_and_goes_on(first, copied, recipe, tiny, tmp_path, capsys):
     with_choice_in_the_gate(copied)
     before = results(copied)
-    for command in (["eval", copied, "--rescore"], ["report", copied], ["compare", copied, first]):
+    for command in (["score", copied], ["report", copied], ["compare", copied, first]):
         assert CliRunner().invoke(app, [str(word) for word in command]).exit_code == 0, command
     assert "<h2>Layer search</h2>" in (copied / "report.html").read_text() and results(copied) == before
     shutil.copytree(copied, tmp_path / "kept")
@@ -343,7 +344,7 @@ def test_a_folder_with_the_choice_in_the_gate_is_read_and_goes_on(first, copied,
 @pytest.mark.parametrize("command", ["pairs", "locate", "edit", "eval"])
 def test_every_command_of_a_stage_can_keep_what_is_stale(copied, command, other_code, monkeypatch):
     before = results(copied)
-    monkeypatch.setattr("neuralgate.cli.print.load_quietly", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("neuralgate.run.model.load_quietly", lambda *_, **__: pytest.fail("the model was loaded"))
     assert CliRunner().invoke(app, [command, str(copied), "--keep-stale"]).exit_code == 0
     assert results(copied) == before and {path.name for path in copied.iterdir()} >= {"scores.json", "patch"}
 

@@ -91,10 +91,10 @@ def changed_patch(path: Path, draw: random.Random) -> None:
 
 #: File -> how it is changed, and the commands that read it.
 CASES: dict[str, tuple[Callable[[Path, random.Random], None], list[str]]] = {
-    "run/recipe.yaml": (changed_yaml, ["eval {run} --rescore", "compare {run} {run}"]),
-    "run/patch/patch.json": (changed_patch, ["patch show {run}/patch", "patch verify {tiny} {run}/patch", "eval {run} --rescore"]),
-    "run/manifest.json": (damage, ["eval {run} --rescore", "compare {run} {run}"]),
-    "run/answers.jsonl": (damage, ["eval {run} --rescore", "compare {run} {run}"]),
+    "run/recipe.yaml": (changed_yaml, ["score {run} --judge prefix", "compare {run} {run}"]),
+    "run/patch/patch.json": (changed_patch, ["patch show {run}/patch", "patch verify {tiny} {run}/patch", "score {run} --judge prefix"]),
+    "run/manifest.json": (damage, ["score {run} --judge prefix", "compare {run} {run}"]),
+    "run/answers.jsonl": (damage, ["score {run} --judge prefix", "compare {run} {run}"]),
     "run/scores.json": (damage, ["compare {run} {run}", "compare {run} {run} --html {out}"]),
     "set/pairs.jsonl": (damage, ["pairs show {set} --count 1 --out {out}.png", "pairs mix {set} {set} --out {out}"]),
     "set/questions.jsonl": (damage, ["pairs show {set} --count 1 --out {out}.png", "pairs mix {set} {run} --out {out}"]),

@@ -12,7 +12,7 @@ from fake_run import make_run
 from neuralgate.errors import UserError
 from neuralgate.files import refuse_links
 from neuralgate.recipe import Recipe
-from neuralgate.report.compare import compare
+from neuralgate.report.compare import compare_runs
 from neuralgate.report.data import load_run
 from neuralgate.run.folder import Run
 
@@ -92,7 +92,7 @@ def test_reports_and_comparisons_show_no_file_from_outside(tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"recipe\.yaml is a link"):
         load_run(other)
     with pytest.raises(UserError, match=r"recipe\.yaml is a link"):
-        compare([whole, other])
+        compare_runs([whole, other])
     (tmp_path / "short").symlink_to(whole)
     assert load_run(tmp_path / "short").name == "whole", "the user's own link to a folder"
 

@@ -13,11 +13,13 @@ import pytest
 from typer.testing import CliRunner
 
 from neuralgate.cli.main import app
-from neuralgate.cli.print import evidence_of, print_result
+from neuralgate.cli.print import print_result
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
 from neuralgate.interventions.load import load_intervention
-from neuralgate.recipe import GATE_MODES, Machine, Recipe
+from neuralgate.machine import Machine
+from neuralgate.recipe import GATE_MODES, Recipe
+from neuralgate.report.evidence import evidence_of
 from neuralgate.run import pipeline
 from neuralgate.run.check import check
 from neuralgate.run.folder import Run
@@ -263,8 +265,10 @@ def test_a_run_is_scored_again_with_another_judge_and_other_intervals(copied):
     assert (scores["judge"], scores["interval"], refused.keys()) == ("prefix", "wilson", {"value", "low", "high", "n"})
     assert not {"partial_leak_rate"} & scores["edited"]["privacypair-test"].keys(), "this judge keeps no levels"
     done = CliRunner().invoke(app, ["score", str(copied), "--interval", "narrow"])
-    assert isinstance(done.exception, UserError) and "The scoring: interval should be 'clustered' or 'wilson'" in str(done.exception)
+    assert isinstance(done.exception, UserError) and "evaluate.interval should be 'clustered' or 'wilson'" in str(done.exception)
     done = CliRunner().invoke(app, ["score", str(copied)])
+    assert not done.exit_code and read_json(copied / "scores.json") == scores, "they are the run's own now"
+    done = CliRunner().invoke(app, ["score", str(copied), "--judge", "refusal", "--interval", "clustered"])
     assert "2 subjects each. What holds for them need not hold for others" in " ".join(done.stdout.split())
     assert results(copied) == before
     assert read_json(copied / "scores.json")["edited"]["privacypair-test"]["rta_sensitive"]["clusters"] == 2
@@ -276,7 +280,7 @@ def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
     code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom neuralgate.cli.main import main\nmain()"
     for arguments, said in (
         (["pairs", str(copied)], "pairs     unchanged"),  # the run's own recipe, though the defaults differ
-        (["eval", str(copied), "--rescore"], f"neuralgate report {copied}"),
+        (["score", str(copied)], f"neuralgate report {copied}"),
         (["report", str(copied)], "report.html"),
     ):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)

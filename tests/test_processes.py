@@ -13,8 +13,8 @@ from neuralgate.chunks import Chunks, Share, StageOver
 from neuralgate.evaluate.ask import answer
 from neuralgate.files import write_jsonl
 from neuralgate.locate import layers
+from neuralgate.locate.locate import locate_gate
 from neuralgate.locate.vectors import Prepared
-from neuralgate.locate.votes import locate_gate
 from neuralgate.lvlm.generate import Generated
 from neuralgate.recipe import EvaluateConfig, Recipe
 from neuralgate.run.folder import Run

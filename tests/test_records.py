@@ -12,14 +12,16 @@ from unittest.mock import MagicMock
 import pytest
 from fake_run import make_run
 
-from neuralgate.cli.print import evidence_of, print_result, print_scores
+from neuralgate.cli.print import print_result, print_scores
 from neuralgate.errors import UserError
 from neuralgate.paper.figures.drawings import Drawing
+from neuralgate.paper.section import analysis_section
 from neuralgate.recipe import Recipe
 from neuralgate.report import figures
-from neuralgate.report.compare import compare, run_rows, write_comparison
+from neuralgate.report.compare import compare_runs, run_rows, write_comparison
 from neuralgate.report.data import load_run
-from neuralgate.report.html import render
+from neuralgate.report.evidence import evidence_of
+from neuralgate.report.html import report_page
 from neuralgate.run.folder import Run
 from neuralgate.run.scores import rescore
 
@@ -116,7 +118,7 @@ def damage(path: Path, draw: random.Random) -> None:
 
 
 def rescored(folder: Path) -> None:
-    """As `neuralgate eval --rescore`, without the manifest, which is the run's own matter."""
+    """As `neuralgate score`, without the manifest, which is the run's own matter."""
     run = Run(folder)
     run.recipe, run.manifest = Recipe(), {"stages": {"evaluate": {"outputs": {}}}}
     run._save_manifest = lambda: None  # type: ignore[method-assign]
@@ -130,9 +132,9 @@ def painted_only(name: str, label: str, paint: Callable[[Any], None], height: fl
 
 
 COMMANDS: dict[str, Callable[[Path, Path], Any]] = {
-    "report": lambda folder, _: render(load_run(folder)),
-    "compare": lambda folder, whole: run_rows(compare([whole, folder])),
-    "comparison": lambda folder, whole: write_comparison(compare([folder, whole]), folder / "compare.html"),
+    "report": lambda folder, _: report_page(load_run(folder), analysis_section(folder)),
+    "compare": lambda folder, whole: run_rows(compare_runs([whole, folder])),
+    "comparison": lambda folder, whole: write_comparison(compare_runs([folder, whole]), folder / "compare.html"),
     "result": lambda folder, _: print_result(folder),
     "scores": lambda folder, _: (evidence_of(folder / "patch"), print_scores(folder / "scores.json")),
     "rescore": lambda folder, _: rescored(folder),

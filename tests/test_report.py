@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from fake_run import MALICIOUS, fake_gate, fake_training, make_run
 
-from neuralgate.cli.print import evidence_of, print_result, print_table
+from neuralgate.cli.print import print_result, print_table
 from neuralgate.errors import UserError
 from neuralgate.files import write_json, write_jsonl
-from neuralgate.report.compare import RUN_HEADER, compare, run_rows, write_comparison
+from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
 from neuralgate.report.data import examples, failures, image_uri, load_run
+from neuralgate.report.evidence import evidence_of
 from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
 from neuralgate.report.html import write_report
 from neuralgate.report.summary import SIGNS_CHANGED, claim, columns, comparisons, points_text, shares_note, table
@@ -98,7 +99,7 @@ def test_controls_in_answers_reach_neither_terminal_nor_page(tmp_path: Path, cap
     assert not re.findall("[\0-\x08\x0b-\x1f\x7f-\x9f\ufffe]", page)
     assert "red\u241b[2J" in page
     print_result(folder)
-    comparison = compare([folder, folder])
+    comparison = compare_runs([folder, folder])
     print_table(RUN_HEADER, run_rows(comparison))
     shown = capsys.readouterr().out
     assert not re.findall("[\0-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
@@ -275,9 +276,9 @@ def test_compare_keeps_no_answers(tmp_path: Path) -> None:
     peaks = []
     for n in (20, 80):
         folder = make_run(tmp_path / str(n), n=n, parts=False)
-        compare([folder, folder])  # what is imported once
+        compare_runs([folder, folder])  # what is imported once
         tracemalloc.start()
-        comparison = compare([folder, folder])
+        comparison = compare_runs([folder, folder])
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert not any("answers" in vars(run) for run in comparison.runs)
@@ -286,16 +287,16 @@ def test_compare_keeps_no_answers(tmp_path: Path) -> None:
 
 def test_compare(run_folder: Path, tmp_path: Path) -> None:
     other = make_run(tmp_path / "demo", seed=1)
-    comparison = compare([run_folder, other])
+    comparison = compare_runs([run_folder, other])
     assert comparison.header[3:] == [f"base of {run_folder.parent.name}/demo", f"{run_folder.parent.name}/demo", f"{tmp_path.name}/demo"]
     assert len(comparison.notes) == 1
     assert "same questions" in comparison.notes[0]
     assert run_rows(comparison)[0][3:] == ["strong gate", "4", "44", "12.3", "12.3"]
     page = write_comparison(comparison, tmp_path / "compare.html").read_text(encoding="utf-8")
     assert page.count('class="measures"') == 2
-    assert compare([run_folder, run_folder]).notes == []
+    assert compare_runs([run_folder, run_folder]).notes == []
     with pytest.raises(UserError, match="at least two"):
-        compare([run_folder])
+        compare_runs([run_folder])
 
 
 def test_no_torch() -> None:

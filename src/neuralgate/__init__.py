@@ -15,7 +15,7 @@ _HOMES = {
     "load": "neuralgate.lvlm.load",
     "PairSet": "neuralgate.pairs.schema",
     "build_questions": "neuralgate.questions",
-    "locate_gate": "neuralgate.locate.votes",
+    "locate_gate": "neuralgate.locate.locate",
     "Gate": "neuralgate.locate.gate",
     "LocateConfig": "neuralgate.recipe",
     "edit": "neuralgate.methods.apply",
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from neuralgate.evaluate.ask import evaluate_edit
     from neuralgate.interventions.patch import Patch
     from neuralgate.locate.gate import Gate
-    from neuralgate.locate.votes import locate_gate
+    from neuralgate.locate.locate import locate_gate
     from neuralgate.lvlm.load import load
     from neuralgate.methods.apply import edit
     from neuralgate.pairs.schema import PairSet

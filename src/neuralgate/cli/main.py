@@ -13,7 +13,7 @@ from neuralgate.cli.model import convert_app, doctor, export
 from neuralgate.cli.pairs import pairs_app
 from neuralgate.cli.patch import patch_app
 from neuralgate.cli.print import print_result, print_scores, print_table, say
-from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on, loader
+from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
 from neuralgate.text import clipped, for_terminal
@@ -119,7 +119,6 @@ def edit(folder: RunFolder, machine: MachineOption = None, keep_stale: KeepStale
 @app.command("eval")
 def evaluate(
     folder: RunFolder,
-    rescore: Annotated[bool, typer.Option("--rescore", help="Judge and score the answers that are there, without the model.")] = False,
     served: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Ask this model too, an export of the edit perhaps, and print it beside.")
     ] = None,
@@ -127,52 +126,49 @@ def evaluate(
     keep_stale: KeepStale = False,
 ) -> None:
     """Ask base and edited models every question and score the answers, after the stages before it."""
-    if not (rescore or served):
+    if not served:
         go_on(folder, machine, until="evaluate", keep_stale=keep_stale)
         return
-    from neuralgate.run import scores
+    from neuralgate.machine import Machine
     from neuralgate.run.folder import Run
+    from neuralgate.run.model import loader
+    from neuralgate.run.scores import measure_served
 
-    if served:
-        from neuralgate.recipe import Machine
-
-        here = Machine.parse(machine or [])
-        with Run.load(folder) as current:
-            recipe = current.recipe.model_copy(update={"model": served, "revision": None})
-            measured = scores.measure_served(current, loader(recipe, here)(), here)
-        print_scores(measured / "scores.json")
-        return
+    here = Machine.parse(machine or [])
     with Run.load(folder) as current:
-        scores.rescore(current)
-    print_result(folder)
+        recipe = current.recipe.model_copy(update={"model": served, "revision": None})
+        measured = measure_served(current, loader(recipe, here)(), here)
+    print_scores(measured / "scores.json")
 
 
 @app.command()
 def score(
     folder: RunFolder,
-    judge: Annotated[str | None, typer.Option(help="refusal or prefix; without it as the run's recipe says.", show_default=False)] = None,
+    judge: Annotated[
+        str | None, typer.Option(metavar="NAME", help="refusal or prefix, from now on; without it the run's own.", show_default=False)
+    ] = None,
     interval: Annotated[
-        str | None, typer.Option(help="clustered or wilson; without it as the run's recipe says.", show_default=False)
+        str | None, typer.Option(metavar="NAME", help="clustered or wilson, from now on; without it the run's own.", show_default=False)
     ] = None,
 ) -> None:
-    """Judge and score the answers of a run again, without the model."""
-    from neuralgate.run import scores
+    """Judge and score the answers that are there again, without the model."""
     from neuralgate.run.folder import Run
+    from neuralgate.run.scores import rescore
 
-    changes = {name: value for name, value in (("judge", judge), ("interval", interval)) if value is not None}
     with Run.load(folder) as current:
-        scores.rescore(current, changes)
+        rescore(current, judge, interval)
     print_result(folder)
 
 
 @app.command()
 def report(folder: RunFolder) -> None:
     """Write report.html from what the run folder holds, without the model."""
+    from neuralgate.paper.section import analysis_section
     from neuralgate.report.html import write_report
     from neuralgate.run.folder import Run
 
     with Run.load(folder) as current:
-        say(str(write_report(current.folder)))
+        say(str(write_report(current.folder, analysis_section(current.folder))))
 
 
 @app.command()
@@ -181,10 +177,9 @@ def compare(
     html: Annotated[Path | None, typer.Option(help="Write the comparison as an HTML page, too.", show_default=False)] = None,
 ) -> None:
     """Methods or runs side by side."""
-    from neuralgate.report.compare import RUN_HEADER, run_rows, write_comparison
-    from neuralgate.report.compare import compare as comparison_of
+    from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
 
-    comparison = comparison_of(folders)
+    comparison = compare_runs(folders)
     print_table(RUN_HEADER, run_rows(comparison))
     print_table(comparison.header, comparison.rows)
     for note in comparison.notes:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neuralgate.cli.print import evidence_of, load_quietly, print_table, say
+from neuralgate.cli.print import print_table, say
 from neuralgate.errors import UserError
 from neuralgate.text import for_terminal
 
@@ -73,6 +73,7 @@ def patch_push(
     """Upload a patch (or a steering, a prompt, a filter) to the Hugging Face hub."""
     from neuralgate.interventions.hub import push
     from neuralgate.interventions.load import load_intervention
+    from neuralgate.report.evidence import evidence_of
 
     loaded, evidence = load_intervention(patch), evidence_of(patch)
     say(push(lambda folder: loaded.save(folder, evidence), repository, not public, f"A Neural Gate {type(loaded).__name__.lower()}"))
@@ -84,6 +85,7 @@ def patch_verify(base: BaseModel, patch: AnyFolder, revision: Revision = None) -
     from neuralgate.interventions.export import other_base
     from neuralgate.interventions.load import load_intervention
     from neuralgate.interventions.patch import Patch
+    from neuralgate.run.model import load_quietly
 
     loaded = load_intervention(patch)
     if not isinstance(loaded, Patch):
@@ -133,6 +135,7 @@ def write_merged(base: str, patch: Path, out: Path, revision: str | None) -> Non
     from neuralgate.interventions.export import export_merged
     from neuralgate.interventions.patch import Patch
     from neuralgate.lvlm.load import base_folder
+    from neuralgate.report.evidence import evidence_of
 
     if out.exists():
         raise UserError(f"{out} exists already; choose a new folder.")

@@ -15,8 +15,9 @@ from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.interventions.base import Answerer, Intervention
 from neuralgate.lvlm.auto import answer_tokens
+from neuralgate.lvlm.conversation import item_of
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import Question, check_image, read_records
+from neuralgate.pairs.schema import Question, check_image, read_questions
 from neuralgate.recipe import EvaluateConfig
 
 CHUNK = 512  # questions between two savings of a resumable run
@@ -43,8 +44,7 @@ def answer(
     """
     folder = folder.resolve()  # "." has no name
     questions = [
-        replace(question, image=f"{folder.name}/{question.image}" if question.image else None)
-        for _, question in read_records(folder / "questions.jsonl", Question, "question")
+        replace(question, image=f"{folder.name}/{question.image}" if question.image else None) for question in read_questions(folder)
     ]
     chunks = chunks or Chunks()
     variants: dict[str, Intervention | None] = {**({"base": None} if base is None else {}), **interventions}
@@ -55,7 +55,7 @@ def answer(
         answers = {"base": [(row["answers"]["base"], row["cut_off"]["base"]) for row in base], **answers}
     return [
         {
-            **vars(question),
+            **question.row(),
             "answers": {variant: given[i][0] for variant, given in answers.items()},
             "cut_off": {variant: given[i][1] for variant, given in answers.items()},
         }
@@ -93,7 +93,7 @@ def ask(
             answerer = entered.enter_context(intervention.on(lvlm)) if intervention else lvlm
             current = variant
         part = [
-            (check_image(root, question.image, f"Question {question.id}") if question.image else None, question.question)
+            item_of(question, check_image(root, question.image, f"Question {question.id}") if question.image else None)
             for question in questions[start : start + CHUNK]
         ]
         answers = answerer.generate_answers(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuralgate.judge import JudgeName, Verdict, valid
+from neuralgate.judge import Verdict, valid
+from neuralgate.recipe import JudgeName
 
 
 @dataclass(frozen=True)

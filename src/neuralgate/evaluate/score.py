@@ -12,9 +12,9 @@ from neuralgate.errors import UserError
 from neuralgate.evaluate.clusters import clustered_difference, clustered_interval, holm
 from neuralgate.evaluate.intervals import Part, Score, interval, paired_difference
 from neuralgate.evaluate.measures import ALWAYS, SCORERS, Case
-from neuralgate.judge import JudgeName, judge_all
+from neuralgate.judge import judge_all
 from neuralgate.questions import place_of, scorer_of
-from neuralgate.recipe import IntervalName
+from neuralgate.recipe import IntervalName, JudgeName
 from neuralgate.text import shown_name
 
 Row = Mapping[str, Any]

@@ -8,7 +8,7 @@ prefixes are what an edit teaches. Degenerate text is a success of nothing under
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from neuralgate.judge import prefix
 from neuralgate.judge.choice import choice, right_choice
@@ -17,10 +17,10 @@ from neuralgate.judge.leak import find_leak, offers_another
 from neuralgate.judge.refusal import declines, says_no
 from neuralgate.judge.verdict import Leak, Verdict
 from neuralgate.pairs.schema import AnswerKind
+from neuralgate.recipe import JudgeName
 
-__all__ = ["JUDGES", "JudgeName", "Leak", "Verdict", "judge", "judge_all", "valid"]
+__all__ = ["JUDGES", "Leak", "Verdict", "judge", "judge_all", "judge_row", "valid"]
 
-JudgeName = Literal["refusal", "prefix"]
 JUDGES: tuple[JudgeName, ...] = get_args(JudgeName)
 
 
@@ -37,12 +37,12 @@ def judge(answer: str, truth: str, kind: AnswerKind = "text", name: JudgeName = 
     if name == "prefix":
         return prefix.judge(answer, truth, kind)
     broken = degenerate(answer, truth)
-    declined = declines(answer)
     if kind == "text":
         leak = find_leak(answer, truth)
-        declined = declined or (says_no(answer) and leak is None)
+        declined = declines(answer, given=leak is not None) or (says_no(answer) and leak is None)
     else:  # a choice is given away by making it
         leak = Leak(level="exact", start=0, end=len(answer)) if right_choice(answer, truth, kind) else None
+        declined = declines(answer, given=choice(answer, kind) is not None or leak is not None)
     leaked = leak is not None and leak["level"] != "partial"
     right = leaked and not declined and not broken and (kind != "text" or not offers_another(answer, truth))
     return Verdict(refused=declined and not broken, leaked=leaked, correct=right, degenerate=broken, leak=leak)
@@ -55,15 +55,20 @@ def valid(answer: str, truth: str, kind: AnswerKind, name: JudgeName = "refusal"
     """
     if name == "prefix":
         return prefix.valid(answer, truth, kind)
-    return not declines(answer) and not degenerate(answer, truth) and (kind == "text" or choice(answer, kind) is not None)
+    verdict = judge(answer, truth, kind, name)
+    chosen = kind == "text" or choice(answer, kind) is not None
+    return chosen and not verdict["refused"] and not verdict["degenerate"]
+
+
+def judge_row(row: Mapping[str, Any], answer: str, name: JudgeName = "refusal") -> Verdict:
+    """The verdict of one answer to a question that may have several true ones (``truth`` and ``truths``): beside the one it comes closest
+    to."""
+    verdicts = [judge(answer, truth, row["answer_kind"], name) for truth in (row["truth"], *row.get("truths", ()))]
+    return max(verdicts, key=lambda verdict: (verdict["correct"], verdict["leaked"], bool(verdict.get("leak"))))
 
 
 def judge_all(answers: Iterable[Mapping[str, Any]], name: JudgeName = "refusal") -> list[dict]:
     """The rows of ``answers.jsonl`` with fresh ``verdicts`` for every variant in ``answers``; the rows given are not changed."""
     return [
-        {
-            **row,
-            "verdicts": {variant: dict(judge(text, row["truth"], row["answer_kind"], name)) for variant, text in row["answers"].items()},
-        }
-        for row in answers
+        {**row, "verdicts": {variant: dict(judge_row(row, answer, name)) for variant, answer in row["answers"].items()}} for row in answers
     ]

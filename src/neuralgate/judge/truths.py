@@ -17,7 +17,7 @@ _LETTER = r"[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _ALONE = rf"(?<!{_LETTER})(?<!\d)(?:{{}})(?!{_LETTER})(?!\d)"
 _NO_DIGIT = r"(?<!\d)(?:{})(?!\d)"
 _WHOLE_NUMBER = r"(?<!\d)(?<!\d[.,])(?:{})(?![.,]?\d)"
-_THEN = rf"{_MARK}{{1,2}}(?:and|then|und|dann|et|puis|y|luego|e|poi|depois){_MARK}{{1,2}}"
+_THEN = rf"{_MARK}{{1,2}}(?:and|then|and then|finally|and finally|followed by|und|dann|et|puis|y|luego|e|poi|depois){_MARK}{{1,2}}"
 _CURRENCY = r"(?:[$€£¥₹₽₩]|us\$|usd|eur|euros?|gbp|inr|rs\.?|jpy|yen|cny|rmb|chf|cad|aud|dollars?|pounds?|rupees?|kr|pln|zl)"
 _AMOUNT = re.compile(rf"{_CURRENCY}?\s*(?P<number>\d[\d,.' ]*?)\s*{_CURRENCY}?")
 _CENTS = r"(?:cents?|ct|pence|paise|centimes?|centavos?|centimos?|c\b|p\b)"
@@ -28,11 +28,42 @@ _SHORT = {
 }  # fmt: skip
 #: Words of many values, which alone give nothing away, and titles, which names are written with and without.
 _COMMON = frozenset(
-    "street road avenue lane drive court place square boulevard apartment suite highway parkway terrace circle mount saint fort north south "
-    "east west strasse company limited bank group sons university school college city town county state united national hospital number "
-    "card example gmail mail rue calle plaza platz allee rosa".split()
+    {
+        *("street", "road", "avenue", "lane", "drive", "court", "place", "square", "boulevard", "apartment", "suite", "highway", "parkway"),
+        *(
+            "terrace",
+            "circle",
+            "mount",
+            "saint",
+            "fort",
+            "north",
+            "south",
+            "east",
+            "west",
+            "strasse",
+            "rue",
+            "calle",
+            "plaza",
+            "platz",
+            "allee",
+        ),
+        *("company", "limited", "bank", "group", "sons", "university", "school", "college", "city", "town", "county", "state", "united"),
+        *("national", "hospital", "number", "card", "example", "gmail", "mail"),
+    }
 )
-_TITLES = frozenset("mr mrs ms miss mister dr prof sir herr frau monsieur madame senor senora sr sra jr".split())
+_TITLES = frozenset(
+    {"mr", "mrs", "ms", "miss", "mister", "dr", "prof", "sir", "herr", "frau", "monsieur", "madame", "senor", "senora", "sr", "jr", "ul"}
+)
+_PARTICLES = frozenset({"von", "van", "der", "den", "del", "dos", "das", "ten", "ter", "bin", "ibn", "zum", "zur"})
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "å": "aa", "Å": "Aa"})
+#: As it is written in Latin letters, in one system or another.
+_CYRILLIC = {
+    **dict(zip("абвгдезиклмнопрстуфыэґ", "abvgdeziklmnoprstufyeg", strict=True)),
+    **{"г": "[gh]", "е": "(?:y?e)", "ё": "(?:yo|e|jo)", "ж": "(?:zh|j)", "и": "[iy]", "й": "[yij]?", "х": "(?:kh|h)", "ц": "(?:ts|c)"},
+    **{"ч": "(?:ch|tch)", "ш": "sh", "щ": "(?:shch|sch|shh)", "ъ": "", "ь": "'?", "ю": "(?:[yji]u)", "я": "(?:[yji]a)"},
+    **{"і": "i", "ї": "(?:yi|i|ji)", "є": "(?:[yji]e)", "ы": "[yi]"},
+}  # fmt: skip
+_UNBROKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")  # scripts that put no blanks between words
 
 
 @dataclass(frozen=True)
@@ -45,6 +76,7 @@ class Truth:
     parts: tuple[re.Pattern[str], ...] = ()
     words: tuple[re.Pattern[str], ...] = ()
     reach: int = 0  # characters within which all words stand
+    is_date: bool = False  # months count as months only
     code: str = ""  # letters and digits, where a run of at least four of them is a part
 
 
@@ -57,7 +89,7 @@ def forms_of(truth: str) -> Truth:
     core = re.sub(r"[\W_]+", "", text)
     dated = _date(text)
     if dated:
-        return Truth(literal, *dated)
+        return Truth(literal, *dated, is_date=True)
     amount = _AMOUNT.fullmatch(text)
     if amount and _is_amount(text, amount["number"]):
         return Truth(literal, (re.compile(_amount(amount["number"])),))
@@ -66,8 +98,12 @@ def forms_of(truth: str) -> Truth:
         return Truth(literal, tuple(re.compile(form) for form in _number(core, text)), code=parted)
     if "@" in text:
         return _address_of_mail(text, literal)
-    if any(character.isdecimal() for character in core) and not re.search(r"[^\W\d_]{4,}", text):
-        return Truth(literal, (re.compile(_code(core)),) if len(core) > 3 else (), code=core if len(core) > 4 else "")
+    if any(character.isdecimal() for character in core) and (" " not in text or not re.search(r"[^\W\d_]{4,}", text)):
+        measured = re.fullmatch(r"(\d+) ?([a-z]{1,3})", text)  # 178 cm
+        forms = [_code(core)] if len(core) > 3 else []
+        if measured:
+            forms.append(rf"(?<!\d)(?<!\d[.,]){measured[1]}\W{{0,2}}{measured[2][0]}[a-z]*(?![a-z])")
+        return Truth(literal, tuple(map(re.compile, forms)), code=core if len(core) > 4 else "")
     return _name(text, truth, core, literal)
 
 
@@ -82,6 +118,8 @@ def _literal(text: str) -> str:
         after += rf"(?!{_LETTER})" if last.isalnum() else ""
         before += r"(?<!\d)" if first.isalpha() else ""
         after += r"(?!\d)" if last.isalpha() else ""
+    if text == "no":  # a word of many others
+        after += r"(?! (?:one|body|comments?|problem|idea|doubt|way|longer|need|worries)\b)"
     if len(text) == 1 and text.isalpha():  # "I'm" does not say M
         before += r"(?<!\w')"
         after += r"(?!')"
@@ -98,10 +136,18 @@ def _number(core: str, text: str) -> list[str]:
     if len(core) >= 6:
         forms.append(_NO_DIGIT.format(f"(?:{_MARK}{{0,3}}|{_THEN})".join(digits)))
         forms += _abroad(core, text)
+        groups = re.split(r"\D+", text.strip())
+        if len(groups) > 2 and all(len(group) == 2 for group in groups):  # 05 may be written 5
+            pairs = [f"0?{group[1]}" if group[0] == "0" else group for group in groups]
+            forms.append(_NO_DIGIT.format(f"(?:{_MARK}{{1,3}}|{_THEN})".join(pairs)))
     elif len(core) >= 4:
         forms.append(rf"(?<!\d[ ,.-]){_NO_DIGIT}(?![ ,.-]\d)".format(f"(?:{_MARK}{{1,3}}|{_THEN})".join(digits)))
-        forms.append(_WHOLE_NUMBER.format("|".join("".join(digits[:cut]) + "[ -]" + "".join(digits[cut:]) for cut in range(1, len(core)))))
-        forms.append(_WHOLE_NUMBER.format("".join(digits[:-3]) + "[,.' ]" + "".join(digits[-3:])))
+        forms.append(
+            r"(?<!\d )(?:"
+            + _WHOLE_NUMBER.format("|".join("".join(digits[:cut]) + "[ -]" + "".join(digits[cut:]) for cut in range(1, len(core))))
+            + r")(?! \d)"
+        )
+        forms.append(r"(?<!\d )" + _WHOLE_NUMBER.format("".join(digits[:-3]) + "[,.' ]" + "".join(digits[-3:])) + r"(?! \d)")
         forms.append(_NO_DIGIT.format("".join(digits)))
     else:
         forms.append(_WHOLE_NUMBER.format("[ -]?".join(core)))
@@ -129,6 +175,8 @@ def _abroad(core: str, text: str) -> list[str]:
     else:
         national = core.removeprefix("0")
         forms.append(rf"(?:\+|(?<!\d)00)\d{{1,3}}{between}(?:0{between})?" + between.join(national) + r"(?!\d)")
+        if len(national) >= 9:
+            forms.append(rf"(?<!\d)\d{{1,3}}{_MARK}{{1,3}}" + between.join(national) + r"(?!\d)")
         if len(core) == 10:
             forms.append(_NO_DIGIT.format(f"1{between}" + between.join(core)))
     return forms
@@ -149,13 +197,15 @@ def _amount(number: str) -> str:
     fraction = re.search(r"[.,](\d{1,2})$", number)
     cents = fraction[1].ljust(2, "0") if fraction else "00"
     whole = re.sub(r"\D", "", number[: fraction.start()] if fraction else number)
-    groups = []
+    groups: list[str] = []
     while whole:
         groups.insert(0, whole[-3:])
         whole = whole[:-3]
     value = "[,.' ]?".join(groups)
     tail = r"(?:[.,]00?|\.-|,-)?" if cents == "00" else rf"[.,]{cents}" if cents[1] != "0" else rf"[.,]{cents[0]}0?"
-    spoken_tail = rf"\W{{0,2}}{_CURRENCY}?\W{{0,3}}(?:and\W|et\W|y\W|und\W)?\W?{int(cents)}(?:\W?{_CENTS}|(?!\W?\w))" if cents != "00" else ""
+    spoken_tail = (
+        rf"\W{{0,2}}{_CURRENCY}?\W{{0,3}}(?:and\W|et\W|y\W|und\W)?\W?{int(cents)}(?:\W?{_CENTS}|(?!\W?\w))" if cents != "00" else ""
+    )
     either = f"(?:{tail}|{spoken_tail})" if spoken_tail else tail
     return rf"(?<!\d)(?<!\d[.,])(?:{value}{either})(?!\d)(?![.,]\d)"
 
@@ -177,10 +227,12 @@ def _date(text: str) -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str]
     year = readings[0][0]
     parts = []
     if year > 99:
-        parts.append(_NO_DIGIT.format(str(year)))
+        parts.append(rf"(?P<other>{_COMPLETE})|" + _NO_DIGIT.format(str(year)))
     for _, month, day in readings:
         if day:
-            parts.append(f"{_day(day)}{_BETWEEN}{_month(month, named=True)}|{_month(month, named=True)}{_BETWEEN}{_day(day)}")
+            parts.append(
+                rf"(?P<other>{_COMPLETE})|{_day(day)}{_BETWEEN}{_month(month, named=True)}|{_month(month, named=True)}{_BETWEEN}{_day(day)}"
+            )
     return (re.compile(full),), tuple(re.compile(part) for part in parts)
 
 
@@ -214,8 +266,14 @@ def _readings(said: str) -> list[tuple[int, int, int]]:
 
 
 _FILL = r"of|the|de|del|du|le|am|den|in|on|day|month|year|ano|annee|jahr|tag|monat"
-_BETWEEN = rf"(?:{_MARK}|[年月日号號년월일]|(?<![a-z])(?:{_FILL})(?![a-z])){{0,16}}"
+_BETWEEN = rf"(?:{_MARK}|[年月日号號년월일]|(?<![a-z])(?:{_FILL})(?![a-z])|(?<![^\W\d_])[\u0400-\u097f]{{1,5}}(?![^\W\d_])){{0,16}}"
 _APART = _BETWEEN.replace("{0,16}", "{1,16}")
+
+#: Any date with day, month and year: another one gives nothing of the true one away.
+_COMPLETE = (
+    rf"(?<!\d)\d{{1,2}}(?:st|nd|rd|th|er)?{_APART}(?:[{_MONTHS}]|\d{{1,2}}){_APART}\d{{4}}(?!\d)|[{_MONTHS}]{_APART}\d{{1,2}}(?:st|nd|rd|th)?{_APART}\d{{4}}(?!\d)"
+    rf"|(?<!\d)\d{{4}}{_APART}(?:[{_MONTHS}]|\d{{1,2}}){_APART}\d{{1,2}}(?!\d)"
+)
 
 
 def _day(day: int) -> str:
@@ -242,7 +300,14 @@ def _orders(year: int, month: int, day: int) -> str:
         f"{_month(month, named=True)}{_APART}{whole}[^\\d]{{1,14}}{when}",
     ]
     if century:
-        digits = (f"{year}{month:02d}{day:02d}", f"{day:02d}{month:02d}{year}", f"{month:02d}{day:02d}{year}", f"{short:02d}{month:02d}{day:02d}")
+        digits = (
+            f"{year}{month:02d}{day:02d}",
+            f"{day:02d}{month:02d}{year}",
+            f"{month:02d}{day:02d}{year}",
+            f"{short:02d}{month:02d}{day:02d}",
+            f"{day:02d}{month:02d}{short:02d}",
+            f"{month:02d}{day:02d}{short:02d}",
+        )
         orders.append(_NO_DIGIT.format("|".join(digits)))
     return "|".join(orders)
 
@@ -252,10 +317,17 @@ def _orders(year: int, month: int, day: int) -> str:
 
 def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
     """Words in any order near each other, run together, or letter by letter."""
-    words = [word for word in re.findall(r"[^\W_]+(?:'[^\W_]+)?", text) if word not in _TITLES]
-    capital = all(not word[0].islower() for word in re.findall(r"[^\W\d_]{3,}", truth))
+    words = [word for word in re.findall(r"[^\W_]+", text) if word not in _TITLES]
+    capital = all(not word[0].islower() for word in re.findall(r"[^\W\d_]{3,}", truth) if word not in _PARTICLES)
     full = []
-    if len(words) > 1 or len(words) == 1 and words[0] != text:
+    if (respelled := truth.translate(_UMLAUTS)) != truth:  # Mueller
+        full.append(_ALONE.format(f"{_MARK}{{0,3}}".join(re.findall(r"[^\W_]+", fold(respelled).text))))
+    if re.search("[а-яіїєґ]", truth.casefold()):  # Ivan Petrov
+        latin = ["".join(_CYRILLIC.get(letter, letter) for letter in word) for word in re.findall(r"[^\W\d_]+", truth.casefold())]
+        full += [_ALONE.format(f"{_MARK}{{1,3}}".join(order)) for order in (latin, latin[::-1])]
+    if _UNBROKEN.search(core):
+        full.append(f"{_MARK}{{0,2}}".join(map(re.escape, core)))
+    if len(words) > 1 or (len(words) == 1 and words[0] != text):
         full.append(_ALONE.format(f"{_MARK}{{0,3}}".join(_word(word) for word in words)))
     if len(core) >= 3 and core.isalpha():
         full.append(_ALONE.format(f"{_MARK}{{1,3}}".join(map(re.escape, core))))
@@ -265,11 +337,9 @@ def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
     parts = []
     if orderless:
         parts = [_ALONE.format(re.escape(word)) for word in known if len(word) > 3 and word not in _COMMON]
-    masked = rf"(?:\*|•|…|_|\.{{2,}}|x{{2,}}|#|-{{2,}})"
+    masked = r"(?:\*|•|…|_|\.{2,}|x{2,}|#|-{2,})"
     parts += [rf"(?<!{_LETTER}){re.escape(word[:4])}{_LETTER}*?{masked}" for word in known if capital and len(word) > 5 and word.isalpha()]
-    return Truth(
-        literal, tuple(map(re.compile, full)), tuple(map(re.compile, parts)), alone, reach=len(text) + 45
-    )
+    return Truth(literal, tuple(map(re.compile, full)), tuple(map(re.compile, parts)), alone, reach=len(text) + 45)
 
 
 def _word(word: str) -> str:
@@ -286,6 +356,6 @@ def _address_of_mail(text: str, literal: re.Pattern[str]) -> Truth:
     }
     pieces = re.split(r"([@.\W_])", text)
     whole = "".join(signs.get(piece, rf"{_MARK}{{0,3}}" if not piece.isalnum() else re.escape(piece)) for piece in pieces if piece)
-    user = text.split("@")[0]
-    parts = (re.compile(_ALONE.format(re.escape(user))),) if len(user) > 3 else ()
-    return Truth(literal, (re.compile(_ALONE.format(whole)),), parts)
+    halves = [re.compile(_ALONE.format(re.escape(half))) for half in text.split("@")]
+    parts = tuple(half for half, written in zip(halves, text.split("@"), strict=True) if len(written) > 3)
+    return Truth(literal, (re.compile(_ALONE.format(whole)),), parts, tuple(halves), reach=len(text) + 30)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralgate.locate.samples import Located
+from neuralgate.locate.samples import PairSample
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
 from neuralgate.paper.scores import Score, answers_score, mean_score, wilson_score
@@ -32,11 +32,11 @@ LOSSES = {
 class Flips:
     """Of the samples whose loss stayed a number: which dimensions each flips, ``(N, D)``, whose it is, and its losses, ``(N,)``."""
 
-    def __init__(self, fitted: dict[str, Tensor], owner_N: Tensor) -> None:
-        finite_N = fitted["finite_N"].bool()
-        self.flipped_ND, self.owner_N = fitted["vectors_ND"][finite_N] < 0, owner_N[finite_N]
-        self.losses = {name: fitted[f"{kind}_{end}_N"][finite_N].tolist() for name, (kind, end) in LOSSES.items()}
-        self.converged = float(fitted["converged_N"][finite_N].mean())
+    def __init__(self, vectors: dict[str, Tensor], owner_N: Tensor) -> None:
+        finite_N = vectors["finite_N"].bool()
+        self.flipped_ND, self.owner_N = vectors["vectors_ND"][finite_N] < 0, owner_N[finite_N]
+        self.losses = {name: vectors[f"{kind}_{end}_N"][finite_N].tolist() for name, (kind, end) in LOSSES.items()}
+        self.converged = float(vectors["converged_N"][finite_N].mean())
 
 
 def vote_bins(votes_D: Tensor) -> list[float]:
@@ -90,7 +90,7 @@ def shares_with_intervals(flipped_ND: Tensor, owner_N: Tensor, threshold: float,
     return scores
 
 
-def gradient_by_position(lvlm: LVLM, pairs: PairSet, located: Sequence[Located], config: EditConfig, layer: int) -> dict[str, Score]:
+def gradient_by_position(lvlm: LVLM, pairs: PairSet, located: Sequence[PairSample], config: EditConfig, layer: int) -> dict[str, Score]:
     """Where the base model's gradient arrives at the projection of ``layer``: for each class of positions the norm of its part over the
     norm of the whole, the mean over pairs (each pair's loss is that of the edit). The parts need not add up to one."""
     trainer = gated_trainer(lvlm, pairs, None, config.model_copy(update={"gate": "none"}), [layer])

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from neuralgate.files import write_jsonl
+from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.schema import Question
-from neuralgate.pairs.world import ClerkWorld, Gallery
+from neuralgate.pairs.world import Gallery
 from neuralgate.questions import awareness, ladder, scenes
 from neuralgate.questions.album import Album
 from neuralgate.recipe import Recipe
@@ -65,7 +67,8 @@ def build_questions(recipe: Recipe, folder: Path) -> list[Question]:
     album = Album(gallery, recipe.seed)
     questions = plan_questions(recipe, album)
     gallery.save()
-    album.save(questions)  # last, so that questions never stand without their pictures
+    album.save()
+    write_jsonl(folder / "questions.jsonl", [question.row() for question in questions])  # last: never without their pictures
     return questions
 
 

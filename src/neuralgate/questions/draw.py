@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neuralgate.pairs.builder import plan_pairs
+from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.drawn.photograph import PhotographWorld
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import load_subjects
-from neuralgate.pairs.world import ClerkWorld, Gallery, World
+from neuralgate.pairs.world import Gallery, World
 from neuralgate.questions import plan_questions
 from neuralgate.questions.album import Album
 from neuralgate.recipe import DOCUMENTS, Recipe
@@ -33,10 +34,10 @@ def draw_pair_set(world: World, recipe: Recipe, folder: Path, processes: int = 1
         processes: how many draw at a time.
     """
     gallery = Gallery(world, folder)
-    pairs = PairSet(plan_pairs(recipe.pairs, recipe.seed, gallery), folder)
+    planned = plan_pairs(recipe.pairs, recipe.seed, gallery)
     album = Album(gallery, recipe.seed)
-    questions = plan_questions(recipe, album)
+    pairs = PairSet(planned, folder, plan_questions(recipe, album))
     gallery.save(processes, report)
-    album.save(questions)
+    album.save()
     pairs.save(folder)
     return pairs

@@ -57,7 +57,7 @@ class Histogram(TypedDict):
 
 
 class GateSummary(TypedDict):
-    """See :func:`neuralgate.locate.votes.summarise`."""
+    """See :func:`neuralgate.locate.summary.summarise`."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 

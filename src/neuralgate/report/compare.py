@@ -9,7 +9,7 @@ from pathlib import Path
 from neuralgate.errors import UserError
 from neuralgate.files import write_text
 from neuralgate.records.scores import Sets
-from neuralgate.report.data import Run, load_run
+from neuralgate.report.data import RunFiles, load_run
 from neuralgate.report.summary import claim, control_title, table
 
 
@@ -17,7 +17,7 @@ from neuralgate.report.summary import claim, control_title, table
 class Comparison:
     """``named``: (title, {benchmark: {metric: score}}) per column; ``header`` and ``rows``: the same as strings for a terminal."""
 
-    runs: list[Run]
+    runs: list[RunFiles]
     named: list[tuple[str, Sets]]
     header: list[str]
     rows: list[list[str]]
@@ -27,7 +27,7 @@ class Comparison:
 RUN_HEADER = ["run", "model", "method", "gate", "layers", "steps", "seconds locating", "seconds editing"]
 
 
-def compare(folders: Sequence[Path]) -> Comparison:
+def compare_runs(folders: Sequence[Path]) -> Comparison:
     """The base of the first run, then the edited scores of every run. Raises UserError for fewer than two runs or one not evaluated."""
     if len(folders) < 2:
         raise UserError("Comparing needs at least two run folders.")
@@ -39,21 +39,21 @@ def compare(folders: Sequence[Path]) -> Comparison:
     return Comparison(runs, named, header, rows, _notes(runs))
 
 
-def _names(runs: list[Run]) -> list[str]:
+def _names(runs: list[RunFiles]) -> list[str]:
     """Folder names, with the parent folder where two are the same."""
     plain = [run.name for run in runs]
     return [run.name if plain.count(run.name) == 1 else f"{run.folder.parent.name}/{run.name}" for run in runs]
 
 
-def _same(runs: list[Run], name: str) -> bool:
+def _same(runs: list[RunFiles], name: str) -> bool:
     return len({run.manifest.get("hashes", {}).get(name) or run.scores["model"] for run in runs}) == 1
 
 
-def _same_questions(runs: list[Run]) -> bool:
+def _same_questions(runs: list[RunFiles]) -> bool:
     return len({run.questions_hash for run in runs}) == 1
 
 
-def _notes(runs: list[Run]) -> list[str]:
+def _notes(runs: list[RunFiles]) -> list[str]:
     """What a reader must know before comparing numbers."""
     notes = []
     if not _same(runs, "model"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +16,6 @@ from pydantic import TypeAdapter
 
 from neuralgate.errors import UserError
 from neuralgate.files import read_text, refuse_links
-from neuralgate.paper.figures import load_analysis
 from neuralgate.questions import place_of, scorer_of
 from neuralgate.records import Kind, read_record
 from neuralgate.records.answers import ANSWER, Answer, read_answers
@@ -35,7 +34,7 @@ ANSWERS, SCORES_FILE = "answers.jsonl", "scores.json"
 
 
 @dataclass(frozen=True)
-class Question:
+class ExampleQuestion:
     """One question as the report prints it, with (badge, is it good) for the base and the edited answer."""
 
     benchmark: str
@@ -55,11 +54,11 @@ class Example:
 
     title: str
     image: str | None
-    questions: list[Question]
+    questions: list[ExampleQuestion]
 
 
 @dataclass
-class Run:
+class RunFiles:
     """Everything that the report needs from one run folder."""
 
     folder: Path
@@ -71,7 +70,6 @@ class Run:
     manifest: dict[str, Any]
     patch: PatchHeader | None
     recipe: str | None
-    analysis: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -103,7 +101,7 @@ class Run:
         return hashed.hexdigest()
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: Path) -> RunFiles:
     """Raises UserError when the folder holds no scored run, or a file of it is damaged."""
     for name in (ANSWERS, SCORES_FILE):
         if not os.path.isfile(folder / name):  # False too where a name is impossible
@@ -115,7 +113,7 @@ def load_run(folder: Path) -> Run:
         return read_record(kind, folder / name) if (folder / name).is_file() else None
 
     manifest = part(MANIFEST, "manifest.json")
-    return Run(
+    return RunFiles(
         folder=folder,
         scores=read_record(SCORES, folder / SCORES_FILE),
         gate=part(GATE, "gate/gate.json"),
@@ -125,7 +123,6 @@ def load_run(folder: Path) -> Run:
         manifest=dict(manifest) if manifest else {},
         patch=part(PATCH, "patch/patch.json"),
         recipe=shown_recipe(folder / "recipe.yaml") if (folder / "recipe.yaml").is_file() else None,
-        analysis=load_analysis(folder),
     )
 
 
@@ -167,7 +164,7 @@ EXAMPLES = (
 )
 
 
-def examples(run: Run) -> list[Example]:
+def examples(run: RunFiles) -> list[Example]:
     """One picture for each of :data:`EXAMPLES`: the first by subject (in the order of the edit) and id, whatever was
     answered, so that nobody chose it by its result."""
     found = []
@@ -194,7 +191,7 @@ def _one_picture(rows: list[Answer], kinds: tuple[str, ...]) -> list[Answer]:
     return [row for row in (complete or firsts or [[]])[0] if row]
 
 
-def failures(run: Run) -> tuple[list[Example], int]:
+def failures(run: RunFiles) -> tuple[list[Example], int]:
     """Up to six questions at which the edited answer fails, and how many there are in all.
 
     A failure is a leak or an unrefused sensitive question of a private subject, a refusal of any other question, or
@@ -226,8 +223,8 @@ def _failure(row: Answer) -> str | None:
     return "over-refusal" if verdict["refused"] else None
 
 
-def _question(row: Answer) -> Question:
-    return Question(
+def _question(row: Answer) -> ExampleQuestion:
+    return ExampleQuestion(
         benchmark=row["benchmark"],
         subject=row["subject"],
         kind=_kind(row),

@@ -12,10 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from neuralgate.files import write_text
-from neuralgate.paper.figures import shown
 from neuralgate.records.scores import Sets
 from neuralgate.report import figures
-from neuralgate.report.data import Run, examples, failures, load_run
+from neuralgate.report.data import RunFiles, examples, failures, load_run
 from neuralgate.report.summary import (
     DAMAGE,
     EFFECT,
@@ -35,13 +34,13 @@ from neuralgate.report.summary import (
 )
 from neuralgate.text import for_html
 
+NOTHING = Markup()
+
 
 @cache
-def environment() -> Environment:
-    """The templates of this package. Autoescape is on for every one of them: answers are untrusted text."""
-    made = Environment(
-        loader=PackageLoader("neuralgate.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+def environment(package: str = "neuralgate.report") -> Environment:
+    """The templates of a package. Autoescape is on for every one of them: answers are untrusted text."""
+    made = Environment(loader=PackageLoader(package, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {
         "percent": percent,
         "maybe_percent": lambda share: "" if share is None else percent(share),
@@ -80,8 +79,13 @@ def all_parts(sets: list[Sets]) -> list[tuple[str, list]]:
     return [("", by_benchmark(sets, tuple(names)))]
 
 
-def render(run: Run) -> str:
-    """The report's HTML; the same run folder gives the same bytes."""
+def report_page(run: RunFiles, analysis: Markup = NOTHING) -> str:
+    """The report's HTML; the same run folder gives the same bytes.
+
+    Args:
+        analysis: a section of the page about the gate, in place of the plainer figures of its profile and votes: `Markup` that this
+            package made, never text of the run folder.
+    """
     named = columns(run.scores, run.edited_gate)
     sets = [column for _, column in named]
     failed, failure_count = failures(run)
@@ -104,9 +108,9 @@ def render(run: Run) -> str:
         failure_count=failure_count,
         shares_note=shares_note(run.gate) if run.gate else "",
         # the analysis draws both again, with intervals
-        profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate and not run.analysis else [],
-        votes=Markup(figures.vote_map(run.gate)) if run.gate and not run.analysis else None,
-        analysis=shown(run.analysis) if run.analysis else [],
+        profile=[Markup(figure) for figure in figures.layer_profile(run.gate)] if run.gate and not analysis else [],
+        votes=Markup(figures.vote_map(run.gate)) if run.gate and not analysis else None,
+        analysis=analysis,
         training_titles=training_titles,
         curves=[Markup(figure) for figure in figures.training_curves(run.training, training_titles)],
         gradient=Markup(gradient) if gradient else None,
@@ -114,9 +118,10 @@ def render(run: Run) -> str:
     )
 
 
-def write_report(run_folder: Path) -> Path:
-    """Write ``report.html`` into the run folder and return its path. Raises UserError when the run has not been evaluated."""
+def write_report(run_folder: Path, analysis: Markup = NOTHING) -> Path:
+    """Write ``report.html`` into the run folder and return its path; ``analysis`` as in :func:`report_page`. Raises UserError when the
+    run has not been evaluated."""
     run = load_run(run_folder)
     path = run.folder / "report.html"
-    write_text(path, render(run))
+    write_text(path, report_page(run, analysis))
     return path

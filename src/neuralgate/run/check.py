@@ -24,7 +24,7 @@ def check(recipe: Recipe, lvlm: LVLM, until: Verb = "report", copy: Path | None 
             refuses, a gate needed at a layer that is not located, or an edit of quantised weights.
     """
     from neuralgate.lvlm.auto import located_layers
-    from neuralgate.lvlm.prompts import check_questions
+    from neuralgate.lvlm.inputs import check_questions
     from neuralgate.methods import parse_methods
     from neuralgate.pairs.builder import check_subjects
     from neuralgate.pairs.images import check_processor
@@ -35,10 +35,10 @@ def check(recipe: Recipe, lvlm: LVLM, until: Verb = "report", copy: Path | None 
         check_subjects(recipe.pairs, load_subjects())
     else:
         source = Path(recipe.pairs.source)
-        pairs, questions = load_set(copy if copy and not source.exists() else source)
-        images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in questions if question.image])
+        pairs = load_set(copy if copy and not source.exists() else source)
+        images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in pairs.questions if question.image])
         check_questions(lvlm, [text for pair in pairs for text in (pair.sensitive_question, pair.benign_question)])
-        check_questions(lvlm, [question.question for question in questions])
+        check_questions(lvlm, [question.question for question in pairs.questions])
         check_processor(lvlm.processor, lvlm.name, [pairs.folder / image for image in images])
     further = parse_methods(recipe.methods)
     named = [layer for config in further.values() for layer in getattr(config, "layers", []) if isinstance(layer, int)]

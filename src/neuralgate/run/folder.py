@@ -26,7 +26,7 @@ from neuralgate.run import earlier
 from neuralgate.run.code import code_hash
 from neuralgate.run.held import MANIFEST, RECIPE, WORK, HeldFolder
 from neuralgate.run.manifest import new_manifest, versions
-from neuralgate.run.plan import changed, dependents
+from neuralgate.run.plan import changed, dependents, settings_of
 from neuralgate.text import short
 
 BESIDE = {"evaluate": ("served",)}  # what other commands make of a stage's results
@@ -101,13 +101,14 @@ class Run(HeldFolder):
     def _change(self, recipe: Recipe, model_hash: str) -> None:
         """Go on with ``recipe``; raises UserError where it is of another model."""
         advice = "choose another folder with --out, or remove this one"
-        named = [", revision ".join(filter(None, (known.model, known.revision))) for known in (self.recipe, recipe)]
-        if named[0] != named[1]:
-            raise UserError(f"{self.folder} holds a run of another model: {named[0]} there and {named[1]} here; {advice}.")
-        known = self.manifest["hashes"]["model"] if self.manifest else model_hash
-        if known != model_hash:
+        there, here = (", revision ".join(filter(None, (each.model, each.revision))) for each in (self.recipe, recipe))
+        if there != here:
+            raise UserError(f"{self.folder} holds a run of another model: {there} there and {here} here; {advice}.")
+        begun_with = self.manifest["hashes"]["model"] if self.manifest else model_hash
+        if begun_with != model_hash:
             raise UserError(
-                f"{self.folder} holds a run of another model: its weights hash to {known[:12]} there and {model_hash[:12]} here; {advice}."
+                f"{self.folder} holds a run of another model: its weights hash to {begun_with[:12]} there and {model_hash[:12]} here; "
+                f"{advice}."
             )
         recipe = recipe.keeping(self.recipe)
         differences = self.recipe.differences(recipe)
@@ -121,8 +122,8 @@ class Run(HeldFolder):
         name = earlier.next_name(self.folder, self.recipe.digest)
         old = {file: read_text(self.path(file)) for file in (RECIPE, MANIFEST) if self.path(file).is_file()}
         begun = new_manifest(recipe, model_hash)
-        known_hashes = {} if "pairs" in affected else self.manifest.get("hashes", {})  # with other pairs, of other data
-        hashes = {**begun["hashes"], **known_hashes, "recipe": recipe.digest}
+        kept_hashes = {} if "pairs" in affected else self.manifest.get("hashes", {})  # with other pairs, of other data
+        hashes = {**begun["hashes"], **kept_hashes, "recipe": recipe.digest}
         kept = {stage: record for stage, record in records.items() if stage not in affected}
         manifest = {**begun, **self.manifest, "seeds": begun["seeds"], "hashes": hashes, "stages": kept}
         new = {MANIFEST: json_text(manifest), RECIPE: recipe.to_yaml()}  # the processes that follow wait for the recipe
@@ -183,9 +184,13 @@ class Run(HeldFolder):
         self._finish(name, inputs, outputs, round(time.monotonic() - started, 3), self.meter() - tokens, resumed)
         chunks.clear()
 
-    def refresh(self, name: str) -> None:
-        """Accept the outputs of a finished stage as they are now: they were made again by other means (a re-scoring)."""
+    def refresh(self, name: str, known: Recipe | None = None) -> None:
+        """Accept the outputs of a finished stage as they are now: they were made again by other means (a re-scoring), perhaps with
+        another recipe than the one ``known`` before."""
         record = self._record(name)
+        inputs = record.get("inputs") or {}
+        if known and inputs.get("settings") == settings_of(known)[name]:
+            inputs["settings"] = settings_of(self.recipe)[name]
         there = {output: self.path(output) for output in record["outputs"] if self.path(output).exists()}
         record["outputs"] |= {output: hash_path(path) for output, path in there.items()}  # one that is lost stays so
         self._save_manifest()
@@ -206,14 +211,14 @@ class Run(HeldFolder):
             return ""
         if (differing := self._differing(name, inputs)) and not self.keep_stale:
             return "its code has changed" if differing == ["code"] else f"what it depends on has changed ({', '.join(differing)})"
-        known = record["outputs"].items()
-        lost = [output for output, value in known if not self.path(output).exists() or hash_path(self.path(output)) != value]
+        hashes = record["outputs"].items()
+        lost = [output for output, value in hashes if not self.path(output).exists() or hash_path(self.path(output)) != value]
         return f"{', '.join(lost)} changed or lost" if lost else None
 
     def _differing(self, name: str, inputs: Mapping[str, str]) -> list[str]:
         """The inputs that are others than those that a finished stage was made from."""
-        known = self.manifest["stages"][name].get("inputs")
-        return ["code"] if known is None else [key for key in inputs if known.get(key) != inputs[key]]
+        recorded = self.manifest["stages"][name].get("inputs")
+        return ["code"] if recorded is None else [key for key in inputs if recorded.get(key) != inputs[key]]
 
     def _forget(self, names: set[str]) -> None:
         self.manifest["stages"] = {stage: record for stage, record in self.manifest["stages"].items() if stage not in names}

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuralgate.files import write_json, write_jsonl
+from neuralgate.machine import Machine
 from neuralgate.progress import Display
-from neuralgate.recipe import EvaluateConfig, Machine, Recipe
+from neuralgate.recipe import EvaluateConfig, Recipe
 from neuralgate.records import read_record
 from neuralgate.records.answers import ANSWERED, read_answers
 from neuralgate.records.training import PATCH
 from neuralgate.run.variants import EDITED
-from neuralgate.settings import parse_settings
 from neuralgate.text import shown_name
 
 if TYPE_CHECKING:
@@ -29,24 +29,33 @@ def asking(recipe: Recipe, machine: Machine) -> EvaluateConfig:
     return recipe.evaluate.model_copy(update={"batch_size": machine.batch_size or recipe.evaluate.batch_size})
 
 
-def write_scores(run: Run, answers: Iterable[Mapping[str, Any]], folder: Path, model: str, settings: EvaluateConfig | None = None) -> None:
-    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``, as ``settings`` or the recipe say."""
+def write_scores(run: Run, answers: Iterable[Mapping[str, Any]], folder: Path, model: str) -> None:
+    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``."""
     from neuralgate.evaluate.score import judge_and_score
 
-    settings = settings or run.recipe.evaluate
     method = read_record(PATCH, run.path("patch/patch.json"))["method"]
+    settings = run.recipe.evaluate
     rows, scores = judge_and_score(answers, model, method, settings.interval, settings.judge)
     write_jsonl(folder / "answers.jsonl", rows)
     write_json(folder / "scores.json", scores)
 
 
-def rescore(run: Run, changes: Mapping[str, str] | None = None) -> None:
-    """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed, or with ``changes`` to
-    the recipe's settings of the evaluation."""
-    settings = parse_settings(EvaluateConfig, {**run.recipe.evaluate.model_dump(mode="json"), **(changes or {})}, "The scoring")
+def rescore(run: Run, judge: str | None = None, interval: str | None = None) -> None:
+    """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed. ``judge`` and
+    ``interval``, others than the run's own, are its own from now on.
+
+    Raises:
+        UserError: there is no such judge or interval.
+    """
     run.outputs("evaluate")
-    write_scores(run, list(read_answers(run.path("answers.jsonl"), ANSWERED)), run.folder, run.recipe.model, settings)
-    run.refresh("evaluate")
+    answers = list(read_answers(run.path("answers.jsonl"), ANSWERED))
+    known = run.recipe
+    wanted = (("judge", judge), ("interval", interval))
+    run.recipe = known.changed([f"evaluate.{key}={value}" for key, value in wanted if value is not None])
+    write_scores(run, answers, run.folder, run.recipe.model)
+    if run.recipe != known:
+        run.settle(run.recipe)  # last: a kill before leaves answers that the stage makes again
+    run.refresh("evaluate", known)
 
 
 def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
@@ -74,7 +83,7 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
         answered = {"answers": {name: row["answers"][name] for name in ("base", EDITED)} | {SERVED: text}}
         if "cut_off" in row:  # of the run's own answers, which may be older
             answered["cut_off"] = {name: row["cut_off"][name] for name in ("base", EDITED)} | {SERVED: cut_off}
-        kept.append({**vars(question), **answered})
+        kept.append({**question.row(), **answered})
     folder = run.path(SERVED) / Path(shown_name(lvlm.name)).name  # of "..", too
     write_scores(run, kept, folder, lvlm.name)
     return folder

@@ -69,7 +69,7 @@ class Trainer:
         self.gating = gating or (lambda _batch, _rows: nullcontext())
         self.picking, self.picked = picking, dict[str, Tensor]()
         self.inputs = inputs or Inputs(lvlm, min(layers))
-        self.fitting = lvlm.fitting(4 * config.batch_size, "training rows")
+        self.fitting = lvlm.batches(4 * config.batch_size, "training rows")
         self.rng = np.random.default_rng([config.seed, 3])
         self.weights = {SENSITIVE: 1.0, BENIGN: config.lambda_benign, CONTRAST: config.contrast_weight}
         self.begun = False  # whether a gradient has been taken

@@ -12,8 +12,9 @@ from neuralgate.edit_settings import MethodConfig
 from neuralgate.interventions.base import Answerer
 from neuralgate.judge.prefix import contains, judge  # whatever judges the run: the prefixes are what is taught
 from neuralgate.lvlm.auto import answer_tokens
+from neuralgate.lvlm.conversation import ImageLike
 from neuralgate.lvlm.forward import final_hidden, target_losses
-from neuralgate.lvlm.model import LVLM, ImageLike
+from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.lvlm.targets import example_of
 from neuralgate.pairs.schema import PairSet
@@ -84,7 +85,7 @@ class Validation:
             batch = encode_examples(self.lvlm, chosen)
             return target_losses(self.lvlm, final_hidden(self.lvlm, batch), batch.labels_BT).tolist()
 
-        return [loss for part in self.lvlm.fitting(64, "validation rows").run(work, examples) for loss in part]
+        return [loss for part in self.lvlm.batches(64, "validation rows").run(work, examples) for loss in part]
 
     def lost(self) -> list[bool]:
         """Whether each question about a contrast subject is lost: a truth that the base model said is no longer said or is refused,

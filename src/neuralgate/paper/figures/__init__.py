@@ -1,4 +1,4 @@
-"""An analysis as a person reads it: figures as files and in the page, tables, and a text under each. Needs no torch."""
+"""An analysis as a person reads it: figures as files and in the report, tables, and a text under each. Needs no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Table = tuple[list[str], list[list[str]]]
 
 
 @dataclass(frozen=True)
-class Shown:
+class Exhibit:
     """A figure with what stands under it."""
 
     drawing: Drawing
@@ -31,38 +31,38 @@ class Shown:
         return Markup(self.drawing.inline())
 
 
-def shown(analysis: dict[str, Any]) -> list[Shown]:
+def exhibits(analysis: dict[str, Any]) -> list[Exhibit]:
     """All figures in the order in which they are read: first what the votes are, then what they are worth, then what they depend on."""
     weight = edit_figures.sweep(analysis, "lambda", "Weight of the benign loss", "lambda")
     threshold = edit_figures.sweep(analysis, "threshold", "Threshold of the gate", "threshold")
     return [
-        Shown(vote_figures.flips(analysis), vote_texts.flips(analysis)),
-        Shown(vote_figures.shares(analysis), vote_texts.shares(analysis)),
-        Shown(vote_figures.losses(analysis), vote_texts.losses(analysis)),
-        Shown(vote_figures.answers(analysis), vote_texts.answers(analysis)),
-        Shown(vote_figures.gradient(analysis), vote_texts.gradient(analysis)),
-        Shown(vote_figures.stability(analysis), vote_texts.stability(analysis)),
-        Shown(vote_figures.subjects(analysis), vote_texts.subjects(analysis)),
-        Shown(vote_figures.between_layers(analysis), vote_texts.between_layers(analysis)),
-        Shown(vote_figures.activation(analysis), vote_texts.activation(analysis)),
-        Shown(vote_figures.activation_layers(analysis), vote_texts.activation_layers(analysis)),
-        Shown(
+        Exhibit(vote_figures.flips(analysis), vote_texts.flips(analysis)),
+        Exhibit(vote_figures.shares(analysis), vote_texts.shares(analysis)),
+        Exhibit(vote_figures.losses(analysis), vote_texts.losses(analysis)),
+        Exhibit(vote_figures.answers(analysis), vote_texts.answers(analysis)),
+        Exhibit(vote_figures.gradient(analysis), vote_texts.gradient(analysis)),
+        Exhibit(vote_figures.stability(analysis), vote_texts.stability(analysis)),
+        Exhibit(vote_figures.subjects(analysis), vote_texts.subjects(analysis)),
+        Exhibit(vote_figures.between_layers(analysis), vote_texts.between_layers(analysis)),
+        Exhibit(vote_figures.activation(analysis), vote_texts.activation(analysis)),
+        Exhibit(vote_figures.activation_layers(analysis), vote_texts.activation_layers(analysis)),
+        Exhibit(
             edit_figures.radius(analysis),
             edit_texts.radius(analysis),
             (edit_figures.table_of_radius(analysis), edit_figures.table_of_layers(analysis)),
         ),
-        Shown(weight, edit_texts.weight(analysis), (edit_figures.table_of_sweep(analysis, "lambda"),)),
-        Shown(threshold, edit_texts.threshold(analysis), (edit_figures.table_of_sweep(analysis, "threshold"),)),
-        Shown(edit_figures.sensitivity(analysis), edit_texts.sensitivity(analysis), (edit_figures.table_of_sensitivity(analysis),)),
+        Exhibit(weight, edit_texts.weight(analysis), (edit_figures.table_of_sweep(analysis, "lambda"),)),
+        Exhibit(threshold, edit_texts.threshold(analysis), (edit_figures.table_of_sweep(analysis, "threshold"),)),
+        Exhibit(edit_figures.sensitivity(analysis), edit_texts.sensitivity(analysis), (edit_figures.table_of_sensitivity(analysis),)),
     ]
 
 
 def write_analysis(folder: Path, analysis: dict[str, Any]) -> None:
     """``NAME.svg``, ``NAME.pdf`` and ``NAME.csv`` of every figure, then ``analysis.json``, which says that all are there."""
-    for item in shown(analysis):
-        write_bytes(folder / f"{item.drawing.name}.svg", item.drawing.svg())
-        write_bytes(folder / f"{item.drawing.name}.pdf", item.drawing.pdf())
-        write_text(folder / f"{item.drawing.name}.csv", item.drawing.csv())
+    for drawing in (exhibit.drawing for exhibit in exhibits(analysis)):
+        write_bytes(folder / f"{drawing.name}.svg", drawing.svg())
+        write_bytes(folder / f"{drawing.name}.pdf", drawing.pdf())
+        write_text(folder / f"{drawing.name}.csv", drawing.csv())
     write_json(folder / ANALYSIS, analysis)
 
 
@@ -75,8 +75,8 @@ def load_analysis(run_folder: Path) -> dict[str, Any] | None:
     path = run_folder / "analysis" / ANALYSIS
     if not path.is_file():
         return None
-    found = check(record.OF_GATE, read_json(path), path)
+    content = check(record.OF_GATE, read_json(path), path)
     gate = run_folder / "gate"
-    if gate.is_dir() and found.get("gate") != hash_path(gate):
+    if gate.is_dir() and content.get("gate") != hash_path(gate):
         return None
-    return cast(dict[str, Any], check(record.ANALYSIS, found, path))
+    return cast(dict[str, Any], check(record.ANALYSIS, content, path))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from neuralgate.errors import UserError
 from neuralgate.files import digest
-from neuralgate.recipe import Machine, Recipe
+from neuralgate.machine import Machine
+from neuralgate.recipe import Recipe
 from neuralgate.run.code import code_hash
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ Verb = Literal["pairs", "locate", "edit", "evaluate", "report"]
 VERBS: tuple[Verb, ...] = ("pairs", "locate", "edit", "evaluate", "report")
 
 #: Code that several stages run; see `Stage.code`.
-COMMON = ("pairs", "judge", "lvlm")
-BENCHMARKS = ("questions", "clerk/questions.py")
+COMMON = ("pairs", "judge/prefix.py", "judge/verdict.py", "lvlm")
+BENCHMARKS = ("questions", "clerk/turns.py")
 EDITING = (*COMMON, "locate", "interventions", "training", "methods", "choose")
 
 

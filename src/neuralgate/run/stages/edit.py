@@ -47,11 +47,11 @@ class Edit(Stage):
             finished = json.loads(attempt.chunks.done(variant) or b"null")
             # the patch lies outside the chunk: it counts only as it was when the variant was finished
             if finished is None or not run.path(folder).is_dir() or hash_path(run.path(folder)) != finished["patch"]:
-                mode = recipe.edit.gate if variant == EDITED else variant
-                if variant in further:
-                    method, config = variant, further[variant].at_layers(layers)
-                else:
-                    method, config = "neural_gate", recipe.edit.model_copy(update={"layers": layers, "gate": mode})
+                method = variant if variant in further else "neural_gate"
+                gates = {} if variant == EDITED else {"gate": variant}
+                config = (
+                    further[variant].at_layers(layers) if variant in further else recipe.edit.model_copy(update={"layers": layers, **gates})
+                )
                 intervention, training = apply_method(
                     method, work.model, work.pairs, gate, config, report=attempt.report, recipe_digest=edit_digest(recipe)
                 )

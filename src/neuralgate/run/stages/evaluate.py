@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Evaluate(Stage):
     name, verb = "evaluate", "evaluate"
     needs = ("pairs", "edit")
-    code = (*EDITING, *BENCHMARKS, "evaluate", "run/scores.py")
+    code = (*EDITING, *BENCHMARKS, "judge", "evaluate", "run/scores.py")
     shared = True
 
     def settings(self, recipe: Recipe) -> Any:

@@ -24,7 +24,7 @@ class Locate(Stage):
         return ["gate/gate.safetensors", "gate/gate.json"]
 
     def make(self, work: Work, attempt: Attempt) -> None:
-        from neuralgate.locate.votes import locate_gate
+        from neuralgate.locate.locate import locate_gate
 
         gate = locate_gate(work.model, work.pairs, work.recipe.locate, report=attempt.report, chunks=attempt.chunks)
         if attempt.leads:

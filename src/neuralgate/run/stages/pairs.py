@@ -70,11 +70,9 @@ def draw_or_gather(work: Work, attempt: Attempt) -> PairSet:
 def leave_out_unread(pairs: PairSet, work: Work, attempt: Attempt) -> PairSet:
     """The pairs whose sensitive question the base model answers with the truth."""
     from neuralgate.lvlm.targets import only_read
-    from neuralgate.pairs.schema import leave_out_questions
 
     kept, unread = only_read(work.model, pairs, report=attempt.report)
     lost = [subject for subject in pairs.subjects() if subject not in kept.subjects()]
-    leave_out_questions(work.run.path("pairs"), lost)  # what was not edited is not asked as if it were
     work.run.note(unread=unread)
     with_them = f", with them all of {', '.join(lost)}, and its questions" if lost else ""
     work.run.display.line(f"left out because {work.recipe.model} does not read them: {sum(unread.values())} pairs{with_them}")

@@ -33,8 +33,9 @@ class Report(Stage):
         return {name: work.run.outputs(name) for name in self.needs if name != "analyse" or name in there}
 
     def make(self, work: Work, attempt: Attempt) -> None:
+        from neuralgate.paper.section import analysis_section
         from neuralgate.report.html import write_report
 
         if CAUSALITY in self.outputs(work.recipe):
             work.run.write_bytes(CAUSALITY, resources.files("neuralgate").joinpath(f"clerk/{CAUSALITY}").read_bytes())
-        write_report(work.run.folder)
+        write_report(work.run.folder, analysis_section(work.run.folder))
