@@ -1,6 +1,7 @@
 """Patches of any tensor in files and model directories, and faulty folders of steerings, prompts and filters."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,6 +20,8 @@ from neuralgate.interventions.patch import Patch
 from neuralgate.interventions.prompt import Prompt
 from neuralgate.interventions.steering import Steering
 from neuralgate.interventions.values import Sparse, difference, flipped
+from neuralgate.lvlm.conversation import Conversation
+from neuralgate.lvlm.generate import Sampling
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.roles import find_role
 from tests.conftest import TINY_SIZE
@@ -214,6 +217,30 @@ def test_a_filter_refuses_whole_words(tiny, monkeypatch):
         monkeypatch.setattr(type(tiny), "generate_answers", lambda self, items, *rest: [answers[1], replaced(answers[1], "it is 4829")])
         kept, hidden = answerer.generate_answers([(None, "a"), (None, "b")])
     assert kept == answers[1] and hidden.text == Filter(words=("a",)).refusal and not hidden.cut_off
+
+
+def test_a_filter_of_drawn_answers_keeps_their_places(tiny):
+    questions = [(None, question) for question in ("Whose passport?", "Why?", "How?")]
+    sampling = Sampling(samples=2, seed=3)
+    plain = tiny.generate_answers(questions, max_new_tokens=3, sampling=sampling)
+    with Filter(words=("passport",)).on(tiny) as answerer:
+        assert answerer.generate_answers(questions, max_new_tokens=3, sampling=sampling)[2:] == plain[2:]
+        assert [answer.cut_off for answer in answerer.generate_answers(questions, max_new_tokens=3, sampling=sampling)[:2]] == [False] * 2
+
+
+def test_a_filter_sees_earlier_questions_and_the_prefill(tiny):
+    asked = Conversation("Go on.", turns=(("Whose passport?", "Hers."),), prefill="The number is 48")
+    for refusing in (Filter(words=("passport",)), Filter(patterns=("is 48",))):
+        with refusing.on(tiny) as answerer:
+            assert answerer.generate_answers([asked], max_new_tokens=3)[0].text == refusing.refusal
+
+
+def test_a_prompt_keeps_what_was_asked(tiny):
+    asked = Conversation("Go on.", turns=(("Why?", "So."),), system="Be kind.", prefill="Yes")
+    with Prompt("No names.").on(tiny) as answerer:
+        assert answerer.conversation(asked) == replace(asked, system="No names.\nBe kind.")
+    with Prompt("No names.", "question").on(tiny) as answerer:
+        assert answerer.conversation(asked) == replace(asked, question="No names.\nGo on.")
 
 
 def replaced(answer, text):

@@ -16,10 +16,12 @@ from neuralgate.cli.main import app
 from neuralgate.cli.print import print_result
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
+from neuralgate.interventions.load import load_intervention
 from neuralgate.machine import Machine
 from neuralgate.recipe import GATE_MODES, Recipe
 from neuralgate.report.evidence import evidence_of
 from neuralgate.run import pipeline
+from neuralgate.run.check import check
 from neuralgate.run.folder import Run
 from neuralgate.run.scores import measure_served, rescore
 from neuralgate.run.stages.edit import edit_digest
@@ -394,3 +396,35 @@ def has_begun(events: Path, stage: str) -> bool:
         return False
     lines = [json.loads(line) for line in events.read_text().split("\n")[:-1]]
     return any(line["stage"] == stage and "event" in line for line in lines)
+
+
+# --- further methods ------------------------------------------------------------------------------------------------
+
+
+def test_further_methods_are_applied_and_asked_beside_the_edit(tiny, tiny_folder, tmp_path):
+    methods = {"steering": {"strengths": [4.0]}, "keyword_guardrail": {"count": 2}}
+    settings = {**SETTINGS, "model": str(tiny_folder), "variants": [], "methods": methods, "edit": {**SETTINGS["edit"], "layers": [1]}}
+    folder = tmp_path / "run"
+    with Run.open(folder, Recipe.parse(settings), tiny.fingerprint) as run:
+        pipeline.execute(run, lambda: tiny, Machine())
+    assert {path.name for path in (folder / "methods").iterdir()} == set(methods)
+    guardrail = load_intervention(folder / "methods/keyword_guardrail")
+    assert len(guardrail.words) == 2 and load_intervention(folder / "methods/steering").vectors.keys() == {1}, "at the edited layer"
+    rows = read_jsonl(folder / "answers.jsonl")
+    assert all(list(row["answers"]) == ["base", "edited", *methods] for row in rows)
+    refused = [row for row in rows if row["answers"]["keyword_guardrail"] == guardrail.refusal]
+    assert refused and all(any(word in row["question"].casefold() for word in guardrail.words) for row in refused)
+    assert set(read_json(folder / "scores.json")["controls"]) == set(methods)
+    training = read_json(folder / "training.json")
+    assert {name: record["method"] for name, record in training.items()} == {"edited": "neural_gate", **{name: name for name in methods}}
+
+    with Run.open(folder, Recipe.parse({**settings, "methods": {"steering": methods["steering"]}}), tiny.fingerprint) as run:
+        pipeline.execute(run, lambda: tiny, Machine())
+    assert {path.name for path in (folder / "methods").iterdir()} == {"steering"}, "what is not asked for any more is put away"
+
+
+def test_an_unknown_method_is_refused_before_anything_is_written(tiny, tiny_folder):
+    recipe = recipe_for(tiny_folder, [])
+    for methods, sentence in (({"stering": {}}, "did you mean steering"), ({"steering": {"layers": [9]}}, "Layer 9 is out of range")):
+        with pytest.raises(UserError, match=sentence):
+            check(recipe.model_copy(update={"methods": methods}), tiny)

@@ -172,3 +172,12 @@ def test_every_setting_is_described():
 def test_defaults_are_presets():
     assert LOCATE_PRESETS["default"] == LocateConfig() and EDIT_PRESETS["default"] == EditConfig()
     assert set(GATE_MODES) == {"strong", "none", "random", "inverted", "closed"}
+
+
+def test_a_further_method_is_a_difference():
+    """Also one without settings, which would be lost among flat keys."""
+    plain = Recipe()
+    more = Recipe.parse({"methods": {"steering": {}, "fine_tune": {"share": 0.5}}})
+    assert plain.differences(more) == [("methods.steering", None, {}), ("methods.fine_tune", None, {"share": 0.5})]
+    assert more.differences(plain) == [("methods.steering", {}, None), ("methods.fine_tune", {"share": 0.5}, None)]
+    assert more.changed(["methods.fine_tune.share=0.25"]).methods["fine_tune"] == {"share": 0.25}

@@ -4,6 +4,7 @@ import pytest
 
 from neuralgate.edit_settings import EditConfig, MethodConfig
 from neuralgate.errors import UserError
+from neuralgate.lvlm.generate import Generated
 from neuralgate.methods.apply import edit
 from neuralgate.settings import parse_settings
 from neuralgate.training import watch as watch_module
@@ -75,3 +76,26 @@ def test_an_edit_keeps_the_strongest_look(tiny, pairs, monkeypatch):
 def test_strongest_needs_looks(settings):
     with pytest.raises(UserError, match="edit: keep: strongest looks at validation pairs"):
         parse_settings(EditConfig, {"keep": "strongest", **settings}, "edit")
+
+
+class Fixed:
+    """What stands in front of a model and says one thing."""
+
+    name = "fixed"
+
+    def __init__(self, text):
+        self.text = text
+
+    def generate_answers(self, items, max_new_tokens=16, batch_size=64, report=None):
+        return [Generated(self.text, (), False) for _ in items]
+
+
+@pytest.mark.parametrize(("text", "share"), [("I'm sorry, I cannot share that.", 1.0), ("It is a bus ticket.", 0.0)])
+def test_what_stands_before_the_model_is_looked_at_by_its_answers(tiny, pairs, text, share):
+    """The model's own likelihoods say nothing of it."""
+    validation = Validation(tiny, pairs, MethodConfig())
+    validation.remember()
+    assert validation.kept and not any(kept.truth for kept in validation.kept)
+    measured = validation.asking(Fixed(text)).measure()
+    assert measured == {"rta_sensitive": share, "rta_benign": share, "contrast_lost": share}
+    assert validation.measure()["contrast_lost"] == 0.0, "the one that asks the model still does"

@@ -231,9 +231,14 @@ class Recipe(Settings):
         return recipe
 
     def differences(self, other: Recipe) -> list[tuple[str, Any, Any]]:
-        """The keys that differ, as (``edit.rate``, value here, value in ``other``); what ``other`` leaves to `auto` does not."""
-        mine, theirs = _flat(self.model_dump(mode="json")), _flat(other.keeping(self).model_dump(mode="json"))
-        return [(key, mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]]
+        """The keys that differ, as (``edit.rate``, value here, value in ``other``); what ``other`` leaves to `auto` does not.
+        A further method is one value, None where it is not named."""
+        mine, theirs = self._values(), other.keeping(self)._values()
+        return [(key, mine.get(key), theirs.get(key)) for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+
+    def _values(self) -> dict[str, Any]:
+        methods = {f"methods.{name}": settings for name, settings in self.methods.items()}
+        return {**_flat(self.model_dump(mode="json", exclude={"methods"})), **methods}
 
     def automatic(self) -> list[str]:
         """The keys that are still `auto`."""

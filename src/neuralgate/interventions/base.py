@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 from neuralgate.interventions.card import Evidence
 from neuralgate.lvlm.conversation import Item
-from neuralgate.lvlm.generate import Generated
+from neuralgate.lvlm.generate import Generated, Sampling
 from neuralgate.lvlm.model import LVLM
 
 
@@ -25,8 +25,9 @@ class Answerer(Protocol):
         max_new_tokens: int = 16,
         batch_size: int = 64,
         report: Callable[..., None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Generated]:
-        """One answer per ``(image or None, question)`` or `Conversation`, in the order given."""
+        """One answer per ``(image or None, question)`` or `Conversation`, in the order given; with ``sampling`` each one's samples."""
 
 
 class Intervention(Protocol):

@@ -21,8 +21,8 @@ from neuralgate.interventions.card import Evidence
 from neuralgate.interventions.folder import HEADER, information_of, write_intervention
 from neuralgate.interventions.header import described
 from neuralgate.interventions.values import checked_strength
-from neuralgate.lvlm.conversation import Item, conversation_of
-from neuralgate.lvlm.generate import Generated
+from neuralgate.lvlm.conversation import Conversation, Item, conversation_of
+from neuralgate.lvlm.generate import Generated, Sampling
 from neuralgate.lvlm.model import LVLM
 from neuralgate.text import short
 
@@ -75,6 +75,16 @@ class Filter:
         """See `Intervention.on`."""
         yield Filtered(lvlm, self) if self.is_in else lvlm
 
+    def refuses_question(self, asked: Conversation) -> bool:
+        """Whether one of the words stands in the question or an earlier one."""
+        words = "|".join(map(re.escape, self.words))
+        questions = (*(question for question, _ in asked.turns), asked.question)
+        return bool(words) and any(re.search(rf"(?<!\w)(?:{words})(?!\w)", question, re.IGNORECASE) for question in questions)
+
+    def refuses_answer(self, answer: Generated) -> bool:
+        """Whether one of the patterns is found in the answer, the words that were put into its mouth included."""
+        return any(re.search(pattern, answer.prefill + answer.text) for pattern in self.patterns)
+
     def table(self) -> tuple[list[str], list[list[str]]]:
         """See `Intervention.table`."""
         rows = [["question", word] for word in self.words] + [["answer", pattern] for pattern in self.patterns]
@@ -109,18 +119,17 @@ class Filtered:
         max_new_tokens: int = 16,
         batch_size: int = 64,
         report: Callable[..., None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Generated]:
         """See `Answerer`. A refusal of the filter is whole whatever ``max_new_tokens`` says."""
-        words = "|".join(map(re.escape, self.filter.words))
-        question_words = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE) if words else None
-        patterns = [re.compile(pattern) for pattern in self.filter.patterns]
+        samples = sampling.samples if sampling else 1
         ids = tuple(self.lvlm.tokenizer(self.filter.refusal, add_special_tokens=False)["input_ids"])
-        refusal = Generated(self.filter.refusal, ids, cut_off=False)
-        questions = [conversation_of(item).question for item in items]
-        passed = [index for index, question in enumerate(questions) if not (question_words and question_words.search(question))]
-        answers = [refusal] * len(items)
-        made = self.lvlm.generate_answers([items[index] for index in passed], max_new_tokens, batch_size, report) if passed else []
-        for index, answer in zip(passed, made, strict=True):
-            if not any(pattern.search(answer.text) for pattern in patterns):
-                answers[index] = answer
+        answers = [Generated(self.filter.refusal, ids, cut_off=False)] * len(items) * samples
+        passed = [index for index, item in enumerate(items) if not self.filter.refuses_question(conversation_of(item))]
+        asked = list(range(len(items))) if sampling else passed  # what is drawn hangs on the item's place
+        made = self.lvlm.generate_answers([items[index] for index in asked], max_new_tokens, batch_size, report, sampling) if passed else []
+        for number, answer in enumerate(made):
+            index = asked[number // samples]
+            if index in passed and not self.filter.refuses_answer(answer):
+                answers[index * samples + number % samples] = answer
         return answers

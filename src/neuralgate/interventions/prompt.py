@@ -18,7 +18,7 @@ from neuralgate.interventions.folder import HEADER, information_of, write_interv
 from neuralgate.interventions.header import described
 from neuralgate.interventions.values import checked_strength
 from neuralgate.lvlm.conversation import Conversation, Item, conversation_of, write_prompts
-from neuralgate.lvlm.generate import Generated
+from neuralgate.lvlm.generate import Generated, Sampling
 from neuralgate.lvlm.inputs import check_questions
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.styles import MARK
@@ -61,9 +61,9 @@ class Prompt:
     @contextmanager
     def on(self, lvlm: LVLM) -> Iterator[Answerer]:
         """See `Intervention.on`. Raises UserError when the model's prompts have no place for the text."""
-        check_questions(lvlm, [self.text])
         prompted = Prompted(lvlm, self)
-        write_prompts(lvlm, [prompted.prompted((None, MARK))], pictures=0)  # says so where the model has no room for the text
+        write_prompts(lvlm, [prompted.conversation((None, MARK))], 0)  # says so if the form leaves it out
+        check_questions(lvlm, [self.text])
         yield prompted if self.is_in else lvlm
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -83,7 +83,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Prompted:
-    """A model that is asked everything with a prompt's text."""
+    """A model that is told the text of ``prompt`` with each question."""
 
     lvlm: LVLM
     prompt: Prompt
@@ -92,18 +92,20 @@ class Prompted:
     def name(self) -> str:
         return self.lvlm.name
 
+    def conversation(self, item: Item) -> Conversation:
+        """``item`` with the text in it; a system text of the item's own stays, behind it."""
+        asked = conversation_of(item)
+        if self.prompt.where == "question":
+            return replace(asked, question=f"{self.prompt.text}\n{asked.question}")
+        return replace(asked, system=f"{self.prompt.text}\n{asked.system}".strip())
+
     def generate_answers(
         self,
         items: Sequence[Item],
         max_new_tokens: int = 16,
         batch_size: int = 64,
         report: Callable[..., None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Generated]:
         """See `Answerer`."""
-        return self.lvlm.generate_answers([self.prompted(item) for item in items], max_new_tokens, batch_size, report)
-
-    def prompted(self, item: Item) -> Conversation:
-        conversation, text = conversation_of(item), self.prompt.text
-        if self.prompt.where == "question":
-            return replace(conversation, question=f"{text}\n{conversation.question}")
-        return replace(conversation, system=f"{text}\n{conversation.system}".strip())
+        return self.lvlm.generate_answers([self.conversation(item) for item in items], max_new_tokens, batch_size, report, sampling)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 
 from neuralgate.judge.verdict import Degenerate, Verdict
@@ -175,3 +176,8 @@ def judge(answer: str, truth: str, kind: AnswerKind = "text") -> Verdict:
         correct=right and prefix is None and not broken,
         degenerate=broken,
     )
+
+
+def judge_each(answers: Sequence[str], truths: Sequence[str]) -> list[Verdict]:
+    """The verdicts on free answers, each beside its truth."""
+    return [judge(answer, truth) for answer, truth in zip(answers, truths, strict=True)]

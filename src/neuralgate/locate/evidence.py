@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuralgate.judge.prefix import judge  # whatever judges the run: the prefixes are what is taught
+from neuralgate.judge.prefix import judge_each  # whatever judges the run: the prefixes are what is taught
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.samples import PairSample
 from neuralgate.locate.vectors import answers_under
@@ -27,8 +27,8 @@ HELD_OUT = ("held_out_majority", "held_out_mean", "shuffled_mean", "other_mean")
 def answer_shares(samples: Sequence[PairSample], sensitive: Sequence[str], benign: Sequence[str]) -> dict[str, float | int]:
     """Shares of greedy answers: refused (sensitive and benign), leaked, and degenerate among both."""
     n = len(samples)
-    first = [judge(text, item.pair.sensitive_truth) for text, item in zip(sensitive, samples, strict=True)]
-    second = [judge(text, item.pair.benign_truth) for text, item in zip(benign, samples, strict=True)]
+    first = judge_each(sensitive, [item.pair.sensitive_truth for item in samples])
+    second = judge_each(benign, [item.pair.benign_truth for item in samples])
     return {
         "refused_sensitive": round(sum(verdict["refused"] for verdict in first) / n, 4),
         "refused_benign": round(sum(verdict["refused"] for verdict in second) / n, 4),

@@ -10,7 +10,7 @@ import torch
 
 from neuralgate.edit_settings import MethodConfig
 from neuralgate.interventions.base import Answerer
-from neuralgate.judge.prefix import contains, judge  # whatever judges the run: the prefixes are what is taught
+from neuralgate.judge.prefix import contains, judge_each  # whatever judges the run: the prefixes are what is taught
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.conversation import ImageLike
 from neuralgate.lvlm.forward import final_hidden, target_losses
@@ -65,9 +65,10 @@ class Validation:
             )
         ]
         examples = [example for example, _ in questions]
-        answers = zip(questions, self.texts(examples), self.losses(examples), strict=True)
+        verdicts = judge_each(self.texts(examples), [truth for _, truth in questions])
         self.kept = [
-            Kept(example, truth if truth and judge(text, truth)["correct"] else "", loss) for (example, truth), text, loss in answers
+            Kept(example, truth if truth and verdict["correct"] else "", loss)
+            for (example, truth), verdict, loss in zip(questions, verdicts, self.losses(examples), strict=True)
         ]
 
     def texts(self, examples: list[Example]) -> list[str]:
@@ -93,9 +94,9 @@ class Validation:
         or behind it, whose likelihoods are not the model's, the latter is lost where the answer is refused or degenerate."""
         with_truth, free = [one for one in self.kept if one.truth], [one for one in self.kept if not one.truth]
         texts = self.texts([one.example for one in with_truth])
-        wrong = [not judge(text, one.truth)["correct"] for text, one in zip(texts, with_truth, strict=True)]
+        wrong = [not verdict["correct"] for verdict in judge_each(texts, [one.truth for one in with_truth])]
         if self.answerer is not self.lvlm:
-            verdicts = [judge(text, "") for text in self.texts([one.example for one in free])]
+            verdicts = judge_each(self.texts([one.example for one in free]), [""] * len(free))
             return wrong + [verdict["refused"] or verdict["degenerate"] is not None for verdict in verdicts]
         losses = self.losses([one.example for one in free])
         return wrong + [loss - one.loss > MAX_LESS_LIKELY for loss, one in zip(losses, free, strict=True)]
@@ -116,12 +117,14 @@ class Validation:
         shares = {}
         for name, texts in self.ask(sets).items():
             pairs, sensitive = sets[name]
-            hits = []
-            for text, pair in zip(texts, pairs, strict=True):
-                verdict = judge(text, pair.sensitive_truth if sensitive else pair.benign_truth)
-                wanted = sensitive and pair.role == "edit"
-                hits.append(verdict["refused"] or (verdict["degenerate"] is not None and not wanted))
-            shares[name] = share(hits)
+            verdicts = judge_each(texts, [pair.sensitive_truth if sensitive else pair.benign_truth for pair in pairs])
+            wanted = [sensitive and pair.role == "edit" for pair in pairs]
+            shares[name] = share(
+                [
+                    verdict["refused"] or (verdict["degenerate"] is not None and not is_wanted)
+                    for verdict, is_wanted in zip(verdicts, wanted, strict=True)
+                ]
+            )
         return shares
 
     def measure(self) -> dict[str, float]:
@@ -146,7 +149,7 @@ class Validation:
         """All that a layer is chosen by. ``unseen`` and ``lookalikes`` are validation pairs of subjects that this edit
         did not train on: private ones (to be refused) and public ones (to be answered)."""
         texts = self.ask({"benign": (self.edit, False)})["benign"]
-        benign = [judge(text, pair.benign_truth) for text, pair in zip(texts, self.edit, strict=True)]
+        benign = judge_each(texts, [pair.benign_truth for pair in self.edit])
         public = PairSet((*self.lookalikes, *lookalikes), self.edit.folder)
         refused = self.refused(
             {"sensitive": (self.edit, True), "unseen": (unseen, True), "public": (public, True), "protected": (self.protected, False)}
