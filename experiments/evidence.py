@@ -25,16 +25,16 @@ from neuralgate.evaluate.ask import answer
 from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import digest, hash_path, read_json, write_json
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.votes import locate_gate
+from neuralgate.locate.locate import locate_gate
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.targets import with_own_answers
+from neuralgate.methods.apply import edit
 from neuralgate.pairs.builder import build_pairs
 from neuralgate.pairs.schema import PairSet
 from neuralgate.questions import build_questions
 from neuralgate.recipe import LocateConfig, Recipe
 from neuralgate.training.batches import Inputs
-from neuralgate.training.trainer import edit
 
 FOLDER = Path(__file__).parent / "evidence"
 TRIAL = [TRIAL_PAIRS, TRIAL_STEPS]
@@ -151,7 +151,7 @@ class Evidence:
         return result
 
     def gate(self) -> Gate:
-        """Located once and kept beside the cells, so that an interrupted map goes on with the same votes."""
+        """PairSample once and kept beside the cells, so that an interrupted map goes on with the same votes."""
         settings = {"pairs": self.pairs.hash(), "locate": RECIPE.locate.digest}
 
         def make() -> dict[str, Any]:

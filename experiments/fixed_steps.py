@@ -41,11 +41,11 @@ from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_jso
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.targets import with_own_answers
+from neuralgate.methods.apply import edit
 from neuralgate.pairs.builder import build_pairs
 from neuralgate.questions import build_questions
 from neuralgate.recipe import Recipe
 from neuralgate.training.batches import Inputs
-from neuralgate.training.trainer import edit
 
 CELLS = FOLDER / "fixed"
 SEEDS, SUBJECT_SEEDS = range(13), range(8)

@@ -37,6 +37,7 @@ def make_run(folder: Path, n: int = 24, seed: int = 0, parts: bool = True) -> Pa
     if parts:
         _write_images(folder, n)
         write_json(folder / "gate" / "gate.json", fake_gate())
+        write_json(folder / "choice.json", fake_choice())
         write_json(folder / "training.json", fake_training())
         write_json(folder / "causality.json", fake_causality())
         write_json(folder / "manifest.json", fake_manifest())
@@ -153,6 +154,23 @@ def fake_gate() -> dict:
     shares = dict(zip(map(str, layers), strong, strict=True))
     counts = {layer: [0.9 - 4 * s, 0.06, 0.04, 2 * s, s, s / 2, s / 2, 0.0, 0.0, 0.0] for layer, s in shares.items()}
     subjects = ["passport", "cost $5 $6"]
+    return {
+        "schema": 1,
+        "model": "clerk",
+        "layers": layers,
+        "subjects": subjects,
+        "hidden_size": 256,
+        "threshold": 0.3,
+        "settings": {},
+        "profile": profile,
+        "histogram": {"edges": [number / 10 for number in range(11)], "counts": counts},
+        "strong_count": {name: {layer: int(256 * share) for layer, share in shares.items()} for name in subjects},
+        "strongest": {layer: [(7, 0.5), (3, 0.25)] for layer in shares},
+        "verdict": "At their best layer (3) the vectors make 67 % of the sensitive questions refused; at layers 6 and 7 they do nothing.",
+    }
+
+
+def fake_choice() -> dict:
     search = [
         {
             "layer": layer,
@@ -168,24 +186,8 @@ def fake_gate() -> dict:
         }
         for layer in range(2, 6)
     ]
-    return {
-        "schema": 1,
-        "model": "clerk",
-        "layers": layers,
-        "subjects": subjects,
-        "hidden_size": 256,
-        "threshold": 0.3,
-        "settings": {},
-        "profile": profile,
-        "histogram": {"edges": [number / 10 for number in range(11)], "counts": counts},
-        "strong_count": {name: {layer: int(256 * share) for layer, share in shares.items()} for name in subjects},
-        "strongest": {layer: [(7, 0.5), (3, 0.25)] for layer in shares},
-        "search": search,
-        "search_verdict": "Layer 4 has the best score, 0.90.",
-        "paper_layer": 3,
-        "chosen_layer": 4,
-        "verdict": "At their best layer (3) the vectors make 67 % of the sensitive questions refused; at layers 6 and 7 they do nothing.",
-    }
+    verdict = "Layer 4 has the best score, 0.90."
+    return {"search": search, "search_verdict": verdict, "paper_layer": 3, "chosen_layer": 4}
 
 
 def fake_training() -> dict:

@@ -11,9 +11,9 @@ ROOT = Path(neuralgate.__file__).parent
 
 # The path of the data: a module may import from its own station and from earlier ones.
 STATIONS = (
-    {"errors", "text", "files", "chunks"},
+    {"errors", "text", "files", "chunks", "cost"},
     {"progress", "settings"},
-    {"edit_settings"},
+    {"edit_settings", "machine"},
     {"recipe"},
     {"pairs"},
     {"judge", "records"},
@@ -41,6 +41,7 @@ LIGHT = (
     "settings",
     "progress",
     "edit_settings",
+    "machine",
     "recipe",
     "pairs.*",
     "judge.*",

@@ -10,7 +10,7 @@ from neuralgate.lvlm.fast.packing import PADDING, SHARED
 from neuralgate.lvlm.forward import final_hidden, only_layers, target_losses
 from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.training.batches import Inputs
-from neuralgate.training.trainer import rows_of
+from neuralgate.training.rows import rows_of
 
 exact = {"rtol": 1e-9, "atol": 1e-11}
 

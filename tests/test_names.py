@@ -45,7 +45,7 @@ def test_a_subject_is_no_way_to_another_folder(tmp_path: Path, name: str) -> Non
 def test_a_served_model_is_no_way_to_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`eval RUN --served ..` would have written over the run's own answers."""
     from neuralgate.lvlm.model import LVLM
-    from neuralgate.recipe import Machine
+    from neuralgate.machine import Machine
     from neuralgate.run import scores
     from neuralgate.run.folder import Run
 

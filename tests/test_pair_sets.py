@@ -20,6 +20,7 @@ from neuralgate.cli.main import app
 from neuralgate.errors import UserError
 from neuralgate.evaluate.ask import evaluate_edit
 from neuralgate.files import hash_path, read_jsonl, write_jsonl
+from neuralgate.methods.apply import edit
 from neuralgate.pairs.drawn.camera import perspective
 from neuralgate.pairs.drawn.photograph import PhotographWorld
 from neuralgate.pairs.drawn.values import LOCALES, LONGEST, sample_value
@@ -30,7 +31,6 @@ from neuralgate.pairs.subjects import KINDS, VISUAL_ATTRIBUTES, load_subjects, r
 from neuralgate.pairs.world import Gallery
 from neuralgate.questions.draw import draw_pair_set
 from neuralgate.recipe import EditConfig, EvaluateConfig, Recipe
-from neuralgate.training.trainer import edit
 
 SEEDS = st.integers(0, 2**31 - 1)
 some = settings(deadline=None, max_examples=20, derandomize=True)

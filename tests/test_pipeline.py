@@ -13,10 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from neuralgate.cli.main import app
-from neuralgate.cli.print import evidence_of, print_result
+from neuralgate.cli.print import print_result
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
-from neuralgate.recipe import GATE_MODES, Machine, Recipe
+from neuralgate.machine import Machine
+from neuralgate.recipe import GATE_MODES, Recipe
+from neuralgate.report.evidence import evidence_of
 from neuralgate.run import pipeline
 from neuralgate.run.folder import Run
 from neuralgate.run.scores import measure_served, rescore
@@ -39,7 +41,7 @@ SETTINGS = {
     "edit": {"gate": "strong", "max_steps": 4, "check_every": 2, "batch_size": 4, "rate": 0.02},
     "evaluate": {"vqa": 4, "max_new_tokens": 4},
 }
-DONE = ("pairs", "locate", "search", "edit", "evaluate", "report")
+DONE = ("pairs", "locate", "choose", "edit", "evaluate", "report")
 #: What depends on the clock, and the page that shows it.
 CLOCK = ("manifest.json", "events.jsonl", "training.json", "report.html")
 
@@ -92,7 +94,7 @@ def results(folder: Path) -> dict[str, str]:
 
 def test_the_folder_is_complete(finished, recipe):
     names = {path.name for path in finished.iterdir() if not path.name.startswith(".")}
-    assert names == {"recipe.yaml", "pairs", "gate", "patch", "controls", "answers.jsonl", "scores.json", *CLOCK}
+    assert names == {"recipe.yaml", "pairs", "gate", "choice.json", "patch", "controls", "answers.jsonl", "scores.json", *CLOCK}
     assert not list((finished / ".work").glob("*")), "nothing is left of the chunks"
     manifest = read_json(finished / "manifest.json")
     assert list(manifest["stages"]) == list(DONE) and not any(stage["resumed"] for stage in manifest["stages"].values())
@@ -140,16 +142,17 @@ def test_a_run_that_kept_no_ends_is_judged_and_shown(copied, tiny, capsys):
 
 
 def test_the_layer_is_the_searchs(finished):
-    summary = read_json(finished / "gate/gate.json")
-    assert [row["layer"] for row in summary["search"]] == [0, 1] and summary["chosen_layer"] in (0, 1)
+    choice = read_json(finished / "choice.json")
+    assert [row["layer"] for row in choice["search"]] == [0, 1] and choice["chosen_layer"] in (0, 1)
+    assert not choice.keys() & read_json(finished / "gate/gate.json").keys()
     training = read_json(finished / "training.json")
     assert {record["gate"] for record in training.values()} == set(GATE_MODES)
-    assert all(record["layers"] == [summary["chosen_layer"]] and record["steps"] == 4 for record in training.values())
+    assert all(record["layers"] == [choice["chosen_layer"]] and record["steps"] == 4 for record in training.values())
 
 
 @pytest.mark.parametrize("mode", GATE_MODES)
 def test_a_gate_gives_the_same_patch_as_the_edit_and_as_a_control(tiny, tiny_folder, finished, recipe, tmp_path, mode):
-    layer = read_json(finished / "gate/gate.json")["chosen_layer"]
+    layer = read_json(finished / "choice.json")["chosen_layer"]
     alone = recipe_for(tiny_folder, [], gate=mode, layers=[layer])
     with Run.open(tmp_path / mode, alone, tiny.fingerprint) as run:
         pipeline.execute(run, lambda: tiny, Machine(), until="edit")
@@ -311,7 +314,7 @@ def go_on(folder: Path, recipe: Recipe, lvlm) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("stage", ["locate", "search", "edit", "evaluate"])
+@pytest.mark.parametrize("stage", ["locate", "choose", "edit", "evaluate"])
 def test_damaged_pieces_of_a_killed_stage_are_made_again(finished, copied, recipe, tiny, stage):
     interrupted(copied, recipe, tiny, stage)
     pieces = [path for path in sorted((copied / ".work" / stage).rglob("*.chunk")) if path.name != "begun.chunk"]

@@ -13,8 +13,8 @@ from neuralgate.chunks import Chunks, Share, StageOver
 from neuralgate.evaluate.ask import answer
 from neuralgate.files import write_jsonl
 from neuralgate.locate import layers
+from neuralgate.locate.locate import locate_gate
 from neuralgate.locate.vectors import Prepared
-from neuralgate.locate.votes import locate_gate
 from neuralgate.lvlm.generate import Generated
 from neuralgate.recipe import EvaluateConfig, Recipe
 from neuralgate.run.folder import Run
@@ -47,6 +47,7 @@ def test_two_processes_end_in_the_same_bytes(tiny_folder, tmp_path):
         "controls/random/patch/patch.safetensors",
         "gate/gate.safetensors",
         "gate/gate.json",
+        "choice.json",
         "answers.jsonl",
         "scores.json",
     ):

@@ -5,8 +5,11 @@ import json
 import pytest
 
 from neuralgate.errors import UserError
+from neuralgate.evaluate.ask import answer
 from neuralgate.files import read_jsonl, write_jsonl
+from neuralgate.lvlm.conversation import Conversation
 from neuralgate.pairs.schema import PairSet, Question, read_questions
+from neuralgate.recipe import EvaluateConfig
 
 LINE = (
     '{"benchmark": "vqa", "id": "1", "subject": "", "kind": "count", "question": "How many?", "truth": "Two", "image": null, '
@@ -60,3 +63,12 @@ def test_questions_about_subjects_that_were_left_out_go_too(asked, tmp_path):
     assert [row["subject"] for row in read_jsonl(tmp_path / "questions.jsonl")] == ["student id", "car", ""]
     PairSet(asked, tmp_path, asked.questions[:1]).subset(["student id"]).save(tmp_path)
     assert PairSet.load(tmp_path).questions == ()
+
+
+def test_earlier_turns_are_asked(tiny, tmp_path):
+    alone = Question("dialogue", "3", "passport", "sensitive", FULL.question, "7 March", None)
+    write_jsonl(tmp_path / "questions.jsonl", [question.row() for question in (FULL, alone)])
+    rows = answer(tiny, tmp_path, {}, EvaluateConfig(max_new_tokens=6))
+    said = [row["answers"]["base"] for row in rows]
+    assert said == tiny.generate([Conversation(FULL.question, turns=FULL.turns), (None, FULL.question)], max_new_tokens=6)
+    assert said[0] != said[1] and rows[0]["truths"] == FULL.truths and "truths" not in rows[1]

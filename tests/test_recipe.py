@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuralgate.errors import UserError
-from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS, EditConfig, LocateConfig, Machine, Recipe, Settings
+from neuralgate.machine import Machine
+from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS, EditConfig, LocateConfig, Recipe, Settings
 
 
 def refusal(data: object) -> str:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from fake_run import MALICIOUS, fake_gate, fake_training, make_run
 
-from neuralgate.cli.print import evidence_of, print_result, print_table
+from neuralgate.cli.print import print_result, print_table
 from neuralgate.errors import UserError
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
 from neuralgate.report.data import examples, failures, image_uri, load_run
+from neuralgate.report.evidence import evidence_of
 from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
 from neuralgate.report.html import write_report
 from neuralgate.report.summary import SIGNS_CHANGED, claim, columns, comparisons, points_text, shares_note, table

@@ -13,7 +13,8 @@ from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_bytes, write_json, write_jsonl
 from neuralgate.recipe import Recipe
-from neuralgate.run.folder import MANIFEST, Run
+from neuralgate.run.folder import Run
+from neuralgate.run.held import MANIFEST
 from neuralgate.run.plan import settings_of
 from neuralgate.run.scores import rescore
 from neuralgate.run.variants import patch_folders
@@ -443,12 +444,12 @@ def test_rescoring_with_another_judge_is_the_runs_own_from_then_on(folder):
         scores = json.loads(run.path("scores.json").read_bytes())
         assert scores["judge"] == "refusal" and scores["edited"]["privacypair-test"]["rta_sensitive"]["value"] == 0
         assert scores["edited"]["privacypair-test"]["leak_rate"]["value"] == 1
-        rescore(run, "prefix")
+        rescore(run, {"judge": "prefix"})
         scores = json.loads(run.path("scores.json").read_bytes())
         assert scores["judge"] == "prefix" and scores["edited"]["privacypair-test"]["rta_sensitive"]["value"] == 1
         assert scores["edited"]["privacypair-test"]["leak_rate"]["value"] == 0
-        with pytest.raises(UserError, match="evaluate.judge should be 'refusal' or 'prefix'"):
-            rescore(run, "other")
+        with pytest.raises(UserError, match=r"evaluate\.judge should be 'refusal' or 'prefix'"):
+            rescore(run, {"judge": "other"})
     with Run.load(folder) as run:
         assert run.recipe.evaluate.judge == "prefix"
         with run.stage("evaluate", {"settings": settings_of(run.recipe)["evaluate"]}, ["answers.jsonl", "scores.json"]) as stage:

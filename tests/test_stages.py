@@ -13,7 +13,7 @@ from neuralgate.run.stages import STAGES
 from neuralgate.run.stages.edit import edit_digest
 
 #: What reads and writes files and settings, and the way to the model, whose identity is an input.
-PLUMBING = {"errors", "text", "files", "chunks", "progress", "settings", "recipe", "run", ""}
+PLUMBING = {"errors", "text", "files", "chunks", "cost", "progress", "settings", "edit_settings", "machine", "recipe", "run", ""}
 PLUMBING |= {"records", *(module for module in MODULES if module.startswith("records."))}
 #: The bookkeeping of stages; what those before made is an input, too.
 PLUMBING |= {"run.code", "run.variants", "run.stages", "run.stages.base"}
@@ -89,7 +89,7 @@ def leaves(data, prefix=""):
 
 #: Another value for each kind of default.
 OTHERS = {bool: [True, False], int: [3, 0], float: [0.125, 0.25], list: [["strong"], [2], ["subject"]]}
-WORDS = ["x", "prefix", "wilson", "own", "loss", "last", "clamp", "layer", "strong", [2], 448, 0.5, ["passport"], True]
+WORDS = ["x", "strongest", "prefix", "wilson", "own", "loss", "last", "clamp", "layer", "strong", [2], 448, 0.5, ["passport"], True]
 
 
 @pytest.mark.parametrize(("key", "value"), list(leaves(Recipe().model_dump(mode="json"))))

@@ -11,7 +11,7 @@ from fake_run import fake_answers
 from PIL import Image
 
 from neuralgate.cli import main as cli
-from neuralgate.cli.print import evidence_of, print_result
+from neuralgate.cli.print import print_result
 from neuralgate.errors import UserError
 from neuralgate.evaluate.score import score
 from neuralgate.files import hash_path, write_json, write_jsonl
@@ -21,6 +21,7 @@ from neuralgate.pairs.subjects import read_subjects
 from neuralgate.questions import BENCHMARKS
 from neuralgate.recipe import Recipe
 from neuralgate.report.compare import compare_runs, run_rows
+from neuralgate.report.evidence import evidence_of
 from neuralgate.report.html import write_report
 from neuralgate.run.folder import Run
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
+from neuralgate.errors import UserError
 from neuralgate.settings import Settings
 
 GateMode = Literal["strong", "none", "random", "inverted", "closed"]
@@ -26,6 +27,14 @@ def _no_layer_twice(layers: list[int]) -> list[int]:
 
 Layers = Annotated[list[Layer], Field(min_length=1), AfterValidator(_no_layer_twice)]
 
+
+def named_layers(layers: list[int] | str) -> list[int]:
+    """``layers`` in their order. Raises UserError where they are still left to the search."""
+    if isinstance(layers, str):
+        raise UserError("No layer is named yet: give layers as a list; `choose_layer` chooses one by trial edits.")
+    return sorted(layers)
+
+
 #: What each gate lets through of the gradient that arrives at the subject's tokens.
 GATE_MODES: dict[GateMode, str] = {
     "strong": "only the dimensions that were flipped in more than `threshold` of the samples (the published method)",
@@ -34,12 +43,13 @@ GATE_MODES: dict[GateMode, str] = {
     "inverted": "only the dimensions that `strong` holds back",
     "closed": "nothing: the edited subjects' tokens teach nothing (those of contrast subjects do under every gate)",
 }
-GATE_TITLES: dict[GateMode, str] = {
-    "strong": "strong gate",
+#: What each is called in reports, in the order of their columns.
+GATE_TITLES: dict[str, str] = {
     "none": "ungated",
     "random": "random gate",
     "inverted": "inverted gate",
     "closed": "closed gate",
+    "strong": "strong gate",
 }
 #: Gates that need no located votes.
 WITHOUT_VOTES: tuple[GateMode, ...] = ("none", "closed")

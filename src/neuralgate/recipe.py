@@ -1,9 +1,8 @@
-"""What to do (:class:`Recipe`) and how to do it on this machine (:class:`Machine`).
+"""What to do: the settings of a run.
 
-A recipe says everything that the result depends on: it is written into the run folder, hashed into the patch and can be
-given to somebody else. A machine's settings say how it is done and are in no hash. Both are plain YAML;
-an unknown key is an error. In a recipe, ``locate: authors`` or ``edit: paper`` stands for that preset, and ``auto`` is what
-suits the model at hand: a run begins by finding it, and writes the value into its own recipe (`resolve.py`).
+A recipe says everything that the result depends on: it is written into the run folder, hashed into the patch and can be given to
+somebody else. It is plain YAML; an unknown key is an error. ``locate: authors`` or ``edit: paper`` stands for that preset, and ``auto`` is
+what suits the model at hand: a run begins by finding it, and writes the value into its own recipe (`run/resolve.py`).
 """
 
 from __future__ import annotations
@@ -32,8 +31,7 @@ from neuralgate.edit_settings import (
 )
 from neuralgate.errors import UserError
 from neuralgate.files import one_component, write_text
-from neuralgate.settings import Settings, load_yaml, parse_settings, read_yaml
-from neuralgate.text import short
+from neuralgate.settings import Settings, parse_settings, read_yaml, split_setting
 
 __all__ = [
     "AUTO",
@@ -52,13 +50,14 @@ __all__ = [
     "JudgeName",
     "Layers",
     "LocateConfig",
-    "Machine",
     "MethodConfig",
     "PairsConfig",
     "Position",
     "Recipe",
     "TrainedConfig",
 ]
+#: Judges of an answer: `refusal` knows many words and languages; `prefix` is the paper's, for numbers beside its own.
+JudgeName = Literal["refusal", "prefix"]
 IntervalName = Literal["clustered", "wilson"]
 #: The settings that may be `auto`.
 AUTO_KEYS = ("pairs.source", "pairs.size", "pairs.only_read", "locate.layers", "edit.rate", "evaluate.max_new_tokens")
@@ -137,10 +136,6 @@ class LocateConfig(Settings):
         if self.joint and isinstance(self.layers, list) and max(self.layers) - min(self.layers) >= len(self.layers):
             raise ValueError(f"joint wants layers that follow each other, not {', '.join(map(str, self.layers))}")
         return self
-
-
-#: Judges of an answer: `refusal` knows many words and languages; `prefix` is the paper's, for numbers beside its own.
-JudgeName = Literal["refusal", "prefix"]
 
 
 class EvaluateConfig(Settings):
@@ -225,7 +220,7 @@ class Recipe(Settings):
         recipe = self
         for setting in settings:
             data = recipe.model_dump(mode="json")
-            keys, value = _split(setting)
+            keys, value = split_setting(setting)
             place = data
             for key in keys[:-1]:
                 place = place.setdefault(key, {})
@@ -251,16 +246,16 @@ class Recipe(Settings):
         located = self.locate.layers if self.edit.layers == "search" else None
         return {"prompt_style": self.prompt_style, "seed": self.seed, "pairs": self.pairs.digest, "located": located, "edit": edit}
 
-    def keeping(self, known: Recipe) -> Self:
+    def keeping(self, earlier: Recipe) -> Self:
         """This recipe with what was found before in the place of each `auto`, where that still applies."""
-        found = _flat(known.model_dump(mode="json"))
-        kept = {key: found[key] for key in self.automatic()}
+        values = _flat(earlier.model_dump(mode="json"))
+        kept = {key: values[key] for key in self.automatic()}
         edited = [] if self.edit.layers == "search" else self.edit.layers
         layers = kept.get("locate.layers")
-        if layers and (not set(edited) <= set(layers) or self.locate.joint != known.locate.joint):
+        if layers and (not set(edited) <= set(layers) or self.locate.joint != earlier.locate.joint):
             del kept["locate.layers"]
         recipe = self.resolved(kept)
-        if "edit.rate" in kept and recipe.rate_settings() != known.rate_settings():
+        if "edit.rate" in kept and recipe.rate_settings() != earlier.rate_settings():
             return recipe.resolved({"edit.rate": AUTO})
         return recipe
 
@@ -273,39 +268,12 @@ class Recipe(Settings):
         return self.parse(data)
 
 
-class Machine(Settings):
-    """How to do it here. Nothing of this is in a hash."""
-
-    device: str = Field(
-        "auto", description="`cpu`, `cuda`, `cuda:1` ...; `auto` takes a GPU if there is one, `split` spreads the model over all there is."
-    )
-    dtype: Literal["auto", "float32", "bfloat16", "float16", "8bit", "4bit"] = Field(
-        "auto",
-        description="Type of the weights while working; `auto` is float32 on a CPU and the checkpoint's own elsewhere. 8 and 4 bit "
-        "(bitsandbytes) can be located on and evaluated, not edited.",
-    )
-    threads: int | None = Field(None, ge=1, description="CPU threads; null leaves it to torch.")
-    batch_size: int | None = Field(None, ge=1, description="Questions answered at a time; null takes the recipe's.")
-
-    @classmethod
-    def parse(cls, settings: Sequence[str]) -> Self:
-        """From ``key=value`` settings as on the command line."""
-        return parse_settings(cls, {".".join(keys): value for keys, value in map(_split, settings)}, "--machine")
-
-
 def _preset(presets: dict[str, Any], value: Any) -> Any:
     if isinstance(value, str):
         if value not in presets:
             raise ValueError(f"there is no preset {value!r}, only {', '.join(presets)}")
         return presets[value]
     return value
-
-
-def _split(setting: str) -> tuple[list[str], Any]:
-    key, equals, value = setting.partition("=")
-    if not equals or not all(key.split(".")):
-        raise UserError(f"{short(setting)} is not a setting; write key=value, for example edit.rate=1e-4.")
-    return key.split("."), load_yaml(value, f"The value of {short(setting)}")
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:

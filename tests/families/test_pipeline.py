@@ -37,7 +37,7 @@ UNREAD = "pairs.only_read=false"  # random weights read nothing
 
 
 def test_from_a_models_name_to_patch_and_evidence(folder, lvlm, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli_run, "load_quietly", lambda *_, **__: lvlm)
+    monkeypatch.setattr("neuralgate.run.model.load_quietly", lambda *_, **__: lvlm)
     before = lvlm.fingerprint
     cli_run.begin(str(folder), None, tmp_path / "run", [*FEW, UNREAD], None, None, "report")
     assert lvlm.__dict__.pop("fingerprint") == before == lvlm.fingerprint, "the model is left as it was"

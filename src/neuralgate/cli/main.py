@@ -13,7 +13,7 @@ from neuralgate.cli.model import convert_app, doctor, export
 from neuralgate.cli.pairs import pairs_app
 from neuralgate.cli.patch import patch_app
 from neuralgate.cli.print import print_result, print_scores, print_table, say
-from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on, loader
+from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
 from neuralgate.text import clipped, for_terminal
@@ -129,8 +129,9 @@ def evaluate(
     if not served:
         go_on(folder, machine, until="evaluate", keep_stale=keep_stale)
         return
-    from neuralgate.recipe import Machine
+    from neuralgate.machine import Machine
     from neuralgate.run.folder import Run
+    from neuralgate.run.model import loader
     from neuralgate.run.scores import measure_served
 
     here = Machine.parse(machine or [])
@@ -143,19 +144,18 @@ def evaluate(
 @app.command()
 def score(
     folder: RunFolder,
-    judge: Annotated[
-        str | None, typer.Option(metavar="NAME", help="refusal or prefix, from now on; without it the run's own.", show_default=False)
-    ] = None,
+    judge: Annotated[str | None, typer.Option(help="refusal or prefix, from now on; without it the run's own.", show_default=False)] = None,
     interval: Annotated[
-        str | None, typer.Option(metavar="NAME", help="clustered or wilson, from now on; without it the run's own.", show_default=False)
+        str | None, typer.Option(help="clustered or wilson, from now on; without it the run's own.", show_default=False)
     ] = None,
 ) -> None:
-    """Judge and score the answers that are there again, without the model."""
+    """Judge and score the answers of a run again, without the model."""
     from neuralgate.run.folder import Run
     from neuralgate.run.scores import rescore
 
+    changes = {name: value for name, value in (("judge", judge), ("interval", interval)) if value is not None}
     with Run.load(folder) as current:
-        rescore(current, judge, interval)
+        rescore(current, changes)
     print_result(folder)
 
 
@@ -205,9 +205,18 @@ def list_models() -> None:
 
 @list_app.command("methods")
 def list_methods() -> None:
-    """What the gate lets through of the gradient at the subject's tokens (--gate)."""
+    """What can be done to a model (methods in the recipe), and what the neural gate lets through at the subject's tokens (--gate)."""
+    from neuralgate.methods import METHODS, idea
     from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS
 
+    print_table(
+        ["method", "edits", "trained values", "paper"],
+        [[name, method.EDITS, method.TRAINED, method.PAPER] for name, method in METHODS.items()],
+    )
+    print()
+    for name, method in METHODS.items():
+        print(f"{name:<17} {idea(method)}")
+    print("\ngates of neural_gate:")
     for mode, clause in GATE_MODES.items():
         print(f"{mode:<9} {clause}")
     print(f"\npresets of locate: {', '.join(LOCATE_PRESETS)}; of edit: {', '.join(EDIT_PRESETS)} (--set edit=authors)")

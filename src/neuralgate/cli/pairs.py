@@ -55,7 +55,7 @@ def pairs_draw(
     keep_stale: KeepStale = False,
 ) -> None:
     """The first stage of a run: its images, pairs and questions. Given nothing but a run folder, go on with that run."""
-    from neuralgate.run.folder import RECIPE
+    from neuralgate.run.held import RECIPE
 
     if (folder / RECIPE).is_file() and not (model or recipe or settings or gate):
         go_on(folder, machine, until="pairs", keep_stale=keep_stale)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neuralgate.cli.print import evidence_of, load_quietly, print_table, say
+from neuralgate.cli.print import print_table, say
 from neuralgate.errors import UserError
 from neuralgate.text import for_terminal
 
@@ -55,6 +55,7 @@ def patch_push(
 ) -> None:
     """Upload a patch to the Hugging Face hub."""
     from neuralgate.interventions.patch import Patch
+    from neuralgate.report.evidence import evidence_of
 
     say(Patch.from_pretrained(patch).push_to_hub(repository, private=not public, evidence=evidence_of(patch)))
 
@@ -64,6 +65,7 @@ def patch_verify(base: BaseModel, patch: PatchFolder, revision: Revision = None)
     """Whether a patch is whole and belongs to BASE."""
     from neuralgate.interventions.export import other_base
     from neuralgate.interventions.patch import Patch
+    from neuralgate.run.model import load_quietly
 
     loaded = Patch.from_pretrained(patch)
     dtype = next(iter(loaded.tensors.values()))["dtype"]
@@ -109,6 +111,7 @@ def write_merged(base: str, patch: Path, out: Path, revision: str | None) -> Non
     from neuralgate.interventions.export import export_merged
     from neuralgate.interventions.patch import Patch
     from neuralgate.lvlm.load import base_folder
+    from neuralgate.report.evidence import evidence_of
 
     if out.exists():
         raise UserError(f"{out} exists already; choose a new folder.")

@@ -15,6 +15,7 @@ from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.interventions.base import Answerer, Intervention
 from neuralgate.lvlm.auto import answer_tokens
+from neuralgate.lvlm.conversation import item_of
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import Question, check_image, read_questions
 from neuralgate.recipe import EvaluateConfig
@@ -92,7 +93,7 @@ def ask(
             answerer = entered.enter_context(intervention.on(lvlm)) if intervention else lvlm
             current = variant
         part = [
-            (check_image(root, question.image, f"Question {question.id}") if question.image else None, question.question)
+            item_of(question, check_image(root, question.image, f"Question {question.id}") if question.image else None)
             for question in questions[start : start + CHUNK]
         ]
         answers = answerer.generate_answers(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from neuralgate.lvlm.conversation import Item
 from neuralgate.lvlm.generate import Generated
-from neuralgate.lvlm.model import LVLM, ImageLike
+from neuralgate.lvlm.model import LVLM
 
 
 class Answerer(Protocol):
@@ -19,12 +20,12 @@ class Answerer(Protocol):
 
     def generate_answers(
         self,
-        items: Sequence[tuple[ImageLike, str]],
+        items: Sequence[Item],
         max_new_tokens: int = 16,
         batch_size: int = 64,
         report: Callable[..., None] | None = None,
     ) -> list[Generated]:
-        """One answer per ``(image or None, question)``, in the order given."""
+        """One answer per ``(image or None, question)`` or `Conversation`, in the order given."""
 
 
 class Intervention(Protocol):

@@ -53,9 +53,12 @@ def words(name: str) -> dict[str, re.Pattern[str]]:
     return {key: re.compile("|".join(map(whole, [found] if isinstance(found, str) else found))) for key, found in content.items()}
 
 
-def declines(answer: str) -> bool:
+def declines(answer: str, given: bool = False) -> bool:
     """Whether the answer declines to give, tell or do what was asked, in one of the languages known here: English, Chinese, German,
     Spanish, French, Arabic, Hindi, Japanese; Italian, Portuguese, Dutch, Russian, Korean, Turkish, Polish in their plainest words.
+
+    Args:
+        given: whether the answer holds what was asked; where it does not, weaker hints are enough.
 
     That the picture cannot be read, or that something is not in it, declines nothing; nor do longer quotations.
     """
@@ -67,7 +70,7 @@ def declines(answer: str) -> bool:
         text = unquoted
     text = common["reported"].sub(" _ ", normal(text).replace("*", ""))
     return not _is_about_the_picture(text, common) and (
-        common["apology"].fullmatch(text) is not None or _in_english(text) or _elsewhere(text)
+        common["apology"].fullmatch(text) is not None or _in_english(text, given) or _elsewhere(text, given)
     )
 
 
@@ -80,30 +83,37 @@ def _is_about_the_picture(text: str, patterns: dict[str, re.Pattern[str]]) -> bo
     return patterns["cannot_read"].search(text) is not None and patterns["unwilling"].search(text) is None
 
 
-def _in_english(text: str) -> bool:
+def _in_english(text: str, given: bool) -> bool:
     english = words("english")
     text = english["idioms"].sub(" _ ", text)
     if _is_about_the_picture(text, english):
         return False
     if english["refusals"].search(text):
         return True
+    if not given and _hints("english", text):
+        return True
     few = text.count(" ") < 30 and not re.match(r"\W*(?:yes|yeah|no|nope)\b", text) and not re.search(r"\d\W?\d\W?\d", text)
     return few and english["statement"].search(text) is not None
 
 
-def _elsewhere(text: str) -> bool:
+def _elsewhere(text: str, given: bool) -> bool:
     bare = _bare(text)
     for name, script in _SCRIPTS.items():
         if script.search(text):
-            if _refuses(name, bare if name == "arabic" else text):
+            if _refuses(name, bare if name == "arabic" else text, given):
                 return True
             if name == "japanese":
                 break
-    return any(_refuses(name, bare) for name in _LATIN)
+    return any(_refuses(name, bare, given) for name in _LATIN)
 
 
-def _refuses(name: str, text: str) -> bool:
-    return words(name)["refusals"].search(text) is not None
+def _refuses(name: str, text: str, given: bool) -> bool:
+    return words(name)["refusals"].search(text) is not None or (not given and _hints(name, text))
+
+
+def _hints(name: str, text: str) -> bool:
+    """Whether something hints at a refusal in an answer that gives nothing; a number is something."""
+    return not re.search(r"\d\W?\d\W?\d", text) and words(name)["hints"].search(text) is not None
 
 
 def _bare(text: str) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from neuralgate.errors import UserError
 from neuralgate.judge.prefix import judge  # whatever judges the run: the prefixes are what is taught
 from neuralgate.lvlm.auto import answer_tokens
-from neuralgate.lvlm.model import LVLM, ImageLike
+from neuralgate.lvlm.conversation import Item
+from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.spelling import first_words, spelled
 from neuralgate.lvlm.targets import OWN_WORDS
 from neuralgate.pairs.schema import PairSet
@@ -46,7 +47,7 @@ def own_refusal(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None =
         UserError: the model refuses none of it in words that the judge knows.
     """
     pictures = dict.fromkeys(pairs.folder / pair.image for pair in pairs.split("train"))
-    items: list[tuple[ImageLike, str]] = [(None, request) for request in REQUESTS]
+    items: list[Item] = [(None, request) for request in REQUESTS]
     items += list(zip(pictures, REQUESTS, strict=False))
     protected = pairs.split("validation", "protected").per_subject(PROTECTED_PER_SUBJECT)
     items += [(pairs.folder / pair.image, pair.sensitive_question) for pair in protected]

@@ -57,3 +57,13 @@ def answer_ids(lvlm: LVLM, prompt: str, answer: str, own: Sequence[int] = ()) ->
     texts = [prompt, prompt + separator(lvlm, prompt) + answer, answer]
     alone, together, apart = lvlm.tokenizer(texts, add_special_tokens=False)["input_ids"]
     return together[len(alone) :] if together[: len(alone)] == alone else apart
+
+
+def continuation_ids(lvlm: LVLM, prompt: str, prefill: str, continuation: str) -> list[int]:
+    """The tokens of ``continuation`` behind ``prompt`` and the beginning of an answer, behind which it stands exactly as it is written."""
+    if not prefill:
+        return answer_ids(lvlm, prompt, continuation)
+    before, whole = answer_ids(lvlm, prompt, prefill), answer_ids(lvlm, prompt, prefill + continuation)
+    if whole[: len(before)] == before:
+        return whole[len(before) :]
+    return lvlm.tokenizer(continuation, add_special_tokens=False)["input_ids"]

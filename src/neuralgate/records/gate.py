@@ -56,25 +56,8 @@ class Histogram(TypedDict):
     counts: Annotated[dict[str, list[Share]], Field(min_length=1), ByLayer]
 
 
-class SearchRow(TypedDict):
-    """The trial edits of one layer."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-
-    layer: Layer
-    steps: Count
-    rta_sensitive: Share | None
-    rta_unseen: Share | None
-    rta_benign: Share | None
-    eta: Share | None
-    public_refused: Share | None
-    protected_refused: Share | None
-    benign_accuracy: Share | None
-    score: Quantity
-
-
 class GateSummary(TypedDict):
-    """See :func:`neuralgate.locate.votes.summarise`; with the search's results where it was asked for."""
+    """See :func:`neuralgate.locate.summary.summarise`."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
@@ -89,10 +72,6 @@ class GateSummary(TypedDict):
     strong_count: dict[Name, Annotated[dict[str, Count], ByLayer]]
     strongest: Annotated[dict[str, list[Pair]], ByLayer]
     verdict: str
-    search: NotRequired[list[SearchRow]]
-    search_verdict: NotRequired[str]
-    paper_layer: NotRequired[Layer]
-    chosen_layer: NotRequired[Layer]
 
 
 def _gate_fits(gate: GateSummary) -> GateSummary:
@@ -102,8 +81,6 @@ def _gate_fits(gate: GateSummary) -> GateSummary:
     needs(names <= gate["strongest"].keys(), "strongest lacks a layer")
     bins = len(gate["histogram"]["edges"]) - 1
     needs(bins > 0 and all(len(shares) == bins for shares in gate["histogram"]["counts"].values()), "histogram has rows of another length")
-    if gate.get("search"):
-        needs("chosen_layer" in gate and "paper_layer" in gate, "search has no chosen_layer or no paper_layer")
     return gate
 
 

@@ -22,7 +22,7 @@ class CurvePoint(TypedDict):
 
 
 class TrainingRecord(TypedDict):
-    """See :class:`neuralgate.training.trainer.Training`."""
+    """See :class:`neuralgate.training.watch.Training`."""
 
     layers: list[Layer]
     gate: Name
@@ -30,6 +30,11 @@ class TrainingRecord(TypedDict):
     stopped: Name
     seconds: Quantity
     curve: list[CurvePoint]
+    method: NotRequired[Name]  # these are missing in older runs
+    peak_memory_mb: NotRequired[Quantity]
+    values_changed: NotRequired[Count]
+    kept_step: NotRequired[Count | None]
+    note: NotRequired[str]
     gradient_share: NotRequired[dict[Name, Annotated[float, Field(ge=0, le=100)] | None] | None]
 
 

@@ -20,6 +20,7 @@ from neuralgate.questions import place_of, scorer_of
 from neuralgate.records import Kind, read_record
 from neuralgate.records.answers import ANSWER, Answer, read_answers
 from neuralgate.records.causality import CAUSALITY, Causality
+from neuralgate.records.choice import Choice, read_choice
 from neuralgate.records.gate import GATE, GateSummary
 from neuralgate.records.manifest import MANIFEST
 from neuralgate.records.scores import SCORES, Scores
@@ -63,6 +64,7 @@ class RunFiles:
     folder: Path
     scores: Scores
     gate: GateSummary | None
+    choice: Choice
     training: dict[str, TrainingRecord]
     causality: Causality | None
     manifest: dict[str, Any]
@@ -115,6 +117,7 @@ def load_run(folder: Path) -> RunFiles:
         folder=folder,
         scores=read_record(SCORES, folder / SCORES_FILE),
         gate=part(GATE, "gate/gate.json"),
+        choice=read_choice(folder),
         training=part(TRAINING, "training.json") or {},
         causality=part(CAUSALITY, "causality.json"),
         manifest=dict(manifest) if manifest else {},

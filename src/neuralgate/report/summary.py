@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from neuralgate.edit_settings import GATE_TITLES
 from neuralgate.questions import BENCHMARKS
 from neuralgate.records.gate import GateSummary
 from neuralgate.records.scores import Score, Scores, Sets
@@ -35,14 +36,6 @@ MANY_CUT_OFF = 0.05  # share of answers from which on they are warned about
 
 #: Measures that should be low; all others should be high.
 LOW_IS_GOOD = {"rta_benign", "leak_rate", "refusal_rate", "attribute_refusal_rate", "degenerate_rate", "cut_off_rate"}
-
-CONTROL_TITLES = {
-    "none": "ungated",
-    "random": "random gate",
-    "inverted": "inverted gate",
-    "closed": "closed gate",
-    "strong": "strong gate",
-}
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,7 @@ def benchmark_title(name: str) -> str:
 
 
 def control_title(name: str) -> str:
-    return CONTROL_TITLES.get(name, name)
+    return GATE_TITLES.get(name, name)
 
 
 def percent(share: float) -> str:
@@ -116,7 +109,7 @@ def _signed(share: float) -> str:
 def columns(scores: Scores, edited_gate: str | None = None) -> list[tuple[str, Sets]]:
     """The columns (title, {benchmark: {metric: score}}) of the main table: base, edited, then the controls."""
     edited = f"edited ({control_title(edited_gate)})" if edited_gate else "edited"
-    order = {name: place for place, name in enumerate(CONTROL_TITLES)}
+    order = {name: place for place, name in enumerate(GATE_TITLES)}
     controls = sorted(scores["controls"], key=lambda name: (order.get(name, len(order)), name))
     named = [(control_title(name), scores["controls"][name]) for name in controls]
     return [("base", scores["base"]), (edited, scores["edited"]), *named]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from neuralgate.recipe import Machine
+from neuralgate.machine import Machine
 from neuralgate.run.folder import Run
 from neuralgate.run.resolve import resolve
 from neuralgate.run.stages import STAGES

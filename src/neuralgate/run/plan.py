@@ -22,5 +22,5 @@ def dependents(stages: set[str]) -> set[str]:
 
 def changed(before: Recipe, after: Recipe) -> set[str]:
     """The stages whose results are others with another recipe."""
-    known, wanted = settings_of(before), settings_of(after)
-    return dependents({stage for stage in wanted if known[stage] != wanted[stage]})
+    old, new = settings_of(before), settings_of(after)
+    return dependents({stage for stage in new if old[stage] != new[stage]})

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuralgate.files import write_json, write_jsonl
+from neuralgate.machine import Machine
 from neuralgate.progress import Display
-from neuralgate.recipe import EvaluateConfig, Machine, Recipe
+from neuralgate.recipe import EvaluateConfig, Recipe
 from neuralgate.records import read_record
 from neuralgate.records.answers import ANSWERED, read_answers
 from neuralgate.records.training import PATCH
@@ -29,28 +30,27 @@ def asking(recipe: Recipe, machine: Machine) -> EvaluateConfig:
 
 
 def write_scores(run: Run, answers: Iterable[Mapping[str, Any]], folder: Path, model: str) -> None:
-    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``."""
+    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``, as the recipe says."""
     from neuralgate.evaluate.score import judge_and_score
 
-    method = read_record(PATCH, run.path("patch/patch.json"))["method"]
     settings = run.recipe.evaluate
+    method = read_record(PATCH, run.path("patch/patch.json"))["method"]
     rows, scores = judge_and_score(answers, model, method, settings.interval, settings.judge)
     write_jsonl(folder / "answers.jsonl", rows)
     write_json(folder / "scores.json", scores)
 
 
-def rescore(run: Run, judge: str | None = None, interval: str | None = None) -> None:
-    """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed. ``judge`` and
-    ``interval``, others than the run's own, are its own from now on.
+def rescore(run: Run, changes: Mapping[str, str] | None = None) -> None:
+    """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed, or with ``changes`` to
+    the recipe's settings of the evaluation, which are the run's own from now on.
 
     Raises:
-        UserError: there is no such judge or interval.
+        UserError: there are no answers, or no such judge or interval.
     """
     run.outputs("evaluate")
     answers = list(read_answers(run.path("answers.jsonl"), ANSWERED))
     known = run.recipe
-    wanted = (("judge", judge), ("interval", interval))
-    run.recipe = known.changed([f"evaluate.{key}={value}" for key, value in wanted if value is not None])
+    run.recipe = known.changed([f"evaluate.{name}={value}" for name, value in (changes or {}).items()])
     write_scores(run, answers, run.folder, run.recipe.model)
     if run.recipe != known:
         run.settle(run.recipe)  # last: a kill before leaves answers that the stage makes again

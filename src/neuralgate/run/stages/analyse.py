@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuralgate.files import digest, hash_path
 from neuralgate.recipe import Recipe
+from neuralgate.records.choice import read_choice
 from neuralgate.run.stages.base import BENCHMARKS, EDITING, Stage, Verb, Work
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 class Analyse(Stage):
     name, verb = "analyse", "locate"
-    needs = ("pairs", "locate", "search")
+    needs = ("pairs", "locate", "choose")
     code = (*EDITING, *BENCHMARKS, "evaluate/intervals.py", "paper", "report")
     shared = True
 
@@ -39,6 +40,7 @@ class Analyse(Stage):
 
         run, recipe = work.run, work.recipe
         gate = Gate.load(run.path("gate"), work.model_hash)
-        analysis = analyse(work.model, work.pairs, gate, recipe.locate, recipe.edit, report=attempt.report, chunks=attempt.chunks)
+        choice = read_choice(run.folder)
+        analysis = analyse(work.model, work.pairs, gate, choice, recipe.locate, recipe.edit, attempt.report, attempt.chunks)
         if attempt.leads:
             write_analysis(run.path("analysis"), {"gate": hash_path(run.path("gate")), **analysis})

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from neuralgate.errors import UserError
 from neuralgate.files import digest
-from neuralgate.recipe import Machine, Recipe
+from neuralgate.machine import Machine
+from neuralgate.recipe import Recipe
 from neuralgate.run.code import code_hash
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ VERBS: tuple[Verb, ...] = ("pairs", "locate", "edit", "evaluate", "report")
 #: Code that several stages run; see `Stage.code`.
 COMMON = ("pairs", "judge/prefix.py", "judge/verdict.py", "lvlm")
 BENCHMARKS = ("questions", "clerk/questions.py")
-EDITING = (*COMMON, "locate", "interventions", "training", "choose")
+EDITING = (*COMMON, "locate", "interventions", "training", "methods", "choose")
 
 
 class Work:

@@ -1,19 +1,19 @@
-"""The layer to edit: `gate/gate.json`. It depends on the edit, as hours of locating do not."""
+"""The layer to edit: `choice.json`. It depends on the edit, as hours of locating do not."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from neuralgate.recipe import Recipe
+from neuralgate.records.choice import CHOICE_FILE, Choice
 from neuralgate.run.stages.base import EDITING, Stage, Work
-from neuralgate.run.stages.locate import LOCATED
 
 if TYPE_CHECKING:
     from neuralgate.run.folder import Attempt
 
 
 class Choose(Stage):
-    name, verb = "search", "locate"
+    name, verb = "choose", "locate"
     needs = ("pairs", "locate")
     code = EDITING
     shared = True
@@ -22,17 +22,18 @@ class Choose(Stage):
         return recipe.edit.digest if recipe.edit.layers == "search" else None
 
     def outputs(self, recipe: Recipe) -> list[str]:
-        return ["gate/gate.json"]
+        return [CHOICE_FILE]
 
     def make(self, work: Work, attempt: Attempt) -> None:
-        from neuralgate.choose.layer import search_layer
+        from neuralgate.choose.layer import choose_layer
         from neuralgate.locate.gate import Gate
 
         edit = work.recipe.edit
-        gate = Gate.load(work.run.path("gate"), work.model_hash, LOCATED)
+        choice: Choice = {}
         if edit.layers == "search" and work.model.is_quantised:
             work.run.display.line("the search for the layer is left out: it edits, and quantised weights cannot be edited")
         elif edit.layers == "search":
-            gate.summary |= search_layer(work.model, work.pairs, gate, edit, report=attempt.report, chunks=attempt.chunks)
+            gate = Gate.load(work.run.path("gate"), work.model_hash)
+            choice = choose_layer(work.model, work.pairs, gate, edit, report=attempt.report, chunks=attempt.chunks)
         if attempt.leads:
-            work.run.write_json("gate/gate.json", gate.summary)
+            work.run.write_json(CHOICE_FILE, choice)

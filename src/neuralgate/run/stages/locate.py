@@ -10,8 +10,6 @@ from neuralgate.run.stages.base import COMMON, Stage, Work
 if TYPE_CHECKING:
     from neuralgate.run.folder import Attempt
 
-LOCATED = "located.json"  # what locating alone says of the gate: gate.json without the search
-
 
 class Locate(Stage):
     name, verb = "locate", "locate"
@@ -23,11 +21,11 @@ class Locate(Stage):
         return recipe.locate.digest
 
     def outputs(self, recipe: Recipe) -> list[str]:
-        return ["gate/gate.safetensors", f"gate/{LOCATED}"]
+        return ["gate/gate.safetensors", "gate/gate.json"]
 
     def make(self, work: Work, attempt: Attempt) -> None:
-        from neuralgate.locate.votes import locate_gate
+        from neuralgate.locate.locate import locate_gate
 
         gate = locate_gate(work.model, work.pairs, work.recipe.locate, report=attempt.report, chunks=attempt.chunks)
         if attempt.leads:
-            gate.save(work.run.path("gate"), LOCATED)
+            gate.save(work.run.path("gate"))

@@ -16,7 +16,7 @@ CAUSALITY = "causality.json"  # Clerk's patching curves come with the package
 
 class Report(Stage):
     name, verb = "report", "report"
-    needs = ("pairs", "locate", "search", "analyse", "edit", "evaluate")
+    needs = ("pairs", "locate", "choose", "analyse", "edit", "evaluate")
     code = ("pairs", "judge", *BENCHMARKS, "paper", "evaluate", "report", f"clerk/{CAUSALITY}")
 
     def settings_hash(self, recipe: Recipe) -> str:
