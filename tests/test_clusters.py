@@ -132,8 +132,10 @@ def test_parts_of_a_sum_share_their_subjects() -> None:
     together = [Part(part.successes, 0.5, part.levels) for part in (sensitive, benign)]
     opposed = [together[0], Part(~together[1].successes, 0.5, together[1].levels)]
     found = clustered_interval(together)
-    assert (found["low"], found["high"]) == pytest.approx(wilson(3, 6), abs=1e-6) and found["clusters"] == 6
-    assert clustered_interval(opposed)["low"] == clustered_interval(opposed)["high"] == 0.5, "each subject's sum is one"
+    assert (found["low"], found["high"]) == pytest.approx(wilson(3, 6), abs=1e-6)
+    assert (found["n"], found["clusters"], found["effective_n"]) == (96, 6, 6.0)
+    apart = clustered_interval(opposed)
+    assert apart["low"] < 0.4 < 0.6 < apart["high"], "each subject's sum is one half here, which is no certainty"
 
 
 def test_sign_flips_are_counted() -> None:
@@ -225,6 +227,14 @@ def test_intervals_cover_the_truth(subjects: int, correlation: float, share: flo
     assert coverage.share_covered(counts, 8, share, "clustered") >= 0.92
     if correlation >= 0.3:
         assert coverage.share_covered(counts, 8, share, "wilson") < 0.9, "what independent questions would say is too narrow"
+
+
+@pytest.mark.parametrize(("correlation", "sensitive", "benign"), [(0.0, 0.8, 0.8), (0.3, 0.8, 0.97), (0.6, 0.9, 0.9)])
+def test_sums_of_parts_cover_the_truth(correlation: float, sensitive: float, benign: float) -> None:
+    """EtA of subjects that are high in both parts one half of the time."""
+    pairs = coverage.draw_pairs(6, 8, correlation, sensitive, benign, 300, np.random.default_rng(11))
+    found = [clustered_interval([Part(one, 0.5, (units,)), Part(other, 0.5, (units,))]) for one, other, units in pairs]
+    assert np.mean([entry["low"] <= (sensitive + benign) / 2 <= entry["high"] for entry in found]) >= 0.92
 
 
 @pytest.mark.parametrize(("correlation", "first", "second"), [(0.0, 0.8, 0.7), (0.3, 0.9, 0.5), (0.6, 0.7, 0.7), (1.0, 0.8, 0.4)])
