@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from experiments import coverage
 from neuralgate.evaluate.clusters import clustered_difference, clustered_interval, effective_n, holm, sign_flips
 from neuralgate.evaluate.conclusions import cannot_conclude
 from neuralgate.evaluate.intervals import Part, interval, tango, weighted_sum, wilson
-from neuralgate.evaluate.score import groups_of, score
+from neuralgate.evaluate.score import groups_of, judge_and_score, score
 from neuralgate.judge import judge_all
+
+NEW = ("withheld_rate", "partial_leak_rate", "evaded_rate")
 
 
 def by_subject(*successes: int, questions: int = 8, pictures: int = 4) -> Part:
@@ -206,6 +209,17 @@ def test_what_few_subjects_leave_open_is_said() -> None:
         "Behind a context sentence: all about one picture. The intervals say nothing about other pictures."
     ]
     assert cannot_conclude({**score(rows, "clerk", "gated"), "subjects": {}}) == []
+
+
+def test_the_papers_judge_and_independent_questions_give_the_numbers_that_they_always_gave() -> None:
+    """All figures of an invented run but the metrics that came with clusters, as they were scored before there were any."""
+    _, scores = judge_and_score(fake_answers(24), "clerk", "gated", "wilson", "prefix")
+
+    def without_new(entry: dict) -> dict:
+        return {name: value if "n" in value else without_new(value) for name, value in entry.items() if name not in NEW}
+
+    kept = {name: without_new(scores[name]) for name in ("base", "edited", "controls", "difference", "edited_minus")}
+    assert sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest().startswith("449a46b2f1262d4e")
 
 
 def test_a_question_about_nobody_belongs_to_its_picture() -> None:
