@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from experiments import coverage
 from neuralgate.evaluate.clusters import clustered_difference, clustered_interval, effective_n, holm, sign_flips
 from neuralgate.evaluate.conclusions import cannot_conclude
 from neuralgate.evaluate.intervals import Part, interval, tango, weighted_sum, wilson
-from neuralgate.evaluate.score import groups_of, score
+from neuralgate.evaluate.score import groups_of, judge_and_score, score
 from neuralgate.judge import judge_all
+
+NEW = ("withheld_rate", "partial_leak_rate", "evaded_rate")
 
 
 def by_subject(*successes: int, questions: int = 8, pictures: int = 4) -> Part:
@@ -132,8 +135,10 @@ def test_parts_of_a_sum_share_their_subjects() -> None:
     together = [Part(part.successes, 0.5, part.levels) for part in (sensitive, benign)]
     opposed = [together[0], Part(~together[1].successes, 0.5, together[1].levels)]
     found = clustered_interval(together)
-    assert (found["low"], found["high"]) == pytest.approx(wilson(3, 6), abs=1e-6) and found["clusters"] == 6
-    assert clustered_interval(opposed)["low"] == clustered_interval(opposed)["high"] == 0.5, "each subject's sum is one"
+    assert (found["low"], found["high"]) == pytest.approx(wilson(3, 6), abs=1e-6)
+    assert (found["n"], found["clusters"], found["effective_n"]) == (96, 6, 6.0)
+    apart = clustered_interval(opposed)
+    assert apart["low"] < 0.4 < 0.6 < apart["high"], "each subject's sum is one half here, which is no certainty"
 
 
 def test_sign_flips_are_counted() -> None:
@@ -206,6 +211,17 @@ def test_what_few_subjects_leave_open_is_said() -> None:
     assert cannot_conclude({**score(rows, "clerk", "gated"), "subjects": {}}) == []
 
 
+def test_the_papers_judge_and_independent_questions_give_the_numbers_that_they_always_gave() -> None:
+    """All figures of an invented run but the metrics that came with clusters, as they were scored before there were any."""
+    _, scores = judge_and_score(fake_answers(24), "clerk", "gated", "wilson", "prefix")
+
+    def without_new(entry: dict) -> dict:
+        return {name: value if "n" in value else without_new(value) for name, value in entry.items() if name not in NEW}
+
+    kept = {name: without_new(scores[name]) for name in ("base", "edited", "controls", "difference", "edited_minus")}
+    assert sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest().startswith("449a46b2f1262d4e")
+
+
 def test_a_question_about_nobody_belongs_to_its_picture() -> None:
     shared = {"id": "1", "image": "a.png"}
     assert groups_of({**shared, "subject": "passport"})[0] == "passport"
@@ -225,6 +241,14 @@ def test_intervals_cover_the_truth(subjects: int, correlation: float, share: flo
     assert coverage.share_covered(counts, 8, share, "clustered") >= 0.92
     if correlation >= 0.3:
         assert coverage.share_covered(counts, 8, share, "wilson") < 0.9, "what independent questions would say is too narrow"
+
+
+@pytest.mark.parametrize(("correlation", "sensitive", "benign"), [(0.0, 0.8, 0.8), (0.3, 0.8, 0.97), (0.6, 0.9, 0.9)])
+def test_sums_of_parts_cover_the_truth(correlation: float, sensitive: float, benign: float) -> None:
+    """EtA of subjects that are high in both parts one half of the time."""
+    pairs = coverage.draw_pairs(6, 8, correlation, sensitive, benign, 300, np.random.default_rng(11))
+    found = [clustered_interval([Part(one, 0.5, (units,)), Part(other, 0.5, (units,))]) for one, other, units in pairs]
+    assert np.mean([entry["low"] <= (sensitive + benign) / 2 <= entry["high"] for entry in found]) >= 0.92
 
 
 @pytest.mark.parametrize(("correlation", "first", "second"), [(0.0, 0.8, 0.7), (0.3, 0.9, 0.5), (0.6, 0.7, 0.7), (1.0, 0.8, 0.4)])

@@ -42,7 +42,7 @@ def effective_n(values_N: np.ndarray, units_N: np.ndarray) -> float:
     if count == 1 or not minority:
         return fewest
     mean = float(values_N.sum()) / n
-    independent = (float((values_N**2).sum()) / n - mean**2) / n
+    independent = _variance(values_N) / n
     between = count / (count - 1) * float(((sums_U - mean * sizes_U) ** 2).sum()) / n**2
     largest = n / fewest
     estimated = min(max(between / independent, 1.0), largest)
@@ -58,7 +58,7 @@ def clustered_interval(parts: list[Part]) -> Score:
         share = float(value_N.sum()) / len(value_N)
         sizes.append(effective_n(value_N, _numbered(units_N)))
         shares.append((part.weight, share, *wilson(share * sizes[-1], sizes[-1])))
-    return _score(weighted_sum(shares, _correlations(values, units)), parts, units, sizes)
+    return _score(shares, values, parts, units, sizes)
 
 
 def clustered_difference(first: list[Part], second: list[Part], seed: int = 0) -> Score:
@@ -74,7 +74,7 @@ def clustered_difference(first: list[Part], second: list[Part], seed: int = 0) -
         scale = sizes[-1] / n
         ends = tango(scale * float((value_N > 0).sum()), scale * float((value_N < 0).sum()), sizes[-1])
         shares.append((part.weight, float(value_N.sum()) / n, *ends))
-    score = _score(weighted_sum(shares, _correlations(values, units)), first, units, sizes)
+    score = _score(shares, values, first, units, sizes)
     sums = [
         part.weight * _sums(value_N, units_N, units) / len(value_N) for part, value_N, units_N in zip(first, values, units, strict=True)
     ]
@@ -108,6 +108,12 @@ def holm(chances: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def _variance(values_N: np.ndarray) -> float:
+    """From sums of whole numbers, which are the same in any order."""
+    n = len(values_N)
+    return float((values_N**2).sum()) / n - (float(values_N.sum()) / n) ** 2
+
+
 def _units(parts: list[Part]) -> list[np.ndarray]:
     """Which unit each question of each part belongs to: the widest level of which there are two or more, else each question its own."""
     for level in range(min(len(part.levels) for part in parts)):
@@ -129,21 +135,32 @@ def _sums(values_N: np.ndarray, units_N: np.ndarray, units: list[np.ndarray]) ->
 
 
 def _correlations(values: list[np.ndarray], units: list[np.ndarray]) -> list[list[float]] | None:
-    """Of the parts' means, over units; 0 where a part does not vary."""
+    """Of the parts' means, over units; 0 where a part does not vary, or where it is negative: few units show that by chance, too, and the
+    interval of the sum would then shrink to a point."""
     if len(values) == 1:
         return None
     rows = []
     for value_N, units_N in zip(values, units, strict=True):
-        # sums of whole numbers first: they are the same in any order
+        # whole numbers first, as for a variance
         rest_U = _sums(value_N, units_N, units) - value_N.sum() / len(value_N) * _sums(np.ones(len(value_N)), units_N, units)
         length = float(np.sqrt((rest_U**2).sum()))
         rows.append(rest_U / length if length > 1e-9 else np.zeros_like(rest_U))
-    return [[float(one @ other) for other in rows] for one in rows]
+    return [[max(0.0, float(one @ other)) for other in rows] for one in rows]
 
 
-def _score(ends: tuple[float, float, float], parts: list[Part], units: list[np.ndarray], sizes: list[float]) -> Score:
-    score = as_score(*ends, sum(len(part.successes) for part in parts))
+def _score(
+    shares: list[tuple[float, float, float, float]],
+    values: list[np.ndarray],
+    parts: list[Part],
+    units: list[np.ndarray],
+    sizes: list[float],
+) -> Score:
+    correlations = _correlations(values, units)
+    score = as_score(*weighted_sum(shares, correlations), sum(map(len, values)))
     # of the widest level with two members; where there is no such level, questions were counted, of one picture
     grouped = any(units_N is level for part, units_N in zip(parts, units, strict=True) for level in part.levels)
     clusters = len(np.unique(np.concatenate(units))) if grouped or not parts[0].levels else 1
-    return {**score, "clusters": clusters, "effective_n": round(sum(sizes), 2)}
+    errors = np.array([part.weight * np.sqrt(_variance(value_N) / size) for part, value_N, size in zip(parts, values, sizes, strict=True)])
+    together = float(errors @ np.array(correlations) @ errors) if correlations and errors.any() else 0.0
+    effective = sum(sizes) * (float(errors @ errors) / together if together else 1.0)
+    return {**score, "clusters": clusters, "effective_n": round(effective, 2)}
