@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "load": "neuralgate.lvlm.load",
+    "Conversation": "neuralgate.lvlm.conversation",
+    "Sampling": "neuralgate.lvlm.generate",
     "PairSet": "neuralgate.pairs.schema",
     "build_questions": "neuralgate.questions",
     "locate_gate": "neuralgate.locate.locate",
@@ -27,12 +29,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "Conversation",
     "EditConfig",
     "Gate",
     "LocateConfig",
     "PairSet",
     "Patch",
     "Recipe",
+    "Sampling",
     "UserError",
     "build_questions",
     "edit",
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
     from neuralgate.locate.gate import Gate
     from neuralgate.locate.locate import locate_gate
+    from neuralgate.lvlm.conversation import Conversation
+    from neuralgate.lvlm.generate import Sampling
     from neuralgate.lvlm.load import load
     from neuralgate.methods.apply import edit
     from neuralgate.pairs.schema import PairSet
