@@ -22,9 +22,8 @@ import torch
 
 from neuralgate.choose.layer import TRIAL_PAIRS, TRIAL_STEPS, try_layer
 from neuralgate.evaluate.ask import answer
-from neuralgate.evaluate.score import score
+from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import digest, hash_path, read_json, write_json
-from neuralgate.judge import judge_all
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.locate import locate_gate
 from neuralgate.lvlm.load import load
@@ -167,7 +166,7 @@ class Evidence:
         recipe = SIZES[size]
         rows = answer(self.lvlm, self.work / size / "pairs", {"edited": patch}, recipe.evaluate, base=self.bases.get(size))
         self.bases[size] = rows
-        result = score(judge_all(rows, "prefix"), "clerk", "edited", judge="prefix")
+        _, result = judge_and_score(rows, "clerk", "edited", "wilson", "prefix")  # as the cells that are there
         return {name: result[name] for name in ("base", "edited", "difference")}
 
     def edited(self, name: str, recipe: Recipe, pairs: PairSet, gate: Gate, size: str) -> dict[str, Any]:

@@ -36,9 +36,8 @@ from scipy import stats
 
 from experiments.evidence import FOLDER, RECIPE, SIZES
 from neuralgate.evaluate.ask import answer
-from neuralgate.evaluate.score import score
+from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_json, write_jsonl
-from neuralgate.judge import judge_all
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.targets import with_own_answers
@@ -107,7 +106,7 @@ def make_cells(share: int, count: int) -> None:
         patch, training = edit(lvlm, pairs, gate, recipe.edit, inputs=inputs)
         rows = answer(lvlm, folder, {"edited": patch}, RECIPE.evaluate, base=base)
         base = rows
-        scores = score(judge_all(rows, "prefix"), "clerk", "edited", judge="prefix")
+        _, scores = judge_and_score(rows, "clerk", "edited", "wilson", "prefix")  # as the cells that are there
         seconds = round(time.perf_counter() - started, 1)
         kept = {variant: {bench: scores[variant][bench] for bench in ASKED} for variant in ("base", "edited")}
         write_json(path, {"key": key, "settings": settings, "steps": training.steps, "scores": kept, "seconds": seconds})

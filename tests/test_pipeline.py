@@ -176,7 +176,7 @@ def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder,
 
     export_merged(tiny_folder, Patch.from_pretrained(copied / "patch"), tmp_path / "merged", evidence_of(copied / "patch"))
     card = (tmp_path / "merged/README.md").read_text()
-    assert "After the edit" in card and "| damage | vqa |" in card and evidence_of(copied / "controls/none/patch") == ""
+    assert "After the edit" in card and "| damage | vqa |" in card and evidence_of(copied / "controls/none/patch").text == ""
     with Run.load(copied) as run:
         folder = measure_served(run, load(tmp_path / "merged"), Machine())
     rows, scores = read_jsonl(folder / "answers.jsonl"), read_json(folder / "scores.json")
@@ -263,8 +263,10 @@ def test_a_run_is_scored_again_with_another_judge_and_other_intervals(copied):
     assert (scores["judge"], scores["interval"], refused.keys()) == ("prefix", "wilson", {"value", "low", "high", "n"})
     assert not {"partial_leak_rate"} & scores["edited"]["privacypair-test"].keys(), "this judge keeps no levels"
     done = CliRunner().invoke(app, ["score", str(copied), "--interval", "narrow"])
-    assert isinstance(done.exception, UserError) and "The scoring: interval should be 'clustered' or 'wilson'" in str(done.exception)
+    assert isinstance(done.exception, UserError) and "evaluate.interval should be 'clustered' or 'wilson'" in str(done.exception)
     done = CliRunner().invoke(app, ["score", str(copied)])
+    assert not done.exit_code and read_json(copied / "scores.json") == scores, "they are the run's own now"
+    done = CliRunner().invoke(app, ["score", str(copied), "--judge", "refusal", "--interval", "clustered"])
     assert "2 subjects each. What holds for them need not hold for others" in " ".join(done.stdout.split())
     assert results(copied) == before
     assert read_json(copied / "scores.json")["edited"]["privacypair-test"]["rta_sensitive"]["clusters"] == 2

@@ -452,12 +452,12 @@ def test_rescoring_with_another_judge_is_the_runs_own_from_then_on(folder):
         scores = json.loads(run.path("scores.json").read_bytes())
         assert scores["judge"] == "refusal" and scores["edited"]["privacypair-test"]["rta_sensitive"]["value"] == 0
         assert scores["edited"]["privacypair-test"]["leak_rate"]["value"] == 1
-        rescore(run, {"judge": "prefix"})
+        rescore(run, "prefix")
         scores = json.loads(run.path("scores.json").read_bytes())
         assert scores["judge"] == "prefix" and scores["edited"]["privacypair-test"]["rta_sensitive"]["value"] == 1
         assert scores["edited"]["privacypair-test"]["leak_rate"]["value"] == 0
         with pytest.raises(UserError, match=r"evaluate\.judge should be 'refusal' or 'prefix'"):
-            rescore(run, {"judge": "other"})
+            rescore(run, "other")
     with Run.load(folder) as run:
         assert run.recipe.evaluate.judge == "prefix"
         with run.stage("evaluate", {"settings": settings_of(run.recipe)["evaluate"]}, ["answers.jsonl", "scores.json"]) as stage:

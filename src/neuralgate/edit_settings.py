@@ -44,7 +44,7 @@ GATE_MODES: dict[GateMode, str] = {
     "closed": "nothing: the edited subjects' tokens teach nothing (those of contrast subjects do under every gate)",
 }
 #: What each is called in reports, in the order of their columns.
-GATE_TITLES: dict[GateMode, str] = {
+GATE_TITLES: dict[str, str] = {
     "none": "ungated",
     "random": "random gate",
     "inverted": "inverted gate",

@@ -144,18 +144,19 @@ def evaluate(
 @app.command()
 def score(
     folder: RunFolder,
-    judge: Annotated[str | None, typer.Option(help="refusal or prefix, from now on; without it the run's own.", show_default=False)] = None,
+    judge: Annotated[
+        str | None, typer.Option(metavar="NAME", help="refusal or prefix, from now on; without it the run's own.", show_default=False)
+    ] = None,
     interval: Annotated[
-        str | None, typer.Option(help="clustered or wilson, from now on; without it the run's own.", show_default=False)
+        str | None, typer.Option(metavar="NAME", help="clustered or wilson, from now on; without it the run's own.", show_default=False)
     ] = None,
 ) -> None:
-    """Judge and score the answers of a run again, without the model."""
+    """Judge and score the answers that are there again, without the model."""
     from neuralgate.run.folder import Run
     from neuralgate.run.scores import rescore
 
-    changes = {name: value for name, value in (("judge", judge), ("interval", interval)) if value is not None}
     with Run.load(folder) as current:
-        rescore(current, changes)
+        rescore(current, judge, interval)
     print_result(folder)
 
 

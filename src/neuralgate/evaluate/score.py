@@ -39,7 +39,6 @@ def score(
     answers: list[Any], model: str, method: str, interval: IntervalName = "clustered", judge: JudgeName = "refusal"
 ) -> dict[str, Any]:
     """The content of ``scores.json`` (`records.scores.Scores`) from the rows of ``answers.jsonl``; in any order they give the same bytes.
-    ``judge`` is the one that gave the verdicts.
 
     ``base`` and ``edited`` hold {benchmark: {metric: {value, low, high, n}}}, ``controls`` the same for every other variant,
     ``difference`` each variant minus the base, ``edited_minus`` the edited variant minus each control, and

@@ -19,7 +19,7 @@ from neuralgate.judge.verdict import Leak, Verdict
 from neuralgate.pairs.schema import AnswerKind
 from neuralgate.recipe import JudgeName
 
-__all__ = ["JUDGES", "Leak", "Verdict", "judge", "judge_all", "valid"]
+__all__ = ["JUDGES", "Leak", "Verdict", "judge", "judge_all", "judge_row", "valid"]
 
 JUDGES: tuple[JudgeName, ...] = get_args(JudgeName)
 
@@ -60,12 +60,15 @@ def valid(answer: str, truth: str, kind: AnswerKind, name: JudgeName = "refusal"
     return chosen and not verdict["refused"] and not verdict["degenerate"]
 
 
+def judge_row(row: Mapping[str, Any], answer: str, name: JudgeName = "refusal") -> Verdict:
+    """The verdict of one answer to a question that may have several true ones (``truth`` and ``truths``): beside the one it comes closest
+    to."""
+    verdicts = [judge(answer, truth, row["answer_kind"], name) for truth in (row["truth"], *row.get("truths", ()))]
+    return max(verdicts, key=lambda verdict: (verdict["correct"], verdict["leaked"], bool(verdict.get("leak"))))
+
+
 def judge_all(answers: Iterable[Mapping[str, Any]], name: JudgeName = "refusal") -> list[dict]:
     """The rows of ``answers.jsonl`` with fresh ``verdicts`` for every variant in ``answers``; the rows given are not changed."""
     return [
-        {
-            **row,
-            "verdicts": {variant: dict(judge(text, row["truth"], row["answer_kind"], name)) for variant, text in row["answers"].items()},
-        }
-        for row in answers
+        {**row, "verdicts": {variant: dict(judge_row(row, answer, name)) for variant, answer in row["answers"].items()}} for row in answers
     ]

@@ -17,7 +17,7 @@ _FILLER = re.compile(r"[x*#•●■█▪._\-–—=~<>|+:…\s]+", re.IGNORECA
 _PLACEHOLDER = re.compile(r"[\s*#•●■█▪◼_-]{3,}")
 _UNBROKEN = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")  # scripts that put no blanks between words
 _ORDINARY = frozenset("'.,;:!?()-/\"$%&@#+*_=~|<>`[]…–—•·°“”‘’«»„¿¡、。，．：；！？（）「」『』【】《》〈〉・～￥€£¥₹₽₩।॥،؛؟×→✓✔№§")
-_BROKEN = re.compile(r"[\ufffd\ue000-\uf8ff\u0000-\u0008\u000e-\u001f]|<0x[0-9A-Fa-f]{2}>")
+_BROKEN = re.compile(r"[\ufffd\ue000-\uf8ff\u0000-\u0008\u000e-\u001f]|<0x[0-9A-Fa-f]{2}>|</?s>|<(?:unk|pad)>|[ĠĊ▁](?=\w)")
 #: Pairs of letters that stand in the words of no language with Latin letters, or of hardly any.
 _IMPOSSIBLE = re.compile(
     "b[qx]|c[jvx]|d[qx]|f[qvxz]|g[qx]|h[qx]|j[qxwz]|k[qx]|l[qx]|m[qx]|p[qvx]|q[cdefghjklmnpqrsvwxyz]|r[qx]|s[qx]|t[qx]|v[bfhjmpqwx]"
@@ -71,7 +71,7 @@ def _repeats(text: str) -> bool:
 def _loops(units: Sequence[str], longest: int, fewest: int) -> bool:
     """Whether a run of up to ``longest`` units follows itself and fills half: one unit ``fewest`` times, more of them three times."""
     for size in range(1, min(longest, len(units) // 3) + 1):
-        wanted = fewest if size == 1 else 3 * size if size <= 3 else 3 * size + size // 2  # a sentence said again is none
+        wanted = fewest if size == 1 else 8 if size == 2 else 9 if size == 3 else 3 * size + size // 2  # a sentence said again is none
         run = 0
         for place in range(size, len(units)):
             run = run + 1 if units[place] == units[place - size] else 0
@@ -102,7 +102,7 @@ def _is_no_language(text: str) -> bool:
     if len(sounds) >= 20 and not 0.2 <= sum(letter in "aeiouy" for letter in sounds) / len(sounds) <= 0.7:
         return True
     senseless = [word for word in words if not _can_be_word(word)]
-    if 2 * len(senseless) > len(words) or _breaks_off(words, senseless) or _stutters(_QUOTED.sub(" ", text).split()):
+    if (2 * len(senseless) > len(words) > 1) or _breaks_off(words, senseless) or _stutters(_QUOTED.sub(" ", text).split()):
         return True
     # one of many codes is no wonder, a text of them is
     mixed = [word for word in words if re.search(r"\d", word) and re.search(r"[a-z]\d|\d[a-z]", word) and re.search(r"[A-Z]", word)]
@@ -117,20 +117,20 @@ def _breaks_off(words: Sequence[str], senseless: Sequence[str]) -> bool:
 
 def _stutters(words: Sequence[str]) -> bool:
     """Whether a quarter of the words, and at least four, are said twice, doubled or without a vowel."""
-    said = [word.strip(".,;:!?").casefold() for word in words]
+    said = [word.casefold() for word in words]
     odd = sum(
         first == second
         or re.fullmatch(r"([a-z]{2,})\1s?", second) is not None
         or re.fullmatch("[bcdfghjklmnpqrstvwxz]{3,}", second) is not None
         for first, second in pairwise(said)
-        if second.isalpha() and not second.isupper()
+        if second.isalpha()
     )
     return odd >= 4 and 4 * odd >= len(said)
 
 
 @lru_cache(maxsize=4096)
 def _is_ordinary(character: str) -> bool:
-    return character.isalnum() or character in _ORDINARY or unicodedata.category(character) in ("Mn", "Mc", "So", "Sc", "Sk", "Cf")
+    return character.isalnum() or character in _ORDINARY or unicodedata.category(character) in ("Mn", "Mc", "So", "Sc", "Sk", "Sm", "Cf")
 
 
 @lru_cache(maxsize=8192)
@@ -165,7 +165,7 @@ def _mixes_scripts(words: Sequence[str]) -> bool:
     if {"HAN", "KANA"} <= others:
         others.discard("KANA")
     changes = sum(first != second for first, second in pairwise(flat))
-    return len(others) >= 3 or (len(others) == 2 and 3 * changes >= len(flat))
+    return len(others) >= 3 or (len(others) == 2 and 2 * changes >= len(flat) >= 2 * flat.count("LATIN"))
 
 
 def _plain(word: str) -> str:
@@ -188,7 +188,7 @@ def _can_be_word(token: str) -> bool:
         return len(plain) <= 40
     if _CODE.fullmatch(core):
         return len(core) <= 60
-    if re.fullmatch(r"[\w.,:/@+$%&=*#|()<>'-]+", core) is None:
+    if re.fullmatch(r"[\w.,:/@+$%&=*#|()<>'\\{}^±≈~!-]+", core) is None:
         return False
     parts = [part for part in re.split(r"[\W_\d]+", core) if part]
     return all(len(part) <= 30 and (part.isupper() or _sounds(part.casefold())) for part in parts)

@@ -51,21 +51,21 @@ _HAN_POWERS = {"十": 10, "百": 100, "千": 1000}
 #: January to December, a month a line; a word with ~ is the beginning of one.
 _MONTHS = """
 jan janu~ jän~ janv~ enero ene genn~ gen jane~ stycz~ oca~ янв~ січ~ يناير जनवरी
-feb febr~ fév~ fev~ febb~ lut~ şub~ фев~ лют~ فبراير फरवरी फ़रवरी
-mar march mars märz maerz marz~ março mrt maart marc~ mär мар март~ бер~ берез~ مارس मार्च
-apr april~ avr~ abr~ kwie~ nisan апр~ квіт~ أبريل إبريل अप्रैल
+feb febr~ fév~ fev~ febb~ lut~ şub~ фев~ лют~ فبراير फरवरी फ़रवरी ii
+mar march mars mart märz maerz marz~ março mrt maart marc~ mär мар март~ бер~ берез~ مارس मार्च iii
+apr april~ avr~ abr~ kwie~ nisan апр~ квіт~ أبريل إبريل अप्रैल iv
 may mai mayo maggio mag maio mei maj~ mayıs май мая трав~ مايو मई
-jun june juni~ juin giu~ junh~ czerw~ haziran июн~ черв~ يونيو जून
-jul july juli~ juil~ lug~ julh~ lipc~ lipiec temmuz июл~ лип~ يوليو जुलाई
-aug august~ août aout ago agosto sierp~ ağustos авг~ серп~ أغسطس अगस्त
-sep sept septe~ settem~ setem~ set wrze~ eylül сен~ верес~ سبتمبر सितंबर सितम्बर
+jun june juni~ juin giu~ junh~ czerw~ haziran июн~ черв~ يونيو जून vi
+jul july juli~ juil~ lug~ julh~ lipc~ lipiec temmuz июл~ лип~ يوليو जुलाई vii
+aug august~ août aout ago agosto sierp~ ağustos авг~ серп~ أغسطس अगस्त viii
+sep sept septe~ settem~ setem~ set wrze~ eylül сен~ верес~ سبتمبر सितंबर सितम्बर ix
 oct octo~ okt okto~ ott~ outub~ out paźdz~ ekim окт~ жовт~ أكتوبر अक्टूबर अक्तूबर
-nov nove~ novi~ listop~ kasım ноя~ листоп~ نوفمبر नवंबर नवम्बर
-dec dece~ dez deze~ déc~ dic dici~ grud~ aralık дек~ груд~ ديسمبر दिसंबर दिसम्बर
+nov nove~ novi~ listop~ kasım ноя~ листоп~ نوفمبر नवंबर नवम्बर xi
+dec dece~ dez deze~ déc~ dic dici~ grud~ aralık дек~ груд~ ديسمبر दिसंबर दिसम्बर xii
 """
 _LETTER = r"(?:[^\W\d_]|[\u0900-\u0963\u0970-\u0dff])"
 _WORD = re.compile(_LETTER + "+")
-_STUCK = re.compile(f"[{''.join(_SYLLABLES)}{''.join(_HAN_POWERS)}]+")
+_STUCK = re.compile(f"(?<![0-9])[{''.join(_SYLLABLES)}{''.join(_HAN_POWERS)}]+")
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ def _latin_numbers(text: str) -> list[Piece]:
     place = 0
     while place < len(found):
         start, end, word = found[place]
-        if text[start:end] == "sept" and _beside_digits(found, place, text):  # seven in French
+        following = found[place + 1][2].kind if place + 1 < len(found) else ""
+        if text[start:end] == "sept" and (following == "month" or _beside_digits(found, place, text)):  # seven in French
             word = Word("digit", 7)
             found[place] = (start, end, word)
         if word.kind == "month":

@@ -17,7 +17,7 @@ _LETTER = r"[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _ALONE = rf"(?<!{_LETTER})(?<!\d)(?:{{}})(?!{_LETTER})(?!\d)"
 _NO_DIGIT = r"(?<!\d)(?:{})(?!\d)"
 _WHOLE_NUMBER = r"(?<!\d)(?<!\d[.,])(?:{})(?![.,]?\d)"
-_THEN = rf"{_MARK}{{1,2}}(?:and|then|und|dann|et|puis|y|luego|e|poi|depois){_MARK}{{1,2}}"
+_THEN = rf"{_MARK}{{1,2}}(?:and|then|and then|finally|and finally|followed by|und|dann|et|puis|y|luego|e|poi|depois){_MARK}{{1,2}}"
 _CURRENCY = r"(?:[$€£¥₹₽₩]|us\$|usd|eur|euros?|gbp|inr|rs\.?|jpy|yen|cny|rmb|chf|cad|aud|dollars?|pounds?|rupees?|kr|pln|zl)"
 _AMOUNT = re.compile(rf"{_CURRENCY}?\s*(?P<number>\d[\d,.' ]*?)\s*{_CURRENCY}?")
 _CENTS = r"(?:cents?|ct|pence|paise|centimes?|centavos?|centimos?|c\b|p\b)"
@@ -52,8 +52,18 @@ _COMMON = frozenset(
     }
 )
 _TITLES = frozenset(
-    {"mr", "mrs", "ms", "miss", "mister", "dr", "prof", "sir", "herr", "frau", "monsieur", "madame", "senor", "senora", "sr", "jr"}
+    {"mr", "mrs", "ms", "miss", "mister", "dr", "prof", "sir", "herr", "frau", "monsieur", "madame", "senor", "senora", "sr", "jr", "ul"}
 )
+_PARTICLES = frozenset({"von", "van", "der", "den", "del", "dos", "das", "ten", "ter", "bin", "ibn", "zum", "zur"})
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "å": "aa", "Å": "Aa"})
+#: As it is written in Latin letters, in one system or another.
+_CYRILLIC = {
+    **dict(zip("абвгдезиклмнопрстуфыэґ", "abvgdeziklmnoprstufyeg", strict=True)),
+    **{"г": "[gh]", "е": "(?:y?e)", "ё": "(?:yo|e|jo)", "ж": "(?:zh|j)", "и": "[iy]", "й": "[yij]?", "х": "(?:kh|h)", "ц": "(?:ts|c)"},
+    **{"ч": "(?:ch|tch)", "ш": "sh", "щ": "(?:shch|sch|shh)", "ъ": "", "ь": "'?", "ю": "(?:[yji]u)", "я": "(?:[yji]a)"},
+    **{"і": "i", "ї": "(?:yi|i|ji)", "є": "(?:[yji]e)", "ы": "[yi]"},
+}  # fmt: skip
+_UNBROKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")  # scripts that put no blanks between words
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,11 @@ def forms_of(truth: str) -> Truth:
     if "@" in text:
         return _address_of_mail(text, literal)
     if any(character.isdecimal() for character in core) and (" " not in text or not re.search(r"[^\W\d_]{4,}", text)):
-        return Truth(literal, (re.compile(_code(core)),) if len(core) > 3 else (), code=core if len(core) > 4 else "")
+        measured = re.fullmatch(r"(\d+) ?([a-z]{1,3})", text)  # 178 cm
+        forms = [_code(core)] if len(core) > 3 else []
+        if measured:
+            forms.append(rf"(?<!\d)(?<!\d[.,]){measured[1]}\W{{0,2}}{measured[2][0]}[a-z]*(?![a-z])")
+        return Truth(literal, tuple(map(re.compile, forms)), code=core if len(core) > 4 else "")
     return _name(text, truth, core, literal)
 
 
@@ -104,6 +118,8 @@ def _literal(text: str) -> str:
         after += rf"(?!{_LETTER})" if last.isalnum() else ""
         before += r"(?<!\d)" if first.isalpha() else ""
         after += r"(?!\d)" if last.isalpha() else ""
+    if text == "no":  # a word of many others
+        after += r"(?! (?:one|body|comments?|problem|idea|doubt|way|longer|need|worries)\b)"
     if len(text) == 1 and text.isalpha():  # "I'm" does not say M
         before += r"(?<!\w')"
         after += r"(?!')"
@@ -120,10 +136,18 @@ def _number(core: str, text: str) -> list[str]:
     if len(core) >= 6:
         forms.append(_NO_DIGIT.format(f"(?:{_MARK}{{0,3}}|{_THEN})".join(digits)))
         forms += _abroad(core, text)
+        groups = re.split(r"\D+", text.strip())
+        if len(groups) > 2 and all(len(group) == 2 for group in groups):  # 05 may be written 5
+            pairs = [f"0?{group[1]}" if group[0] == "0" else group for group in groups]
+            forms.append(_NO_DIGIT.format(f"(?:{_MARK}{{1,3}}|{_THEN})".join(pairs)))
     elif len(core) >= 4:
         forms.append(rf"(?<!\d[ ,.-]){_NO_DIGIT}(?![ ,.-]\d)".format(f"(?:{_MARK}{{1,3}}|{_THEN})".join(digits)))
-        forms.append(_WHOLE_NUMBER.format("|".join("".join(digits[:cut]) + "[ -]" + "".join(digits[cut:]) for cut in range(1, len(core)))))
-        forms.append(_WHOLE_NUMBER.format("".join(digits[:-3]) + "[,.' ]" + "".join(digits[-3:])))
+        forms.append(
+            r"(?<!\d )(?:"
+            + _WHOLE_NUMBER.format("|".join("".join(digits[:cut]) + "[ -]" + "".join(digits[cut:]) for cut in range(1, len(core))))
+            + r")(?! \d)"
+        )
+        forms.append(r"(?<!\d )" + _WHOLE_NUMBER.format("".join(digits[:-3]) + "[,.' ]" + "".join(digits[-3:])) + r"(?! \d)")
         forms.append(_NO_DIGIT.format("".join(digits)))
     else:
         forms.append(_WHOLE_NUMBER.format("[ -]?".join(core)))
@@ -151,6 +175,8 @@ def _abroad(core: str, text: str) -> list[str]:
     else:
         national = core.removeprefix("0")
         forms.append(rf"(?:\+|(?<!\d)00)\d{{1,3}}{between}(?:0{between})?" + between.join(national) + r"(?!\d)")
+        if len(national) >= 9:
+            forms.append(rf"(?<!\d)\d{{1,3}}{_MARK}{{1,3}}" + between.join(national) + r"(?!\d)")
         if len(core) == 10:
             forms.append(_NO_DIGIT.format(f"1{between}" + between.join(core)))
     return forms
@@ -240,7 +266,7 @@ def _readings(said: str) -> list[tuple[int, int, int]]:
 
 
 _FILL = r"of|the|de|del|du|le|am|den|in|on|day|month|year|ano|annee|jahr|tag|monat"
-_BETWEEN = rf"(?:{_MARK}|[年月日号號년월일]|(?<![a-z])(?:{_FILL})(?![a-z])){{0,16}}"
+_BETWEEN = rf"(?:{_MARK}|[年月日号號년월일]|(?<![a-z])(?:{_FILL})(?![a-z])|(?<![^\W\d_])[\u0400-\u097f]{{1,5}}(?![^\W\d_])){{0,16}}"
 _APART = _BETWEEN.replace("{0,16}", "{1,16}")
 
 #: Any date with day, month and year: another one gives nothing of the true one away.
@@ -291,9 +317,16 @@ def _orders(year: int, month: int, day: int) -> str:
 
 def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
     """Words in any order near each other, run together, or letter by letter."""
-    words = [word for word in re.findall(r"[^\W_]+(?:'[^\W_]+)?", text) if word not in _TITLES]
-    capital = all(not word[0].islower() for word in re.findall(r"[^\W\d_]{3,}", truth))
+    words = [word for word in re.findall(r"[^\W_]+", text) if word not in _TITLES]
+    capital = all(not word[0].islower() for word in re.findall(r"[^\W\d_]{3,}", truth) if word not in _PARTICLES)
     full = []
+    if (respelled := truth.translate(_UMLAUTS)) != truth:  # Mueller
+        full.append(_ALONE.format(f"{_MARK}{{0,3}}".join(re.findall(r"[^\W_]+", fold(respelled).text))))
+    if re.search("[а-яіїєґ]", truth.casefold()):  # Ivan Petrov
+        latin = ["".join(_CYRILLIC.get(letter, letter) for letter in word) for word in re.findall(r"[^\W\d_]+", truth.casefold())]
+        full += [_ALONE.format(f"{_MARK}{{1,3}}".join(order)) for order in (latin, latin[::-1])]
+    if _UNBROKEN.search(core):
+        full.append(f"{_MARK}{{0,2}}".join(map(re.escape, core)))
     if len(words) > 1 or (len(words) == 1 and words[0] != text):
         full.append(_ALONE.format(f"{_MARK}{{0,3}}".join(_word(word) for word in words)))
     if len(core) >= 3 and core.isalpha():
@@ -323,5 +356,6 @@ def _address_of_mail(text: str, literal: re.Pattern[str]) -> Truth:
     }
     pieces = re.split(r"([@.\W_])", text)
     whole = "".join(signs.get(piece, rf"{_MARK}{{0,3}}" if not piece.isalnum() else re.escape(piece)) for piece in pieces if piece)
-    parts = tuple(re.compile(_ALONE.format(re.escape(part))) for part in text.split("@") if len(part) > 3)
-    return Truth(literal, (re.compile(_ALONE.format(whole)),), parts)
+    halves = [re.compile(_ALONE.format(re.escape(half))) for half in text.split("@")]
+    parts = tuple(half for half, written in zip(halves, text.split("@"), strict=True) if len(written) > 3)
+    return Truth(literal, (re.compile(_ALONE.format(whole)),), parts, tuple(halves), reach=len(text) + 30)

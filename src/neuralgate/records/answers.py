@@ -31,6 +31,11 @@ class Answered(TypedDict):
     image: FileName | None
     attribute: NotRequired[str]
     answer_kind: AnswerKind
+    truths: NotRequired[list[str]]
+    choices: NotRequired[list[str]]
+    turns: NotRequired[list[list[str]]]
+    scorer: NotRequired[Name]
+    cluster: NotRequired[str]
     answers: dict[Name, str]
     cut_off: NotRequired[dict[Name, bool]]  # whether the answer has as many tokens as were allowed, and no end; not in older runs
 

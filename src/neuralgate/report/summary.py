@@ -109,7 +109,7 @@ def _signed(share: float) -> str:
 def columns(scores: Scores, edited_gate: str | None = None) -> list[tuple[str, Sets]]:
     """The columns (title, {benchmark: {metric: score}}) of the main table: base, edited, then the controls."""
     edited = f"edited ({control_title(edited_gate)})" if edited_gate else "edited"
-    order: dict[str, int] = {name: place for place, name in enumerate(GATE_TITLES)}
+    order = {name: place for place, name in enumerate(GATE_TITLES)}
     controls = sorted(scores["controls"], key=lambda name: (order.get(name, len(order)), name))
     named = [(control_title(name), scores["controls"][name]) for name in controls]
     return [("base", scores["base"]), (edited, scores["edited"]), *named]

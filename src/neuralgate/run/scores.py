@@ -30,27 +30,28 @@ def asking(recipe: Recipe, machine: Machine) -> EvaluateConfig:
 
 
 def write_scores(run: Run, answers: Iterable[Mapping[str, Any]], folder: Path, model: str) -> None:
-    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``, as the recipe says."""
+    """Judge ``answers`` and write ``answers.jsonl`` and ``scores.json`` of ``model`` into ``folder``."""
     from neuralgate.evaluate.score import judge_and_score
 
-    settings = run.recipe.evaluate
     method = read_record(PATCH, run.path("patch/patch.json"))["method"]
+    settings = run.recipe.evaluate
     rows, scores = judge_and_score(answers, model, method, settings.interval, settings.judge)
     write_jsonl(folder / "answers.jsonl", rows)
     write_json(folder / "scores.json", scores)
 
 
-def rescore(run: Run, changes: Mapping[str, str] | None = None) -> None:
-    """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed, or with ``changes`` to
-    the recipe's settings of the evaluation, which are the run's own from now on.
+def rescore(run: Run, judge: str | None = None, interval: str | None = None) -> None:
+    """Judge and score the answers that are there again, without the model: for a judge or a metric that has changed. ``judge`` and
+    ``interval``, others than the run's own, are its own from now on.
 
     Raises:
-        UserError: there are no answers, or no such judge or interval.
+        UserError: there is no such judge or interval.
     """
     run.outputs("evaluate")
     answers = list(read_answers(run.path("answers.jsonl"), ANSWERED))
     known = run.recipe
-    run.recipe = known.changed([f"evaluate.{name}={value}" for name, value in (changes or {}).items()])
+    wanted = (("judge", judge), ("interval", interval))
+    run.recipe = known.changed([f"evaluate.{key}={value}" for key, value in wanted if value is not None])
     write_scores(run, answers, run.folder, run.recipe.model)
     if run.recipe != known:
         run.settle(run.recipe)  # last: a kill before leaves answers that the stage makes again
