@@ -19,8 +19,8 @@ from neuralgate.interventions.folder import HEADER, information_of, write_interv
 from neuralgate.interventions.header import described
 from neuralgate.interventions.values import checked_strength
 from neuralgate.lvlm.generate import Generated
+from neuralgate.lvlm.inputs import check_questions
 from neuralgate.lvlm.model import LVLM, ImageLike
-from neuralgate.lvlm.prompts import check_questions
 from neuralgate.lvlm.styles import CHAT, MARK, render
 
 Where = Literal["system", "question"]
