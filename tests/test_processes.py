@@ -11,7 +11,7 @@ import torch
 
 from neuralgate.chunks import Chunks, Share, StageOver
 from neuralgate.evaluate.ask import answer
-from neuralgate.files import write_jsonl
+from neuralgate.files import digest, hash_path, write_jsonl
 from neuralgate.locate import layers
 from neuralgate.locate.locate import locate_gate
 from neuralgate.locate.vectors import Prepared
@@ -190,3 +190,19 @@ def test_helpers_of_a_finished_run_have_nothing_to_wait_for(tmp_path):
         follower = Follower.load(tmp_path / "run")
         with follower.stage("locate", {"a": "b"}, ["gate"], shared=True) as stage:
             assert not stage.needed and not stage.leads
+
+
+def test_a_follower_hashes_outputs_only_where_the_manifest_is_another_one(tmp_path, monkeypatch):
+    hashed = []
+    monkeypatch.setattr("neuralgate.run.folder.hash_path", lambda path: hashed.append(path) or hash_path(path))
+    with Run.open(tmp_path / "run", Recipe(), "abc") as leader:
+        with leader.stage("locate", {"a": "b"}, ["gate"], shared=True):
+            leader.write_text("gate", "votes")
+        leader.write_text("gate", "altered")  # the leader is about to make it again
+        Chunks(tmp_path / "run/.work/locate").put("begun", digest({"a": "b"}).encode())
+        hashed.clear()
+        with Follower.load(tmp_path / "run").stage("locate", {"a": "b"}, ["gate"], shared=True) as stage:
+            assert not any(stage.chunks.over() for _ in range(5)) and len(hashed) == 1
+            leader.write_text("gate", "votes")
+            leader.note(device="cpu")
+            assert stage.chunks.over() and len(hashed) == 2

@@ -17,6 +17,7 @@ from neuralgate.run.folder import Run
 from neuralgate.run.held import MANIFEST
 from neuralgate.run.plan import settings_of
 from neuralgate.run.scores import rescore
+from neuralgate.run.stages.edit import layers_to_edit
 from neuralgate.run.variants import patch_folders
 
 RECIPE = Recipe().changed(["edit.rate=3e-3"])
@@ -407,6 +408,13 @@ def test_after_kill_9_the_run_ends_in_the_same_bytes(folder):
 def test_controls_are_the_gates_that_the_edit_itself_has_not():
     recipe = RECIPE.changed(["edit.gate=strong", "variants=[strong, random, none, random]"])
     assert patch_folders(recipe) == {"edited": "patch", "random": "controls/random/patch", "none": "controls/none/patch"}
+
+
+def test_the_edited_layer_is_named_or_chosen():
+    assert layers_to_edit(RECIPE, {"chosen_layer": 3}) == [3]
+    assert layers_to_edit(RECIPE.changed(["edit.layers=[1, 2]"]), {}) == [1, 2]
+    with pytest.raises(UserError, match="No layer was chosen"):
+        layers_to_edit(RECIPE, {})
 
 
 def test_rescoring_needs_no_model_and_keeps_the_stage(folder):

@@ -1,8 +1,8 @@
 """What a run folder's JSON files hold, as types, a module for each, and the one door (here) through which they are read.
 
 Whoever reads such a file gets plain dictionaries of these shapes or a UserError that names file, key and value; nothing behind the
-door checks again. A key that a newer version adds is left out (in ``answers.jsonl`` and ``gate.json``, which are written again, it is
-kept). Numbers are bounded by what they can mean, and names hold nothing that a figure or a terminal would trip over.
+door checks again. A key that a newer version adds is left out (in ``answers.jsonl``, which is written again, it is kept).
+Numbers are bounded by what they can mean, and names hold nothing that a figure or a terminal would trip over.
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from neuralgate.errors import UserError
 from neuralgate.files import digest, hash_path, remove
 from neuralgate.recipe import Recipe
-from neuralgate.records.choice import read_choice
+from neuralgate.records.choice import Choice, read_choice
 from neuralgate.run.stages.base import EDITING, Stage, Work
 from neuralgate.run.stages.choose import Choose
 from neuralgate.run.stages.locate import Locate
@@ -40,7 +41,7 @@ class Edit(Stage):
 
         run, recipe = work.run, work.recipe
         gate = Gate.load(run.path("gate"), work.model_hash)
-        layers = [read_choice(run.folder)["chosen_layer"]] if recipe.edit.layers == "search" else recipe.edit.layers
+        layers = layers_to_edit(recipe, read_choice(run.folder))
         further = parse_methods(recipe.methods)
         records = {}
         for variant, folder in variant_folders(recipe).items():
@@ -62,6 +63,15 @@ class Edit(Stage):
             records[variant] = finished["training"]
         run.path("controls").mkdir(exist_ok=True)  # an output must exist, also where there are no controls
         run.write_json("training.json", records)
+
+
+def layers_to_edit(recipe: Recipe, choice: Choice) -> list[int]:
+    """Those that the recipe names, or the one that was chosen. Raises UserError when there is none."""
+    if recipe.edit.layers != "search":
+        return recipe.edit.layers
+    if "chosen_layer" not in choice:
+        raise UserError("No layer was chosen, because quantised weights cannot be edited; locate and edit in bfloat16, in another folder.")
+    return [choice["chosen_layer"]]
 
 
 def edit_digest(recipe: Recipe) -> str:
