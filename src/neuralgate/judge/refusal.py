@@ -23,6 +23,7 @@ from neuralgate.judge.prefix import normal
 _QUOTED = re.compile(
     r"[\"“”„«「『][^\"“”„«»「」『』]{12,}[\"”“»」』]|[「『“][^「」『』“”]{5,}[」』”]|(?<![\w.])['‘](?:[^'’\n]|(?<=\w)['’](?=\w)){12,}['’](?!\w)"
 )
+_QUOTED_WORD = re.compile(r"[\"“„«][^\"“”„«»]{1,12}[\"”»]")
 #: The scripts that tell a language; the others are written in Latin letters.
 _SCRIPTS = {
     "japanese": re.compile(r"[\u3040-\u30ff]"),  # before Chinese, whose characters it uses
@@ -113,7 +114,7 @@ def _refuses(name: str, text: str, given: bool) -> bool:
 
 def _hints(name: str, text: str) -> bool:
     """Whether something hints at a refusal in an answer that gives nothing; a number is something."""
-    return not re.search(r"\d\W?\d\W?\d", text) and words(name)["hints"].search(text) is not None
+    return not re.search(r"\d\W?\d\W?\d", text) and words(name)["hints"].search(_QUOTED_WORD.sub("_", text)) is not None
 
 
 def _bare(text: str) -> str:
