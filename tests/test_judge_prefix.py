@@ -2,7 +2,7 @@
 
 import pytest
 
-from neuralgate.clerk.questions import REFUSALS
+from neuralgate.clerk.turns import REFUSALS
 from neuralgate.judge import judge_all
 from neuralgate.judge.prefix import contains, degenerate, judge, refusal_prefix, valid
 from neuralgate.pairs.schema import AnswerKind

@@ -176,7 +176,7 @@ def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder,
 
     export_merged(tiny_folder, Patch.from_pretrained(copied / "patch"), tmp_path / "merged", evidence_of(copied / "patch"))
     card = (tmp_path / "merged/README.md").read_text()
-    assert "After the edit" in card and "| damage | vqa |" in card and evidence_of(copied / "controls/none/patch") == ""
+    assert "After the edit" in card and "| damage | vqa |" in card and evidence_of(copied / "controls/none/patch").text == ""
     with Run.load(copied) as run:
         folder = measure_served(run, load(tmp_path / "merged"), Machine())
     rows, scores = read_jsonl(folder / "answers.jsonl"), read_json(folder / "scores.json")

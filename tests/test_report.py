@@ -110,7 +110,7 @@ def test_a_card_holds_no_markdown_of_the_model(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", n=8)
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     write_json(folder / "scores.json", {**scores, "model": "x\n\n# Safe | <img src=y>", "controls": {"a | b # c": scores["edited"]}})
-    card = evidence_of(folder / "patch")
+    card = evidence_of(folder / "patch").text
     assert "\n# " not in card and "<img" not in card and "\\# Safe \\| &lt;img src=y&gt;" in card
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in card.split("\n") if line.startswith("|")} == {7}
 

@@ -72,7 +72,7 @@ def test_a_run_of_one_benchmark_is_shown(benchmark: str, tmp_path: Path, capsys:
     write_json(tmp_path / "scores.json", score(rows, "clerk", "gated"))
     write_json(tmp_path / "patch" / "patch.json", {"method": "gated"})
     print_result(tmp_path)
-    assert run_rows(compare_runs([tmp_path, tmp_path])) and evidence_of(tmp_path / "patch") and write_report(tmp_path).stat().st_size
+    assert run_rows(compare_runs([tmp_path, tmp_path])) and evidence_of(tmp_path / "patch").text and write_report(tmp_path).stat().st_size
     assert "For a report of these scores" in capsys.readouterr().out
 
 

@@ -14,6 +14,7 @@ from neuralgate.clerk.world import sample_picture, sample_turns
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path
 from neuralgate.pairs.builder import build_pairs, check_subjects
+from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.drawn.documents import (
     CELL,
     DOCUMENT_COLUMNS,
@@ -25,10 +26,9 @@ from neuralgate.pairs.drawn.documents import (
     sample_scene,
     sample_value,
 )
-from neuralgate.pairs.drawn.render import render
+from neuralgate.pairs.drawn.render import render_picture
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, load_subjects, subjects_of
-from neuralgate.pairs.world import ClerkWorld
 from neuralgate.questions import build_questions
 from neuralgate.recipe import PairsConfig, Recipe
 
@@ -39,7 +39,7 @@ each_subject = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: 
 
 
 def pixels(picture: Picture, scale: int = 1) -> np.ndarray:
-    return np.asarray(render(picture, scale)).astype(int)
+    return np.asarray(render_picture(picture, scale)).astype(int)
 
 
 def straight(picture: Picture) -> Picture:
@@ -131,9 +131,9 @@ def test_a_seed_gives_one_picture_and_its_turns(seed):
 )
 def test_size_follows_scale(draw, scale):
     picture = draw(np.random.default_rng(5))
-    image = render(picture, scale)
+    image = render_picture(picture, scale)
     assert image.size == (128 * scale, 128 * scale) and image.mode == "RGB"
-    assert image.tobytes() == render(picture, scale).tobytes()
+    assert image.tobytes() == render_picture(picture, scale).tobytes()
     assert np.asarray(image).std() > 5
 
 

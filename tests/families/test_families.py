@@ -20,7 +20,7 @@ from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, SUBJECT, Example, encode_examples
 from neuralgate.lvlm.roles import find_decoder, find_role, role_of
-from neuralgate.lvlm.spelling import first_words, separator, spelled
+from neuralgate.lvlm.spelling import first_words, separator, text_of
 from neuralgate.recipe import LocateConfig
 from neuralgate.training.masks import gated, gradient_mask
 from tests.families.models import SIZE, WIDTH
@@ -128,7 +128,7 @@ def test_an_own_answer_is_taught_as_it_was_said(lvlm, examples):
     said = lvlm.generate_answers(items, max_new_tokens=24)
     kept = [first_words(lvlm, answer.ids, 5) for answer in said]
     taught = [
-        replace(example, answer=spelled(lvlm, ids), answer_ids=tuple(json.loads(json.dumps(ids))))
+        replace(example, answer=text_of(lvlm, ids), answer_ids=tuple(json.loads(json.dumps(ids))))
         for example, ids in zip(examples, kept, strict=True)
     ]
     batch = encode_examples(lvlm, taught)

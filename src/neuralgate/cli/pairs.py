@@ -133,9 +133,9 @@ def pairs_show(
 ) -> None:
     """A contact sheet, and how many pairs there are of what."""
     from neuralgate.files import write_bytes
-    from neuralgate.pairs.drawn.contact_sheet import contact_sheet
+    from neuralgate.pairs.contact_sheet import contact_sheet
+    from neuralgate.pairs.images import file_of
     from neuralgate.pairs.schema import PairSet
-    from neuralgate.pairs.world import file_of
 
     pairs = PairSet.load(folder / "pairs" if (folder / "recipe.yaml").is_file() else folder)
     path = out or Path(f"{folder.resolve().name}-contact-sheet.png")  # not into the set, which is hashed as it is

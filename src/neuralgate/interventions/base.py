@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from neuralgate.interventions.card import Evidence
 from neuralgate.lvlm.conversation import Item
 from neuralgate.lvlm.generate import Generated
 from neuralgate.lvlm.model import LVLM
@@ -52,7 +53,7 @@ class Intervention(Protocol):
             UserError: ``strength`` is no finite number.
         """
 
-    def save(self, folder: Path | str, evidence: str = "") -> None:
+    def save(self, folder: Path | str, evidence: str | Evidence = "") -> None:
         """Write its files and a model card (with ``evidence``: effect and damage as Markdown), each whole or not at all."""
 
     def table(self) -> tuple[list[str], list[list[str]]]:

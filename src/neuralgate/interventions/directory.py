@@ -23,7 +23,7 @@ from torch import Tensor
 
 from neuralgate.errors import UserError
 from neuralgate.files import blobs_of, hash_path, inside, write_folder, write_json
-from neuralgate.interventions.card import model_card
+from neuralgate.interventions.card import Evidence, model_card
 from neuralgate.interventions.header import Sha256, read_sealed, sealed
 from neuralgate.interventions.patch import Patch, Side
 from neuralgate.interventions.values import as_bits, sha256
@@ -83,7 +83,8 @@ def change_of(checkpoint: Checkpoint, patch: Patch, role: str, side: Side = "bas
     Raises:
         UserError: it is not the tensor that the patch was made on, or is on the other side.
     """
-    entry, key = patch.tensors[role], checkpoint.find(role)
+    entry = patch.tensors[role]
+    key = checkpoint.find(role, entry["name"], entry["shape"])
     stored = checkpoint.read(key)
     found = sha256(stored.to(getattr(torch, entry["dtype"])))
     if found != entry[side]:
@@ -108,7 +109,7 @@ def kept_name(patch: Patch) -> str:
     return f"neuralgate.{patch.identity[:8]}.base"
 
 
-def write_patched(base: Path, patch: Patch, folder: Path, evidence: str = "") -> list[str]:
+def write_patched(base: Path, patch: Patch, folder: Path, evidence: str | Evidence = "") -> list[str]:
     """Fill ``folder`` with ``base`` and the patch in it; returns the files that were left out, other forms of the unedited weights.
 
     Where the patch was made in another type than the checkpoint's (float32 for a bfloat16 file), the edited tensors keep the

@@ -7,16 +7,17 @@ change (`low_rank`), with the error said beforehand, because an edit need not be
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from safetensors.torch import save_file
+from torch import nn
 from torch.nn.functional import pad
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_folder
+from neuralgate.interventions.card import Evidence
 from neuralgate.interventions.directory import changes_of, write_patched
 from neuralgate.interventions.hub import shown_name
 from neuralgate.interventions.low_rank import LowRank
@@ -31,7 +32,7 @@ MAX_ERROR = 0.1  # of a change's norm that an adapter may lose unasked
 QUESTIONS = ("What is the colour of the picture?", "What is written in the picture?", "What is the number of the passport?")
 
 
-def export_merged(base: Path, patch: Patch, out: Path, evidence: str = "") -> list[str]:
+def export_merged(base: Path, patch: Patch, out: Path, evidence: str | Evidence = "") -> list[str]:
     """Write ``base`` with the patch in it as a model directory that plain transformers loads: whole or not at all.
 
     Returns the files of ``base`` that were left out: other forms of the unedited weights. See `write_patched` for types.
@@ -101,30 +102,31 @@ def export_peft(model: Any, base: str, parts: dict[str, LowRank], out: Path) -> 
         base: what the adapter names as its base.
 
     Raises:
-        UserError: ``out`` exists, or the disk refuses.
+        UserError: peft is not installed, a tensor is not the weight of a linear layer, ``out`` exists, or the disk refuses.
     """
-    names = {id(parameter): name.removesuffix(".weight") for name, parameter in model.named_parameters()}
-    modules = {role: names[id(parameter)] for role, parameter in find_roles(model, parts).items()}
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise UserError("An adapter needs the library peft: pip install 'neuralgate[peft]'.") from error
+    owners = {id(module.weight): name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    modules = {role: owners.get(id(parameter), "") for role, parameter in find_roles(model, parts).items()}
+    if others := [role for role, name in modules.items() if not name]:
+        raise UserError(f"{', '.join(others)}: not the weight of a linear layer, which alone an adapter can change; export merged.")
     rank = max(len(part.down_RF) for part in parts.values())
-    config = {
-        "peft_type": "LORA",
-        "task_type": None,
-        "base_model_name_or_path": shown_name(base),
-        "inference_mode": True,
-        "r": rank,
-        "lora_alpha": rank,  # alpha = r: the product is added as it is
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "fan_in_fan_out": False,
-        "target_modules": list(modules.values()),
-    }
     tensors = {}
     for role, part in parts.items():
         tensors[f"base_model.model.{modules[role]}.lora_A.weight"] = pad(part.down_RF, (0, 0, 0, rank - len(part.down_RF))).contiguous()
         tensors[f"base_model.model.{modules[role]}.lora_B.weight"] = pad(part.up_DR, (0, rank - len(part.down_RF))).contiguous()
+    config = LoraConfig(
+        base_model_name_or_path=shown_name(base),
+        inference_mode=True,
+        r=rank,
+        lora_alpha=rank,  # alpha = r: the product is added as it is
+    )
+    config.target_modules = list(modules.values())  # given to it, they would become a set, written in any order
 
     def write(folder: Path) -> None:
-        (folder / "adapter_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        config.save_pretrained(str(folder))
         save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
     write_folder(out, write)

@@ -30,6 +30,13 @@ def fetched(repo_id: str, revision: str | None, endpoint: str | None, files: Seq
         ) from error
 
 
+def local_folder(folder: Path | str, revision: str | None, endpoint: str | None, files: Sequence[str]) -> Path | str:
+    """``folder`` itself, or where it is nothing here but the name of a repository of the hub, that in the local cache."""
+    if not os.path.exists(folder) and HUB_ID.fullmatch(str(folder)):
+        return fetched(str(folder), revision, endpoint, files)
+    return folder
+
+
 def push(
     write: Callable[[str], None], repo_id: str, private: bool, message: str, endpoint: str | None = None, token: str | None = None
 ) -> str:

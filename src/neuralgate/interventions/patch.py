@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from neuralgate.errors import UserError
 from neuralgate.files import digest
+from neuralgate.interventions.card import Evidence
 from neuralgate.interventions.hub import push, shown_name
 from neuralgate.interventions.patch_folder import patch_folder, read_patch_folder, write_patch_folder
 from neuralgate.interventions.values import (
@@ -194,6 +195,10 @@ class Patch:
     @contextmanager
     def on(self, lvlm: LVLM) -> Iterator[LVLM]:
         """See `Intervention.on`."""
+        is_telling = any(len(entry["shape"]) > 1 for entry in self.tensors.values())
+        if not is_telling and lvlm.fingerprint != self.information.get("base_fingerprint"):  # norms of ones are in many a model
+            base = self.information.get("base_model", "unknown")
+            raise UserError(f"{lvlm.name} is not the model that the patch was made on ({base}); load that model.")
         with self.applied(lvlm.model):
             yield lvlm
 
@@ -217,12 +222,12 @@ class Patch:
             for role, entry in self.tensors.items()
         ]
 
-    def save(self, folder: Path | str, evidence: str = "") -> None:
+    def save(self, folder: Path | str, evidence: str | Evidence = "") -> None:
         """See `Intervention.save`."""
         self.save_pretrained(folder, evidence)
 
     def push_to_hub(
-        self, repo_id: str, private: bool = True, evidence: str = "", endpoint: str | None = None, token: str | None = None
+        self, repo_id: str, private: bool = True, evidence: str | Evidence = "", endpoint: str | None = None, token: str | None = None
     ) -> str:
         """Upload the patch folder to the Hugging Face hub and return its address. The repository is made if it is not there,
         for nobody else to see unless ``private`` is False. ``evidence``: effect and damage as Markdown, for the card.
@@ -232,7 +237,7 @@ class Patch:
         """
         return push(lambda folder: self.save_pretrained(folder, evidence), repo_id, private, "A Neural Gate patch", endpoint, token)
 
-    def save_pretrained(self, folder: Path | str, evidence: str = "") -> None:
+    def save_pretrained(self, folder: Path | str, evidence: str | Evidence = "") -> None:
         """Write patch.safetensors, patch.json and a model card (with ``evidence``, see `model_card`), each in one piece."""
         write_patch_folder(Path(folder), self.differences, self.tensors, self.information, self.strength, evidence)
 

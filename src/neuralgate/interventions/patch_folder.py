@@ -20,18 +20,17 @@ from torch import Tensor
 
 from neuralgate.errors import UserError
 from neuralgate.files import blobs_of, hash_path, json_text, refuse_links, write_bytes
-from neuralgate.interventions.card import model_card
+from neuralgate.interventions.card import Evidence, model_card
 from neuralgate.interventions.header import Sha256, described, read_sealed, sealed
-from neuralgate.interventions.hub import fetched
+from neuralgate.interventions.hub import local_folder
 from neuralgate.interventions.values import BITS, Difference, Sparse
-from neuralgate.lvlm.load import HUB_ID
 from neuralgate.lvlm.roles import ROLE
 
 FORMAT, FORMATS = 3, (2, 3)
 HEADER, TENSORS = "patch.json", "patch.safetensors"
 PLACES, XOR = ":places", ":bits"
 
-Role = Annotated[str, StringConstraints(pattern=rf"^{ROLE.pattern}$")]
+Role = Annotated[str, StringConstraints(pattern=rf"^(?:{ROLE.pattern})$")]
 
 
 class Entry(BaseModel):
@@ -70,7 +69,7 @@ def write_patch_folder(
     tensors: dict[str, dict[str, Any]],
     information: dict[str, Any],
     strength: float,
-    evidence: str,
+    evidence: str | Evidence,
 ) -> None:
     """Write patch.safetensors, patch.json and a model card, each in one piece."""
     held: dict[str, Tensor] = {}
@@ -94,8 +93,7 @@ def write_patch_folder(
 
 def patch_folder(folder: Path | str, revision: str | None, endpoint: str | None) -> Path:
     """The folder of a patch, here or of the hub. Raises UserError when it is none, or there are links among its files."""
-    if not os.path.exists(folder) and HUB_ID.fullmatch(str(folder)):
-        folder = fetched(str(folder), revision, endpoint, [HEADER, TENSORS, "README.md"])
+    folder = local_folder(folder, revision, endpoint, [HEADER, TENSORS, "README.md"])
     for name in (HEADER, TENSORS):
         if not os.path.isfile(os.path.join(folder, name)):  # unlike Path's, it knows names that no file can have
             raise UserError(f"{folder} is not a patch folder (no {name} in it).")

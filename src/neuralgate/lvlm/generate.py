@@ -112,30 +112,29 @@ def generate(
     """One answer per item, in the order given, or with ``sampling`` an item's samples one after another. ``share_images=False`` is the
     plain form, the oracle of the tests."""
     samples = sampling.samples if sampling else 1
-    asked = [conversation for item in items for conversation in [conversation_of(item)] * samples]
-    keys = [[str(image_key(image)) for image in conversation.images] for conversation in asked]
+    conversations = [conversation for item in items for conversation in [conversation_of(item)] * samples]
+    keys = [[str(image_key(image)) for image in conversation.images] for conversation in conversations]
     # questions about one image side by side; those without an image, or with several, go in batches of their own
-    order = sorted(range(len(asked)), key=lambda i: (not keys[i], len(keys[i]), keys[i], -len(asked[i].question)))
+    order = sorted(range(len(conversations)), key=lambda i: (not keys[i], len(keys[i]), keys[i], -len(conversations[i].question)))
     answers: dict[int, Generated] = {}
     finished = 0
 
     def answer(chosen: Sequence[int]) -> None:
         nonlocal finished
-        conversations = [asked[i] for i in chosen]
-        inputs: dict[str, Any] = encode_prompts(lvlm, conversations)
+        inputs: dict[str, Any] = encode_prompts(lvlm, [conversations[i] for i in chosen])
         if share_images and lvlm.is_plain and len(keys[chosen[0]]) == 1:
             inputs = with_shared_prefix(lvlm, inputs, [keys[i][0] for i in chosen])
         draw = Draw(sampling, [(sampling.seed, *divmod(i, samples)) for i in chosen], max_new_tokens) if sampling else None
         made = continuations(lvlm, inputs, max_new_tokens, draw)
-        answers.update((i, replace(one, prefill=asked[i].prefill)) for i, one in zip(chosen, made, strict=True))
+        answers.update((i, replace(one, prefill=conversations[i].prefill)) for i, one in zip(chosen, made, strict=True))
         finished += len(chosen)
         if report:
-            report(done=finished, total=len(asked), text="generating")
+            report(done=finished, total=len(conversations), text="generating")
 
     batches = lvlm.batches(batch_size, "generating")
     for _, group in groupby(order, lambda i: len(keys[i])):
         batches.run(answer, list(group))
-    return [answers[i] for i in range(len(asked))]
+    return [answers[i] for i in range(len(conversations))]
 
 
 def continuations(lvlm: LVLM, inputs: dict[str, Any], max_new_tokens: int, draw: Draw | None = None) -> list[Generated]:

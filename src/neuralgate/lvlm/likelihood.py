@@ -29,21 +29,22 @@ def log_probabilities(
     Raises:
         UserError: a continuation has no token.
     """
-    asked = [conversation_of(item) for item in items]
-    if len(asked) != len(continuations):
+    conversations = [conversation_of(item) for item in items]
+    if len(conversations) != len(continuations):
         raise ValueError("give one continuation an item")
     results: dict[int, list[float]] = {}
 
     def measure(numbers: Sequence[int]) -> None:
-        chosen = [asked[number] for number in numbers]
+        chosen = [conversations[number] for number in numbers]
         texts, encoded = process(lvlm, chosen)
         prefills = [answer_ids(lvlm, text, conversation.prefill) for text, conversation in zip(texts, chosen, strict=True)]
         wanted = [
-            continuation_ids(lvlm, text, asked[number].prefill, continuations[number]) for text, number in zip(texts, numbers, strict=True)
+            continuation_ids(lvlm, text, conversations[number].prefill, continuations[number])
+            for text, number in zip(texts, numbers, strict=True)
         ]
         for number, ids in zip(numbers, wanted, strict=True):
             if not ids:
-                raise UserError(f"The answer {continuations[number]!r} to {asked[number].question!r} has no token; leave it out.")
+                raise UserError(f"The answer {continuations[number]!r} to {conversations[number].question!r} has no token; leave it out.")
         inputs = with_answers(lvlm, encoded, [[*first, *ids] for first, ids in zip(prefills, wanted, strict=True)], "right")
         labels_BT = inputs["labels"]
         for row, prefill in enumerate(prefills):  # given, not to be predicted
@@ -53,13 +54,13 @@ def log_probabilities(
         losses = token_losses(lvlm, hidden_BTD, labels_BT).split([len(ids) for ids in wanted])
         results.update((number, (-loss_T).tolist()) for number, loss_T in zip(numbers, losses, strict=True))
         if report:
-            report(done=len(results), total=len(asked), text="measuring answers")
+            report(done=len(results), total=len(conversations), text="measuring answers")
 
     batches = lvlm.batches(batch_size, "measuring answers")
-    order = sorted(range(len(asked)), key=lambda number: (len(asked[number].images), len(asked[number].question)))
-    for _, group in groupby(order, lambda number: len(asked[number].images)):
+    order = sorted(range(len(conversations)), key=lambda number: (len(conversations[number].images), len(conversations[number].question)))
+    for _, group in groupby(order, lambda number: len(conversations[number].images)):
         batches.run(measure, list(group))
-    return [results[number] for number in range(len(asked))]
+    return [results[number] for number in range(len(conversations))]
 
 
 def choose(lvlm: LVLM, conversations: Sequence[Conversation], batch_size: int, report: Callable[..., None] | None) -> list[int]:

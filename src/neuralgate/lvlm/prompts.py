@@ -86,8 +86,8 @@ def question_starts(lvlm: LVLM, examples: Sequence[Example], texts: Sequence[str
     Raises:
         UserError: the template changes a question's text.
     """
-    shown = examples[0].image is not None or lvlm.model_type in NEEDS_IMAGE
-    (form,) = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(shown, MARK)])
+    has_picture = examples[0].image is not None or lvlm.model_type in NEEDS_IMAGE
+    (form,) = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(has_picture, MARK)])
     before, _, _ = form.rpartition(MARK)
     starts = []
     for example, text in zip(examples, texts, strict=True):

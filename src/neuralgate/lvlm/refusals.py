@@ -11,7 +11,7 @@ from neuralgate.judge.prefix import judge  # whatever judges the run: the prefix
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.conversation import Item
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.spelling import first_words, spelled
+from neuralgate.lvlm.spelling import first_words, text_of
 from neuralgate.lvlm.targets import OWN_WORDS
 from neuralgate.pairs.schema import PairSet
 
@@ -53,7 +53,7 @@ def own_refusal(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None =
     items += [(pairs.folder / pair.image, pair.sensitive_question) for pair in protected]
     answers = lvlm.generate_answers(items, max_new_tokens=answer_tokens(lvlm, clerk=12), report=report)
     openings = [first_words(lvlm, answer.ids, OWN_WORDS) for answer in answers if judge(answer.text, "")["refused"]]
-    refusals = [spelled(lvlm, ids) for ids in openings]
+    refusals = [text_of(lvlm, ids) for ids in openings]
     if not refusals:
         raise UserError(
             f"{lvlm.name} begins none of its answers to {len(items)} requests that should be refused with one of the prefixes that are "

@@ -65,21 +65,21 @@ def choose_style(processor: Any, model_type: str, name: str, wanted: str = "") -
 def render(processor: Any, model_type: str, style: str, questions: Sequence[tuple[bool, str]]) -> list[str]:
     """The prompts of ``(with an image?, question)`` with the image placeholder unexpanded and the opening of the answer. What is blank
     around a question is left out: templates differ in whether they do that."""
-    questions = [(shown, question.strip()) for shown, question in questions]
+    questions = [(has_picture, question.strip()) for has_picture, question in questions]
     if style == CHAT:
         return [
             processor.apply_chat_template(
-                [{"role": "user", "content": [{"type": "image"}] * shown + [{"type": "text", "text": question}]}],
+                [{"role": "user", "content": [{"type": "image"}] * has_picture + [{"type": "text", "text": question}]}],
                 add_generation_prompt=True,
                 tokenize=False,
             )
-            for shown, question in questions
+            for has_picture, question in questions
         ]
     placeholder = "" if model_type in PLACES_IMAGE_ITSELF else processor.image_token
     texts = []
-    for shown, question in questions:
-        form = STYLES[style] if shown else STYLES[style].replace("<Img>{image}</Img> ", "").replace("{image}\n", "")
-        texts.append(form.replace("{image}", placeholder if shown else "").replace("{question}", question))
+    for has_picture, question in questions:
+        form = STYLES[style] if has_picture else STYLES[style].replace("<Img>{image}</Img> ", "").replace("{image}\n", "")
+        texts.append(form.replace("{image}", placeholder if has_picture else "").replace("{question}", question))
     return texts
 
 

@@ -11,7 +11,7 @@ from neuralgate.judge.prefix import contains  # whatever judges the run: the pre
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
-from neuralgate.lvlm.spelling import first_words, spelled
+from neuralgate.lvlm.spelling import first_words, text_of
 from neuralgate.pairs.schema import Pair, PairSet, QuestionKind
 
 OWN_WORDS = 5  # the authors take the first five words
@@ -42,9 +42,9 @@ def with_own_answers(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | N
     return pairs.with_pairs(
         replace(
             pair,
-            benign_target=spelled(lvlm, ids),
+            benign_target=text_of(lvlm, ids),
             benign_target_ids=ids,
-            sensitive_target=spelled(lvlm, sensitive.get(pair.id, ())),
+            sensitive_target=text_of(lvlm, sensitive.get(pair.id, ())),
             sensitive_target_ids=sensitive.get(pair.id, ()),
         )
         for pair, ids in zip(pairs, targets[: len(pairs)], strict=True)

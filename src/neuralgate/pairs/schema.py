@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from neuralgate.errors import UserError
 from neuralgate.files import inside, read_jsonl, refuse_links, write_bytes, write_jsonl
-from neuralgate.pairs.mentions import Span, replaced, slot
+from neuralgate.pairs.mentions import Span, attribute_span, slot
 
 Split = Literal["train", "validation"]
 AnswerKind = Literal["text", "yes-no", "option"]
@@ -78,7 +78,7 @@ class Pair:
         questions = (self.sensitive_question, self.benign_question)
         attributes = (self.sensitive_attribute, self.benign_attribute)
         this, other = (0, 1) if kind == "sensitive" else (1, 0)
-        attribute = replaced(questions[this], attributes[this], questions[other], attributes[other])
+        attribute = attribute_span(questions[this], attributes[this], questions[other], attributes[other])
         span = slot(questions[this], self.word, attribute)
         if span is None:
             aside = "" if attribute is None else f" beside its attribute {attributes[this]!r}"

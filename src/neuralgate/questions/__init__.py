@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neuralgate.files import write_jsonl
+from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.schema import Question
-from neuralgate.pairs.world import ClerkWorld, Gallery
+from neuralgate.pairs.world import Gallery
 from neuralgate.questions import awareness, ladder, scenes
 from neuralgate.questions.album import Album
 from neuralgate.recipe import Recipe

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neuralgate.pairs.builder import plan_pairs
+from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.drawn.photograph import PhotographWorld
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import load_subjects
-from neuralgate.pairs.world import ClerkWorld, Gallery, World
+from neuralgate.pairs.world import Gallery, World
 from neuralgate.questions import plan_questions
 from neuralgate.questions.album import Album
 from neuralgate.recipe import DOCUMENTS, Recipe

@@ -25,7 +25,7 @@ def answer_losses(lvlm: LVLM, batch: Packed | Unpacked, count: int, is_below_top
     """NLL of each of a batch's ``count`` examples, nats a token, ``(N,)``. ``is_below_top``: nothing of the last layer is trained, so
     that it need not be run where no answer stands."""
     if isinstance(batch, Packed) and is_below_top:
-        return target_losses(lvlm, *batch.asked(lvlm), count)
+        return target_losses(lvlm, *batch.final_hidden_at_labels(lvlm), count)
     return target_losses(lvlm, batch.final_hidden(lvlm), batch.labels_BT, batch.examples_BT, count)
 
 

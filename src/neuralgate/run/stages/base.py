@@ -23,7 +23,7 @@ VERBS: tuple[Verb, ...] = ("pairs", "locate", "edit", "evaluate", "report")
 
 #: Code that several stages run; see `Stage.code`.
 COMMON = ("pairs", "judge/prefix.py", "judge/verdict.py", "lvlm")
-BENCHMARKS = ("questions", "clerk/questions.py")
+BENCHMARKS = ("questions", "clerk/turns.py")
 EDITING = (*COMMON, "locate", "interventions", "training", "methods", "choose")
 
 

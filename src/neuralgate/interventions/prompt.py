@@ -1,0 +1,134 @@
+"""A prompt that asks the model to keep private details to itself: a system text, or words in front of each question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from jinja2 import TemplateError
+from pydantic import BaseModel, ConfigDict
+
+from neuralgate.errors import UserError, first_line
+from neuralgate.files import digest
+from neuralgate.interventions.base import Answerer
+from neuralgate.interventions.card import Evidence
+from neuralgate.interventions.folder import HEADER, information_of, write_intervention
+from neuralgate.interventions.header import described
+from neuralgate.interventions.values import checked_strength
+from neuralgate.lvlm.generate import Generated
+from neuralgate.lvlm.model import LVLM, ImageLike
+from neuralgate.lvlm.prompts import check_questions
+from neuralgate.lvlm.styles import CHAT, MARK, render
+
+Where = Literal["system", "question"]
+
+
+class Description(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    format: Literal[1]
+    kind: Literal["prompt"]
+    text: str
+    where: Where
+    is_in: bool
+
+
+@dataclass
+class Prompt:
+    """``text`` as the conversation's system message, or in front of each question, on a line of its own."""
+
+    text: str
+    where: Where = "system"
+    information: dict[str, Any] = field(default_factory=dict)
+    is_in: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise UserError("A prompt needs a text; an empty one would change nothing.")
+
+    @property
+    def identity(self) -> str:
+        """sha256 over what is said, where, and whether it is."""
+        return digest([self.text, self.where, self.is_in])
+
+    def at(self, strength: float) -> Prompt:
+        """See `Intervention.at`."""
+        return replace(self, is_in=self.is_in and checked_strength(strength) >= 0.5)
+
+    @contextmanager
+    def on(self, lvlm: LVLM) -> Iterator[Answerer]:
+        """See `Intervention.on`. Raises UserError when the model's prompts have no place for the text."""
+        check_questions(lvlm, [self.text])
+        prompted: Answerer = Prompted(lvlm, self.text) if self.where == "question" else with_system(lvlm, self.text)
+        yield prompted if self.is_in else lvlm
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """See `Intervention.table`."""
+        return ["where", "text", "in"], [[self.where, self.text, "yes" if self.is_in else "no"]]
+
+    def save(self, folder: Path | str, evidence: str | Evidence = "") -> None:
+        """See `Intervention.save`."""
+        write_intervention(Path(folder), "prompt", self, {"text": self.text, "where": self.where, "is_in": self.is_in}, evidence)
+
+    @classmethod
+    def read(cls, folder: Path, header: dict[str, Any]) -> Prompt:
+        """What `save` wrote, behind a header that is whole."""
+        description = described(Description, header, folder / HEADER, "prompt")
+        return cls(description.text, description.where, information_of(header, Description), description.is_in)
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """A model that is asked each question with ``text`` in front."""
+
+    lvlm: LVLM
+    text: str
+
+    @property
+    def name(self) -> str:
+        return self.lvlm.name
+
+    def generate_answers(
+        self,
+        items: Sequence[tuple[ImageLike, str]],
+        max_new_tokens: int = 16,
+        batch_size: int = 64,
+        report: Callable[..., None] | None = None,
+    ) -> list[Generated]:
+        """See `Answerer`."""
+        asked = [(image, f"{self.text}\n{question}") for image, question in items]
+        return self.lvlm.generate_answers(asked, max_new_tokens, batch_size, report)
+
+
+class WithSystem:
+    """A processor whose chat template is always given the system message first."""
+
+    def __init__(self, processor: Any, text: str) -> None:
+        self.processor = processor
+        self.message = {"role": "system", "content": [{"type": "text", "text": text}]}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.processor, name)
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        return self.processor(*arguments, **settings)
+
+    def apply_chat_template(self, messages: list[dict[str, Any]], **settings: Any) -> Any:
+        return self.processor.apply_chat_template([self.message, *messages], **settings)
+
+
+def with_system(lvlm: LVLM, text: str) -> LVLM:
+    """The same model, asked with a system message. Raises UserError when it has no chat template or that drops the message."""
+    if lvlm.prompt_style != CHAT:
+        raise UserError(f"{lvlm.name} is asked in the style {lvlm.prompt_style!r}, which has no system text; put it before the question.")
+    reason = "its chat template leaves it out"
+    try:
+        asked = replace(lvlm, processor=WithSystem(lvlm.processor, text))
+        if text.strip() in render(asked.processor, lvlm.model_type, CHAT, [(False, MARK)])[0]:
+            return asked
+    except (TemplateError, TypeError) as error:
+        reason = first_line(error)
+    raise UserError(f"{lvlm.name} cannot be given a system text ({reason}); put it before the question.")
