@@ -18,8 +18,11 @@ def date_forms(text: str) -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern
     readings = _readings(said)
     if not readings:
         return None
+    year, month, day = readings[0]
+    if not year:  # 7 March
+        name = _month(month, named=True)
+        return (re.compile(f"{_day(day)}{_BETWEEN}{name}|{name}{_BETWEEN}{_day(day)}"),), ()
     full = "|".join(_orders(*reading) for reading in readings)
-    year = readings[0][0]
     parts = []
     if year > 99:
         parts.append(rf"(?P<other>{_COMPLETE})|" + NO_DIGIT.format(str(year)))
@@ -32,7 +35,7 @@ def date_forms(text: str) -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern
 
 
 def _readings(said: str) -> list[tuple[int, int, int]]:
-    """(year, month, day or 0) in which a date can be read."""
+    """(year or 0, month, day or 0) in which a date can be read."""
     numeric = _NUMERIC.fullmatch(said)
     if numeric:
         first, second, third = int(numeric[1]), int(numeric[3]), int(numeric[4])
@@ -57,6 +60,8 @@ def _readings(said: str) -> list[tuple[int, int, int]]:
             return [(2000 + days[1], month, days[0]), (1900 + days[1], month, days[0])]
         if len(numbers) == 1 and len(years) == 1:
             return [(years[0], month, 0)]
+        if len(numbers) == 1 and len(days) == 1:
+            return [(0, month, days[0])]
     return []
 
 

@@ -92,7 +92,7 @@ def forms_of(truth: str) -> Truth:
     if "@" in text:
         return _address_of_mail(text, literal)
     if any(character.isdecimal() for character in core) and (" " not in text or not re.search(r"[^\W\d_]{4,}", text)):
-        measured = re.fullmatch(r"(\d+) ?([a-z]{1,3})", text)  # 178 cm
+        measured = re.fullmatch(r"(\d+) ?(mm|cm|m|km|mg|g|kg|ml|l|ft|in|lbs?|oz|mi|h|min|w|kwh)", text)  # 178 cm
         forms = [_code(core)] if len(core) > 3 else []
         if measured:
             forms.append(rf"(?<!\d)(?<!\d[.,]){measured[1]}\W{{0,2}}{measured[2][0]}[a-z]*(?![a-z])")
