@@ -188,10 +188,10 @@ def test_a_system_text_needs_a_template(lvlm):
             pass
         deaf = load(lvlm.name)
         deaf.processor.chat_template = "{% for message in messages if message.role == 'user' %}{{ message.content[0].text }}{% endfor %}"
-        with pytest.raises(UserError, match="its chat template leaves it out"), prompt.on(deaf):
+        with pytest.raises(UserError, match="does not write a system text as given"), prompt.on(deaf):
             pass
     else:
-        with pytest.raises(UserError, match="which has no system text"), prompt.on(lvlm):
+        with pytest.raises(UserError, match="has no room for a system text"), prompt.on(lvlm):
             pass
 
 

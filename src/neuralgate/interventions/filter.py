@@ -21,8 +21,9 @@ from neuralgate.interventions.card import Evidence
 from neuralgate.interventions.folder import HEADER, information_of, write_intervention
 from neuralgate.interventions.header import described
 from neuralgate.interventions.values import checked_strength
+from neuralgate.lvlm.conversation import Item, conversation_of
 from neuralgate.lvlm.generate import Generated
-from neuralgate.lvlm.model import LVLM, ImageLike
+from neuralgate.lvlm.model import LVLM
 from neuralgate.text import short
 
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -104,7 +105,7 @@ class Filtered:
 
     def generate_answers(
         self,
-        items: Sequence[tuple[ImageLike, str]],
+        items: Sequence[Item],
         max_new_tokens: int = 16,
         batch_size: int = 64,
         report: Callable[..., None] | None = None,
@@ -115,7 +116,8 @@ class Filtered:
         patterns = [re.compile(pattern) for pattern in self.filter.patterns]
         ids = tuple(self.lvlm.tokenizer(self.filter.refusal, add_special_tokens=False)["input_ids"])
         refusal = Generated(self.filter.refusal, ids, cut_off=False)
-        passed = [index for index, (_, question) in enumerate(items) if not (question_words and question_words.search(question))]
+        questions = [conversation_of(item).question for item in items]
+        passed = [index for index, question in enumerate(questions) if not (question_words and question_words.search(question))]
         answers = [refusal] * len(items)
         made = self.lvlm.generate_answers([items[index] for index in passed], max_new_tokens, batch_size, report) if passed else []
         for index, answer in zip(passed, made, strict=True):

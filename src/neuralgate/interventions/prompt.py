@@ -8,20 +8,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict
 
-from neuralgate.errors import UserError, first_line
+from neuralgate.errors import UserError
 from neuralgate.files import digest
 from neuralgate.interventions.base import Answerer
 from neuralgate.interventions.card import Evidence
 from neuralgate.interventions.folder import HEADER, information_of, write_intervention
 from neuralgate.interventions.header import described
 from neuralgate.interventions.values import checked_strength
+from neuralgate.lvlm.conversation import Conversation, Item, conversation_of, write_prompts
 from neuralgate.lvlm.generate import Generated
-from neuralgate.lvlm.model import LVLM, ImageLike
-from neuralgate.lvlm.prompts import check_questions
-from neuralgate.lvlm.styles import CHAT, MARK, render
+from neuralgate.lvlm.inputs import check_questions
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.styles import MARK
 
 Where = Literal["system", "question"]
 
@@ -62,7 +62,8 @@ class Prompt:
     def on(self, lvlm: LVLM) -> Iterator[Answerer]:
         """See `Intervention.on`. Raises UserError when the model's prompts have no place for the text."""
         check_questions(lvlm, [self.text])
-        prompted: Answerer = Prompted(lvlm, self.text) if self.where == "question" else with_system(lvlm, self.text)
+        prompted = Prompted(lvlm, self)
+        write_prompts(lvlm, [prompted.prompted((None, MARK))], pictures=0)  # says so where the model has no room for the text
         yield prompted if self.is_in else lvlm
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -82,10 +83,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Prompted:
-    """A model that is asked each question with ``text`` in front."""
+    """A model that is asked everything with a prompt's text."""
 
     lvlm: LVLM
-    text: str
+    prompt: Prompt
 
     @property
     def name(self) -> str:
@@ -93,42 +94,16 @@ class Prompted:
 
     def generate_answers(
         self,
-        items: Sequence[tuple[ImageLike, str]],
+        items: Sequence[Item],
         max_new_tokens: int = 16,
         batch_size: int = 64,
         report: Callable[..., None] | None = None,
     ) -> list[Generated]:
         """See `Answerer`."""
-        asked = [(image, f"{self.text}\n{question}") for image, question in items]
-        return self.lvlm.generate_answers(asked, max_new_tokens, batch_size, report)
+        return self.lvlm.generate_answers([self.prompted(item) for item in items], max_new_tokens, batch_size, report)
 
-
-class WithSystem:
-    """A processor whose chat template is always given the system message first."""
-
-    def __init__(self, processor: Any, text: str) -> None:
-        self.processor = processor
-        self.message = {"role": "system", "content": [{"type": "text", "text": text}]}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.processor, name)
-
-    def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        return self.processor(*arguments, **settings)
-
-    def apply_chat_template(self, messages: list[dict[str, Any]], **settings: Any) -> Any:
-        return self.processor.apply_chat_template([self.message, *messages], **settings)
-
-
-def with_system(lvlm: LVLM, text: str) -> LVLM:
-    """The same model, asked with a system message. Raises UserError when it has no chat template or that drops the message."""
-    if lvlm.prompt_style != CHAT:
-        raise UserError(f"{lvlm.name} is asked in the style {lvlm.prompt_style!r}, which has no system text; put it before the question.")
-    reason = "its chat template leaves it out"
-    try:
-        asked = replace(lvlm, processor=WithSystem(lvlm.processor, text))
-        if text.strip() in render(asked.processor, lvlm.model_type, CHAT, [(False, MARK)])[0]:
-            return asked
-    except (TemplateError, TypeError) as error:
-        reason = first_line(error)
-    raise UserError(f"{lvlm.name} cannot be given a system text ({reason}); put it before the question.")
+    def prompted(self, item: Item) -> Conversation:
+        conversation, text = conversation_of(item), self.prompt.text
+        if self.prompt.where == "question":
+            return replace(conversation, question=f"{text}\n{conversation.question}")
+        return replace(conversation, system=f"{text}\n{conversation.system}".strip())
