@@ -47,7 +47,34 @@ _COMMON = frozenset(
 _TITLES = frozenset(
     {"mr", "mrs", "ms", "miss", "mister", "dr", "prof", "sir", "herr", "frau", "monsieur", "madame", "senor", "senora", "sr", "jr", "ul"}
 )
-_PARTICLES = frozenset({"von", "van", "der", "den", "del", "dos", "das", "ten", "ter", "bin", "ibn", "zum", "zur"})
+_PARTICLES = frozenset(
+    {
+        "von",
+        "van",
+        "der",
+        "den",
+        "de",
+        "da",
+        "di",
+        "la",
+        "le",
+        "du",
+        "el",
+        "al",
+        "zu",
+        "af",
+        "av",
+        "del",
+        "dos",
+        "das",
+        "ten",
+        "ter",
+        "bin",
+        "ibn",
+        "zum",
+        "zur",
+    }
+)
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "å": "aa", "Å": "Aa"})
 #: As it is written in Latin letters, in one system or another.
 _CYRILLIC = {
@@ -209,7 +236,7 @@ def _amount(number: str) -> str:
 def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
     """Words in any order near each other, run together, or letter by letter."""
     words = [word for word in re.findall(r"[^\W_]+", text) if word not in _TITLES]
-    capital = all(not word[0].islower() for word in re.findall(r"[^\W\d_]{3,}", truth) if word not in _PARTICLES)
+    capital = all(not word[0].islower() for word in re.findall(r"[^\W\d_]{2,}", truth) if word not in _PARTICLES)
     full = []
     if (respelled := truth.translate(_UMLAUTS)) != truth:  # Mueller
         full.append(ALONE.format(f"{MARK}{{0,3}}".join(re.findall(r"[^\W_]+", fold(respelled).text))))
@@ -223,7 +250,7 @@ def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
     if len(core) >= 3 and core.isalpha():
         full.append(ALONE.format(f"{MARK}{{1,3}}".join(map(re.escape, core))))
     known = [word for word in words if len(word) > 1 or word.isdecimal()]
-    orderless = len(known) > 1 and capital
+    orderless = len(set(known)) > 1 and capital
     alone = tuple(re.compile(ALONE.format(_word(word))) for word in known) if orderless else ()
     parts = []
     if orderless:
