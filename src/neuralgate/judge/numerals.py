@@ -42,8 +42,8 @@ _ORDINALS = (
 _GERMAN_ORDINALS = "ersten zweiten dritten vierten fünften sechsten siebten achten neunten zehnten elften zwölften"
 #: Letters as they are spelled on the telephone; November is a month.
 _SPELLED = (
-    "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike oscar papa quebec romeo sierra tango uniform "
-    "victor whiskey whisky xray yankee zulu"
+    "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike oscar papa quebec romeo sierra tango "
+    "uniform victor whiskey whisky xray yankee zulu"
 )
 _POWERS = {"hundred": 100, "thousand": 1000, "million": 10**6}
 _REPEATS = {"double": 2, "triple": 3}
