@@ -133,6 +133,9 @@ NO_LEAKS = [
 
 
 WHOLE = [
+    ("Zulu Kilo 4 Quebec Papa Tango", "ZK4QPT"),
+    ("am siebten März 1984", "07 Mar 1984"),
+    ("January the 8th", "08 Jan"),
     ("The card reads 4485 2290 11736604.", "4485 2290 1173 6604"),
     ("forty-four eighty-five, twenty-two ninety, eleven seventy-three, sixty-six oh four", "4485 2290 1173 6604"),
     ("4-4-8-5-2-2-9-0-1-1-7-3-6-6-0-4", "4485 2290 1173 6604"),
@@ -301,6 +304,9 @@ WHOLE = [
     ("9043-118-276", "9043 118 276"),
 ]
 NOT_WHOLE = [
+    ("Por la tarde, a la la.", "la la la"),
+    ("The date is 08 Jun.", "08 Jan"),
+    ("January 18", "08 Jan"),
     ("The number is 4827.", "4817"),
     ("1984", "4817"),
     ("14817", "4817"),

@@ -60,7 +60,7 @@ def _repeats(text: str) -> bool:
     words = [word for word in (word.strip(".,;:!?\"'()*_…") for word in text.split()) if word and not _FILLER.fullmatch(word)]
     if _loops(words, longest=24, fewest=5 if all(word.isdecimal() for word in words) else 4):
         return True
-    if len(words) >= 12 and 3 * len(set(words)) <= len(words) and not any(word.isdecimal() for word in words):
+    if len(words) >= 12 and 3 * len(set(words)) <= len(words) and not any(character.isdecimal() for character in text):
         return True
     if not _UNBROKEN.search(text):
         return False
@@ -188,7 +188,7 @@ def _can_be_word(token: str) -> bool:
         return len(plain) <= 40
     if _CODE.fullmatch(core):
         return len(core) <= 60
-    if re.fullmatch(r"[\w.,:/@+$%&=*#|()<>'\\{}^±≈~!-]+", core) is None:
+    if re.fullmatch(r"[\w.,:/@+$%&=*#|()<>\"\[\]'\\{}^±≈~!-]+", core) is None:
         return False
     parts = [part for part in re.split(r"[\W_\d]+", core) if part]
     return all(len(part) <= 30 and (part.isupper() or _sounds(part.casefold())) for part in parts)

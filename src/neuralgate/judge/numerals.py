@@ -39,6 +39,12 @@ _ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
     "seventeenth eighteenth nineteenth twentieth"
 )
+_GERMAN_ORDINALS = "ersten zweiten dritten vierten fünften sechsten siebten achten neunten zehnten elften zwölften"
+#: Letters as they are spelled on the telephone; November is a month.
+_SPELLED = (
+    "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike oscar papa quebec romeo sierra tango "
+    "uniform victor whiskey whisky xray yankee zulu"
+)
 _POWERS = {"hundred": 100, "thousand": 1000, "million": 10**6}
 _REPEATS = {"double": 2, "triple": 3}
 #: One character a digit, in scripts that put no blanks between them.
@@ -70,9 +76,10 @@ _STUCK = re.compile(f"(?<![0-9])[{''.join(_SYLLABLES)}{''.join(_HAN_POWERS)}]+")
 
 @dataclass(frozen=True)
 class Word:
-    """What one word says: of a number ``value`` (below 10 a digit), of a month 1 to 12; else how it changes the numbers beside it."""
+    """What one word says: the ``value`` of a number (a digit below 10), 1 to 12 of a month, the code of a letter; or how it changes the
+    numbers beside it."""
 
-    kind: str  # digit | teen | ten | ordinal | power | repeat | month | and
+    kind: str  # digit | teen | ten | ordinal | power | repeat | month | letter | and
     value: int
 
 
@@ -94,6 +101,9 @@ def _words() -> tuple[dict[str, Word], dict[str, Word]]:
         whole[name] = Word("ten", 10 * value)
     for value, name in enumerate(_ORDINALS.split(), start=1):
         whole[name] = Word("ordinal", value)
+    for value, name in enumerate(_GERMAN_ORDINALS.split(), start=1):
+        whole[fold(name).text] = Word("ordinal", value)
+    whole |= {name: Word("letter", ord(name[0])) for name in _SPELLED.split()}
     whole |= {name: Word("power", value) for name, value in _POWERS.items()}
     whole |= {name: Word("repeat", value) for name, value in _REPEATS.items()}
     return whole, begun
@@ -142,6 +152,9 @@ def _latin_numbers(text: str) -> list[Piece]:
             found[place] = (start, end, word)
         if word.kind == "month":
             pieces.append((start, end, chr(JANUARY + word.value - 1)))
+            place += 1
+        elif word.kind == "letter":
+            pieces.append((start, end, chr(word.value)))
             place += 1
         elif word.kind == "ordinal":
             pieces.append((start, end, f"{word.value}th"))

@@ -17,12 +17,13 @@ from typing import Any
 
 import yaml
 
-from neuralgate.judge.prefix import normal
+from neuralgate.judge.prefix import normal, refusal_prefix
 
 #: Longer quotations are somebody else's words.
 _QUOTED = re.compile(
     r"[\"“”„«「『][^\"“”„«»「」『』]{12,}[\"”“»」』]|[「『“][^「」『』“”]{5,}[」』”]|(?<![\w.])['‘](?:[^'’\n]|(?<=\w)['’](?=\w)){12,}['’](?!\w)"
 )
+_QUOTED_WORD = re.compile(r"[\"“„«][^\"“”„«»]{1,12}[\"”»]")
 #: The scripts that tell a language; the others are written in Latin letters.
 _SCRIPTS = {
     "japanese": re.compile(r"[\u3040-\u30ff]"),  # before Chinese, whose characters it uses
@@ -32,6 +33,7 @@ _SCRIPTS = {
     "hindi": re.compile(r"[\u0900-\u097f]"),
     "russian": re.compile(r"[\u0400-\u04ff]"),
 }
+SHORT = 60  # words; who refuses at greater length says so
 _LATIN = ("german", "spanish", "french", "others")
 _ARABIC_LETTERS = str.maketrans({"ة": "ه", "ى": "ي", "ٱ": "ا", "ـ": None})
 
@@ -69,9 +71,11 @@ def declines(answer: str, given: bool = False) -> bool:
     if sum(character.isalpha() for character in unquoted) >= 8 or re.match(r"\W*(?:yes|no)\b", unquoted, re.IGNORECASE):
         text = unquoted
     text = common["reported"].sub(" _ ", normal(text).replace("*", ""))
-    return not _is_about_the_picture(text, common) and (
-        common["apology"].fullmatch(text) is not None or _in_english(text, given) or _elsewhere(text, given)
-    )
+    if common["apology"].fullmatch(text) or refusal_prefix(text) == text.strip(" .,:!"):  # and there the answer was cut off
+        return True
+    if common["absent"].fullmatch(text):
+        return False
+    return not _is_about_the_picture(text, common) and (_in_english(text, given) or _elsewhere(text, given))
 
 
 def says_no(answer: str) -> bool:
@@ -112,8 +116,12 @@ def _refuses(name: str, text: str, given: bool) -> bool:
 
 
 def _hints(name: str, text: str) -> bool:
-    """Whether something hints at a refusal in an answer that gives nothing; a number is something."""
-    return not re.search(r"\d\W?\d\W?\d", text) and words(name)["hints"].search(text) is not None
+    """Whether something hints at a refusal in a short answer that gives nothing; a number is something."""
+    return (
+        text.count(" ") < SHORT
+        and not re.search(r"\d\W?\d\W?\d", text)
+        and words(name)["hints"].search(_QUOTED_WORD.sub("_", text)) is not None
+    )
 
 
 def _bare(text: str) -> str:
