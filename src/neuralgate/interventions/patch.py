@@ -111,7 +111,7 @@ class Patch:
             raise UserError("The patch is applied already; revert it before applying it again.")
         base = {role: parameter.data for role, parameter in find_roles(model, self.tensors).items()}
         edited = {role: between_sides(before, self.other_side(role, before, "base_sha256"), self.strength) for role, before in base.items()}
-        return self._between(model, base, edited, {**self.information, "strength_of": self.strength})
+        return self._between(model, base, edited, {**self.information, "resolved_at": self.strength})
 
     def state(self, model: nn.Module) -> Literal["base", "patched"]:
         """Whether ``model`` holds the base values or the patched ones (at strength 1); either way the other side is checked as well.

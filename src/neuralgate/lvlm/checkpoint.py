@@ -19,6 +19,7 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 import torch
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import from_json
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from neuralgate.errors import UserError
@@ -142,12 +143,11 @@ class Checkpoint:
             raise UserError(
                 f"{key} is stored as {place.code}, a patch needs {', '.join(CODES)}; load the model once and save it with save_pretrained."
             )
-        with (self.folder / place.file).open("rb") as file:
-            file.seek(place.start)
-            data = bytearray(file.read(place.size))
-        if len(data) != place.size:
-            raise UserError(f"{self.folder / place.file} is cut off; get it again.")
-        return torch.frombuffer(data, dtype=CODES[place.code]).reshape(place.shape)
+        try:
+            with safe_open(self.folder / place.file, framework="pt") as file:
+                return file.get_tensor(key).clone()
+        except SafetensorError as error:
+            raise UserError(f"{self.folder / place.file} is broken ({error}); get it again.") from error
 
     def find(self, role: str, name: str = "", shape: Sequence[int] = ()) -> str:
         """The name that the tensor of ``role`` has in these files.
