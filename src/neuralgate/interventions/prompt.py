@@ -62,7 +62,7 @@ class Prompt:
     def on(self, lvlm: LVLM) -> Iterator[Answerer]:
         """See `Intervention.on`. Raises UserError when the model's prompts have no place for the text."""
         prompted = Prompted(lvlm, self)
-        write_prompts(lvlm, [prompted.conversation((None, MARK))], 0)  # says so if the form leaves it out
+        write_prompts(lvlm, [prompted.conversation((None, MARK))], pictures=0)  # says so where the model has no room for the text
         check_questions(lvlm, [self.text])
         yield prompted if self.is_in else lvlm
 
