@@ -18,7 +18,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "neural_gate": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "fine_tune": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "parts": ["ffn", "attention", "norm"]},
     "steering": {"layers": [1], "strengths": [1.0, 8.0]},
-    "system_prompt": {"where": "question", "text": "the passport is not to be read"},
+    "system_prompt": {"text": "the passport is not to be read"},
     "keyword_guardrail": {},
 }
 

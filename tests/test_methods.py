@@ -17,6 +17,7 @@ from neuralgate.lvlm.model import LVLM
 from neuralgate.methods import METHODS, fine_tune, idea, keyword_guardrail, parse_methods
 from neuralgate.methods.apply import apply_method
 from neuralgate.pairs.schema import PairSet
+from neuralgate.training import rate
 from tests.method_contract import check_method, config_of, weights
 
 
@@ -104,6 +105,15 @@ def test_fine_tuning_trains_the_share(tiny, pairs):
     for entry in made.tensors.values():
         assert 0 < entry["changed"] <= round(0.05 * entry["shape"][0] * entry["shape"][1])
     assert training.values_changed == sum(entry["changed"] for entry in made.tensors.values())
+
+
+def test_fine_tuning_finds_its_rate_with_its_own_values(tiny, pairs, monkeypatch):
+    trainers = []
+    monkeypatch.setattr(rate, "losses_at", lambda trainer: trainers.append(trainer) or [5.0 - 0.1 * step for step in range(11)])
+    _, training = apply_method("fine_tune", tiny, pairs, None, config_of("fine_tune", rate="auto", parts=["norm"]))
+    (trainer,) = trainers
+    assert trainer.config.rate == rate.RATES[0] and list(trainer.masters.parameters) == list(trainer.masters.copies)
+    assert all(".norm." in role for role in trainer.masters.parameters) and trainer.picking and training.values_changed > 0
 
 
 def test_all_of_a_layer_can_be_trained(tiny, pairs):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -401,12 +402,13 @@ def has_begun(events: Path, stage: str) -> bool:
 # --- further methods ------------------------------------------------------------------------------------------------
 
 
-def test_further_methods_are_applied_and_asked_beside_the_edit(tiny, tiny_folder, tmp_path):
+def test_further_methods_are_applied_and_asked_beside_the_edit(tiny, tiny_folder, tmp_path, capsys):
     methods = {"steering": {"strengths": [4.0]}, "keyword_guardrail": {"count": 2}}
     settings = {**SETTINGS, "model": str(tiny_folder), "variants": [], "methods": methods, "edit": {**SETTINGS["edit"], "layers": [1]}}
     folder = tmp_path / "run"
     with Run.open(folder, Recipe.parse(settings), tiny.fingerprint) as run:
         pipeline.execute(run, lambda: tiny, Machine())
+    assert re.search("^steering: .* limits of damage", capsys.readouterr().err, re.MULTILINE), "the tiny model cannot be made to refuse"
     assert {path.name for path in (folder / "methods").iterdir()} == set(methods)
     guardrail = load_intervention(folder / "methods/keyword_guardrail")
     assert len(guardrail.words) == 2 and load_intervention(folder / "methods/steering").vectors.keys() == {1}, "at the edited layer"
@@ -419,7 +421,7 @@ def test_further_methods_are_applied_and_asked_beside_the_edit(tiny, tiny_folder
     assert {name: record["method"] for name, record in training.items()} == {"edited": "neural_gate", **{name: name for name in methods}}
 
     with Run.open(folder, Recipe.parse({**settings, "methods": {"steering": methods["steering"]}}), tiny.fingerprint) as run:
-        pipeline.execute(run, lambda: tiny, Machine())
+        pipeline.execute(run, lambda: tiny, Machine(), until="edit")
     assert {path.name for path in (folder / "methods").iterdir()} == {"steering"}, "what is not asked for any more is put away"
 
 

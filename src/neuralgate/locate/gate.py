@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from typing_extensions import TypedDict
 
+from neuralgate.edit_settings import WITHOUT_VOTES, GateMode
 from neuralgate.errors import UserError
 from neuralgate.files import parse_json, refuse_links, write_bytes, write_json
-from neuralgate.recipe import GateMode
 from neuralgate.records import Layers, Name, Share, check, read_record
 
 
@@ -65,7 +65,7 @@ class Gate:
         ``strong`` is the method; ``none`` lets everything pass, ``closed`` nothing; ``inverted`` is the complement of
         strong; ``random`` opens as many dimensions as strong does, drawn from ``seed``, subject and layer.
         """
-        if mode in ("none", "closed"):
+        if mode in WITHOUT_VOTES:
             return torch.full((self.votes_SLD.shape[-1],), mode == "none")
         strong = self.votes(subject, layer) > self.threshold
         if mode == "random":

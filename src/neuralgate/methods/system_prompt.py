@@ -38,7 +38,7 @@ class Config(MethodConfig):
 
     text: str = Field(TEXT, min_length=1, description="What the model is told.")
     where: Literal["system", "question"] = Field(
-        "system", description="As the conversation's system message, or in front of each question where a model has none."
+        "question", description="In front of each question, or as the conversation's system message, which not every model has."
     )
 
 

@@ -56,6 +56,8 @@ class Edit(Stage):
                 intervention, training = apply_method(
                     method, work.model, work.pairs, gate, config, report=attempt.report, recipe_digest=edit_digest(recipe)
                 )
+                if training.note:
+                    run.display.line(f"{variant}: {training.note}")
                 remove(run.path(folder))
                 intervention.save(run.path(folder))
                 finished = {"patch": hash_path(run.path(folder)), "training": training.to_dict()}
