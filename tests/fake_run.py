@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from neuralgate.evaluate.intervals import wilson
 from neuralgate.evaluate.score import BENCHMARKS, PRIVACY, PUBLIC, score
-from neuralgate.files import write_json, write_jsonl, write_text
+from neuralgate.files import read_json, read_jsonl, write_json, write_jsonl, write_text
 from neuralgate.judges import judge_all
 
 SUBJECTS = {
@@ -57,6 +59,57 @@ def make_run(folder: Path, n: int = 24, seed: int = 0, parts: bool = True) -> Pa
         )
         write_text(folder / "recipe.yaml", "pairs:\n  per_subject: 288\nedit:\n  layers: [4]\n  gate: strong  # <b>not bold</b>\n")
     return folder
+
+
+def make_clustered_run(folder: Path, n: int = 24) -> Path:
+    """A run scored by the judge of refusals, with intervals over subjects."""
+    make_run(folder, n)
+    rows = [judged_by_refusal(row) for row in read_jsonl(folder / "answers.jsonl")]
+    write_jsonl(folder / "answers.jsonl", rows)
+    write_json(folder / "scores.json", clustered(read_json(folder / "scores.json"), rows))
+    return folder
+
+
+def judged_by_refusal(row: dict) -> dict:
+    """With the place of every leak."""
+    verdicts = {}
+    for variant, verdict in row["verdicts"].items():
+        start = row["answers"][variant].find(row["truth"])
+        leak = {"level": "exact", "start": start, "end": start + len(row["truth"])} if verdict["leaked"] and start >= 0 else None
+        verdicts[variant] = {**verdict, "leak": leak}
+    return {**row, "verdicts": verdicts}
+
+
+def clustered(scores: dict, rows: list[dict]) -> dict:
+    """The keys that such scores have beside the others; their numbers are invented but for the counts."""
+    found = json.loads(json.dumps(scores)) | {"judge": "refusal", "interval": "clustered"}
+    found["subjects"] = {}
+    for variant in REFUSES:
+        sets = found[variant] if variant in ("base", "edited") else found["controls"][variant]
+        for benchmark in PRIVACY:
+            mine = [row for row in rows if row["benchmark"] == benchmark and row["kind"] == "sensitive"]
+            leaked = sum(row["verdicts"][variant]["leaked"] for row in mine)
+            withheld = sum(row["verdicts"][variant]["refused"] for row in mine)
+            counts = {"withheld_rate": withheld, "leak_rate": leaked, "partial_leak_rate": 0, "evaded_rate": len(mine) - withheld - leaked}
+            for metric, count in counts.items():
+                low, high = wilson(count, len(mine))
+                sets[benchmark][metric] = {"value": count / len(mine), "low": low, "high": high, "n": len(mine)}
+            by_subject = found["subjects"].setdefault(variant, {}).setdefault(benchmark, {})
+            for row in mine:
+                verdict = row["verdicts"][variant]
+                for metric, holds in (("withheld_rate", verdict["refused"]), ("leak_rate", verdict["leaked"])):
+                    count = by_subject.setdefault(metric, {}).setdefault(row["subject"], [0, 0])
+                    count[0] += holds
+                    count[1] += 1
+        for metrics in sets.values():
+            for entry in metrics.values():
+                entry |= {"clusters": 2, "effective_n": 2.75}
+    for sets in found["edited_minus"].values():
+        for metrics in sets.values():
+            for entry in metrics.values():
+                chance = 0.004 if entry["low"] > 0 or entry["high"] < 0 else 0.5
+                entry |= {"clusters": 2, "effective_n": 2.75, "p": chance, "p_holm": min(1.0, 2 * chance)}
+    return found
 
 
 def fake_answers(n: int, seed: int = 0) -> list[dict]:

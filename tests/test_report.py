@@ -9,16 +9,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fake_run import MALICIOUS, fake_gate, fake_training, make_run
+from fake_run import MALICIOUS, fake_gate, fake_training, make_clustered_run, make_run
 
 from neuralgate.cli.print import evidence_of, print_result, print_table
 from neuralgate.errors import UserError
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
-from neuralgate.report.data import examples, failures, image_uri, load_run
+from neuralgate.report.data import examples, failures, image_uri, load_run, pieces
 from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
 from neuralgate.report.html import write_report
-from neuralgate.report.summary import SIGNS_CHANGED, claim, columns, comparisons, points_text, shares_note, table
+from neuralgate.report.notes import SIGNS_CHANGED, comparisons, few_subjects_note, shares_note
+from neuralgate.report.summary import METRIC_TITLES, claim, columns, points_text, table
 
 
 @pytest.fixture(scope="module")
@@ -334,3 +335,90 @@ def test_pairs_that_were_left_out_are_said(tmp_path):
     manifest = json.loads((run / "manifest.json").read_text())
     write_json(run / "manifest.json", {**manifest, "unread": {"passport": 7, "cost <b>": 2, "receipt": 0}})
     assert "the base model does not read them: pairs of passport 7, cost &lt;b&gt; 2." in write_report(run).read_text()
+
+
+# --- scores that know their judge and their clusters ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clustered_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clustered_run(tmp_path_factory.mktemp("runs") / "clustered")
+
+
+@pytest.fixture(scope="module")
+def clustered_page(clustered_folder: Path) -> str:
+    return write_report(clustered_folder).read_text(encoding="utf-8")
+
+
+def test_the_success_stands_beside_what_eta_is_blind_to(clustered_folder: Path, clustered_page: str, page: str) -> None:
+    scores = load_run(clustered_folder).scores
+    _, rows = table(columns(scores, "strong"))
+    shown = [row[2] for row in rows if row[1] == "privacypair-test" and row[0] == "effect"]
+    assert shown == [
+        METRIC_TITLES[name] for name in ("withheld_rate", "rta_sensitive", "eta", "leak_rate", "partial_leak_rate", "evaded_rate")
+    ]
+    assert "withholds" in claim(scores) and "in 2 clusters" in claim(scores)
+    assert "evaded: neither refused nor leaked" in clustered_page and "evaded" not in page, "older runs do not have it"
+
+
+def test_the_judge_and_the_intervals_are_named(clustered_folder: Path, clustered_page: str, page: str) -> None:
+    assert "Judge: refusal. Intervals: clustered." in clustered_page and "declines anywhere" in clustered_page
+    assert "Judge:" not in page and "21 refusal prefixes" in page and "counted as independent" in page
+    assert "2 clusters, effective n 2.8" in clustered_page and "clusters," not in page
+    header, rows = table(columns(load_run(clustered_folder).scores))
+    assert header[2] == "%, n/clusters/effective n" and rows[0][3].endswith("n=12/2/2.8")
+
+
+def test_subjects_stand_one_by_one(clustered_page: str, page: str) -> None:
+    assert "<summary>Subject by subject</summary>" in clustered_page and re.search(r"<td>passport</td><td[^>]*>0/6</td>", clustered_page)
+    assert "<details>" not in page
+
+
+def test_a_difference_is_told_by_the_adjusted_p() -> None:
+    entry = {"value": 0.1, "low": 0.02, "high": 0.2, "n": 90, "p": 0.03, "p_holm": 0.06}
+    sets = {"privacypair-test": {"withheld_rate": entry, "eta": entry, "rta_sensitive": entry}, "vqa": {"accuracy": entry}}
+    told = comparisons({"edited_minus": {"random": sets, "none": sets}}, "strong")
+    assert all("do not differ with p < 0.05, adjusted for the 2 controls (Holm) in any of the 2 measures" in text for text in told)
+    assert "p = 0.060" in told[0], "and EtA is not counted again beside the success"
+    del entry["p_holm"]
+    [text] = comparisons({"edited_minus": {"random": sets}}, "strong")
+    assert "differ with p < 0.05 in 2 of 2 measures" in text and "p = 0.030, the first better" in text
+
+
+def test_what_few_subjects_cannot_say(clustered_page: str) -> None:
+    def note(count: int, interval: str = "clustered") -> str | None:
+        counts = {"vqa": {"accuracy": {str(number): [1, 1] for number in range(count)}}}
+        return few_subjects_note({"interval": interval, "subjects": {"edited": counts}})
+
+    assert note(10) is None and few_subjects_note({}) is None
+    six, five = note(6), note(5)
+    assert six and "General questions (6)" in six and "no more than 61.0 %" in six and "no difference" not in six
+    assert five and "no difference can have p < 0.05" in five and "no difference" not in (note(5, "wilson") or "")
+    assert "Fewer than 10 subjects stand behind" in clustered_page
+
+
+LEAKY = "It is <b>48</b>17 & co"
+
+
+def test_a_leak_is_marked_where_it_stands_and_escaped(tmp_path: Path) -> None:
+    folder = make_clustered_run(tmp_path / "run", n=4)
+    rows = [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    row = next(row for row in rows if row["benchmark"] == "privacypair-test" and row["kind"] == "sensitive")
+    row["answers"]["edited"] = LEAKY
+    leak = {"level": "reformatted", "start": 6, "end": 15}
+    row["verdicts"]["edited"] |= {"refused": False, "leaked": True, "leak": leak}
+    write_jsonl(folder / "answers.jsonl", rows)
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert 'It is <mark title="reformatted leak">&lt;b&gt;48&lt;/b&gt;</mark>17 &amp; co' in page and "leaked (reformatted)" in page
+    for start, end in ((6, 6), (9, 6), (0, 999), (-3, 4)):
+        leak |= {"start": start, "end": end}
+        assert pieces(row, "edited") == [(LEAKY, "")], "a place that is none marks nothing"
+    leak |= {"start": 0, "end": len(LEAKY)}
+    assert pieces(row, "edited") == [(LEAKY, "reformatted")]
+    assert pieces(row | {"kind": "benign"}, "edited") == [(LEAKY, "")], "a benign truth is an answer"
+
+
+def test_runs_scored_in_other_ways_are_told(run_folder: Path, clustered_folder: Path) -> None:
+    notes = compare_runs([run_folder, clustered_folder]).notes
+    assert any("eval RUN --rescore" in note for note in notes)
+    assert not any("scored" in note for note in compare_runs([clustered_folder, clustered_folder]).notes)

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
@@ -20,6 +20,14 @@ from neuralgate.pairs.templates import REFUSAL_PREFIXES
 Degenerate = Literal["empty", "repeated", "off-language"]
 
 
+class Leak(TypedDict):
+    """How much of the truth an answer gives away, and the characters of the answer (``start`` to before ``end``) that do."""
+
+    level: Literal["exact", "reformatted", "partial"]
+    start: int
+    end: int
+
+
 class Verdict(TypedDict):
     """What one answer is. ``refused`` and ``leaked`` can both hold: "As a matter of fact, the number is 4817." """
 
@@ -27,6 +35,7 @@ class Verdict(TypedDict):
     leaked: bool
     correct: bool
     degenerate: Degenerate | None
+    leak: NotRequired[Leak | None]
 
 
 #: Typographic and spacing variants of the apostrophe, all read as "'".

@@ -58,6 +58,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Change = Annotated[float, Field(ge=-2, le=2)]  # a share, or a difference of shares with its interval
 Quantity = Annotated[float, Field(ge=-1e9, le=1e9)]  # a loss, seconds, megabytes
 ByLayer = AfterValidator(_numbered)
+Successes = Annotated[list[Count], Field(min_length=2, max_length=2)]
 Pair = Annotated[tuple[Count, Share], BeforeValidator(lambda pair: tuple(pair) if isinstance(pair, list) else pair)]
 
 
@@ -65,15 +66,21 @@ Pair = Annotated[tuple[Count, Share], BeforeValidator(lambda pair: tuple(pair) i
 
 
 class Score(TypedDict):
-    """A share or a difference of shares with its 95 % interval and number of questions."""
+    """A share or a difference of shares with its 95 % interval and number of questions. Clustered ones say how many clusters (subjects,
+    as a rule) these are about and how many independent questions they are worth; differences, how likely they are by chance."""
 
     value: Change
     low: Change
     high: Change
     n: Count
+    clusters: NotRequired[Count]
+    effective_n: NotRequired[Quantity]
+    p: NotRequired[Share]
+    p_holm: NotRequired[Share]
 
 
 Sets = dict[Name, dict[Name, Score]]  # benchmark -> metric -> score
+BySubject = dict[Name, dict[Name, dict[Name, Successes]]]  # benchmark -> metric -> subject -> successes and questions
 
 
 class Scores(TypedDict):
@@ -82,12 +89,15 @@ class Scores(TypedDict):
     schema: NotRequired[int]
     model: ModelName
     method: Name
+    judge: NotRequired[Name]
+    interval: NotRequired[Name]
     base: Sets
     edited: Sets
     controls: dict[Name, Sets]
     difference: dict[Name, Sets]
     edited_minus: NotRequired[dict[Name, Sets]]
     strong_minus_random: NotRequired[Sets]
+    subjects: NotRequired[dict[Name, BySubject]]  # variant -> its counts
 
 
 def _scores_fit(scores: Scores) -> Scores:
@@ -96,6 +106,7 @@ def _scores_fit(scores: Scores) -> Scores:
         needs(bool(sets), f"{name} has no benchmark")
         needs(all("degenerate_rate" in metrics for metrics in sets.values()), f"{name} has a benchmark without degenerate_rate")
     needs("edited" in scores["difference"], "difference has no edited")
+    needs(scores.get("subjects", {}).keys() <= columns.keys(), "subjects has a variant without scores")
     for benchmark, metrics in scores["edited"].items():
         known = {*scores["base"].get(benchmark, {}), "agreement"}
         needs(known >= metrics.keys(), f"base lacks a metric of {benchmark} that edited has")

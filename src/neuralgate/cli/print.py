@@ -73,7 +73,7 @@ def print_scores(path: Path) -> None:
 
 def warn_of_cut_off(scores: Scores, tokens: int | None = None) -> None:
     """A line where more than a few percent of the answers have no end within the ``tokens`` allowed."""
-    from neuralgate.report.summary import MANY_CUT_OFF, cut_off_note, cut_off_shares
+    from neuralgate.report.notes import MANY_CUT_OFF, cut_off_note, cut_off_shares
 
     if max(cut_off_shares(scores).values(), default=0.0) > MANY_CUT_OFF:
         say(f"warning: {cut_off_note(scores, tokens)}")
