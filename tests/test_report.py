@@ -422,3 +422,16 @@ def test_runs_scored_in_other_ways_are_told(run_folder: Path, clustered_folder: 
     notes = compare_runs([run_folder, clustered_folder]).notes
     assert any("eval RUN --rescore" in note for note in notes)
     assert not any("scored" in note for note in compare_runs([clustered_folder, clustered_folder]).notes)
+
+
+def test_the_words_of_the_glossary_are_those_of_the_report() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "words.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and not line.startswith("| word")]
+    words = [row[0].removeprefix("| ") for row in rows]
+    assert words == sorted(words, key=str.casefold)
+    metrics = {
+        name for row in rows for name in re.findall(r"`(\w+)`", row[1]) if name.endswith("_rate") or name.startswith(("rta_", "eta"))
+    }
+    assert metrics and metrics <= METRIC_TITLES.keys()
+    for word in ("withheld", "evaded", "EtA", "degenerate"):
+        assert word in words and any(word in title for title in METRIC_TITLES.values())
