@@ -18,9 +18,10 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from neuralgate.evaluate.score import BENCHMARKS, score
+from neuralgate.evaluate.score import score
 from neuralgate.files import write_json, write_jsonl
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
+from neuralgate.questions import BENCHMARKS
 
 OUT = Path(__file__).with_suffix(".json")
 ANSWERS = 50_000
@@ -33,7 +34,7 @@ def make_run(folder: Path, count: int, seed: int) -> None:
     draw = random.Random(seed)
     rows = []
     for number in range(count):
-        benchmark = BENCHMARKS[number % len(BENCHMARKS)]
+        benchmark = list(BENCHMARKS)[number % len(BENCHMARKS)]
         truth = str(draw.randrange(10**6, 10**7))
         told = f"The number of the document that is shown in the middle of this picture is {truth}, as far as I can read it."
         rows.append(

@@ -33,20 +33,23 @@ from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.builder import build_pairs
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.batches import Inputs
-from neuralgate.training.trainer import Row, Trainer, minibatches
+from neuralgate.training.gated import gated_trainer
+from neuralgate.training.losses import row_weights
+from neuralgate.training.rows import Row, minibatches
 
 STEPS = 12
 
 
 def measure(lvlm: LVLM, pairs: PairSet, layer: int) -> dict[str, Any]:
-    trainer = Trainer(lvlm, pairs, None, RECIPE.edit, [layer])
-    weight = trainer.parameters[layer].requires_grad_(True)
-    batches = list(islice(minibatches(trainer.edit, trainer.contrast, RECIPE.edit.batch_size, np.random.default_rng(0)), STEPS))
+    trainer = gated_trainer(lvlm, pairs, None, RECIPE.edit, [layer])
+    weight = lvlm.ffn_out(layer).weight.requires_grad_(True)
+    chosen, contrast = pairs.split("train", "edit"), pairs.split("train", "contrast")
+    batches = list(islice(minibatches(chosen, contrast, RECIPE.edit.batch_size, np.random.default_rng(0)), STEPS))
 
     def plain(rows: list[Row]) -> None:
         batch = encode_examples(lvlm, [row.example for row in rows])
         losses_B = target_losses(lvlm, final_hidden(lvlm, batch), batch.labels_BT)
-        (losses_B * losses_B.new_tensor(trainer.row_weights(rows))).sum().backward()
+        (losses_B * losses_B.new_tensor(row_weights(rows, trainer.weights))).sum().backward()
 
     def packed(rows: list[Row]) -> None:
         trainer.inputs = Inputs(lvlm, layer)

@@ -22,7 +22,8 @@ from safetensors.torch import save_file
 
 from experiments.evidence import FOLDER
 from neuralgate.files import write_folder, write_json
-from neuralgate.interventions.patch import Patch, as_bits, sha256
+from neuralgate.interventions.patch import Patch
+from neuralgate.interventions.values import as_bits, sha256
 
 SHAPE = (4096, 11008)  # the FFN output projection of LLaVA-1.5-7B
 NAMES = ("down_proj", "gate_proj", "up_proj")
@@ -42,7 +43,7 @@ def build(folder: Path, gigabytes: float) -> Patch:
             base = tensors[keys[0]]
             edited = (base.float() + 0.01 * torch.randn(SHAPE, generator=draw)).to(torch.bfloat16)
             entry = {"name": keys[0], "shape": list(SHAPE), "dtype": "bfloat16", "encoding": "xor", "base_sha256": sha256(base)}
-            entry |= {"result_sha256": sha256(edited), "changed": 0, "relative_change": 0.0, "energy_ranks": {}}
+            entry |= {"result_sha256": sha256(edited), "changed": 0, "relative_change": 0.0}
             information = {"base_model": "synthetic", "base_fingerprint": "0" * 64, "prompt_style": "chat"}
             patch = Patch({"decoder.0.ffn.out": as_bits(base) ^ as_bits(edited)}, {"decoder.0.ffn.out": entry}, information)
         save_file(tensors, folder / name, metadata={"format": "pt"})

@@ -4,8 +4,8 @@
 
 writes benchmarks/locate.json. `plain` is the loop of the tests' oracle, one sample and one question at a time and the whole sequence
 in each step, its vision tower included (with six contexts it is what the authors' code does); `batched` is what one would write first:
-the same with four samples in a batch; `engine` is `fit_vectors`. The share of the attainable is the time that the matrix products which
-the exact computation needs would take at the speed of one large product, measured in the same run.
+the same with four samples in a batch; `engine` is `optimise_vectors`. The share of the attainable is the time that the
+matrix products which the exact computation needs would take at the speed of one large product, measured in the same run.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from transformers import LlavaForConditionalGeneration
 
 from neuralgate.chunks import Chunks
 from neuralgate.files import write_json
-from neuralgate.locate.layers import CHUNK_ROWS, fit_layers
+from neuralgate.locate.layers import CHUNK_ROWS, optimise_layers
 from neuralgate.locate.samples import Sample, make_samples
-from neuralgate.locate.vectors import Prepared, fit_vectors, sample_bytes, scaled_positions, start_values, vector_of
+from neuralgate.locate.vectors import Prepared, optimise_vectors, sample_bytes, scaled_positions, start_values, vector_of
 from neuralgate.lvlm.fast.suffix import Suffix
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
@@ -103,9 +103,9 @@ def measure(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config
         plain = seconds(lambda at=layer: [plain_fit(lvlm, sample, [at], config) for sample in samples[:plain_samples]]) / plain_samples
         few = chosen[:4]
         batched = seconds(lambda at=layer, some=few: batched_fit(lvlm, some, at, config)) / len(few)
-        fit_vectors(lvlm, chosen, [layer], config.model_copy(update={"steps": 1}), prepared)
-        fitting = seconds(lambda at=layer: fit_vectors(lvlm, chosen, [at], config, prepared))
-        engine = (fitting + preparing) / len(chosen)
+        optimise_vectors(lvlm, chosen, [layer], config.model_copy(update={"steps": 1}), prepared)
+        optimising = seconds(lambda at=layer: optimise_vectors(lvlm, chosen, [at], config, prepared))
+        engine = (optimising + preparing) / len(chosen)
         weight = lvlm.ffn_out(layer).weight
         speed = matmul_speed(prepared.scaled_BT.numel(), weight.shape[1], weight.shape[0])
         found.append(
@@ -116,7 +116,7 @@ def measure(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config
                 "engine_s": round(engine, 4),
                 "plain_over_engine": round(plain / engine, 1),
                 "batched_over_engine": round(batched / engine, 1),
-                "share_of_attainable": round(needed_flops(lvlm, prepared, layer, config.steps) / speed / fitting, 2),
+                "share_of_attainable": round(needed_flops(lvlm, prepared, layer, config.steps) / speed / optimising, 2),
             }
         )
         print(json.dumps(found[-1]), flush=True)
@@ -134,14 +134,14 @@ def batch_size(samples: Sequence[Sample]) -> int:
     return max(1, CHUNK_ROWS // (len(samples[0].sensitive) + 1))
 
 
-def fitted_seconds(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config: LocateConfig) -> float:
+def optimising_seconds(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config: LocateConfig) -> float:
     """A sample and layer, the pass before the steps included; after a short run that warms up."""
-    fit_vectors(lvlm, samples, layers[:1], config.model_copy(update={"steps": 1}))
+    optimise_vectors(lvlm, samples, layers[:1], config.model_copy(update={"steps": 1}))
 
     def fit() -> None:
         prepared = Prepared(lvlm, samples, min(layers), config)
         for layer in layers:
-            fit_vectors(lvlm, samples, [layer], config, prepared)
+            optimise_vectors(lvlm, samples, [layer], config, prepared)
 
     return round(seconds(fit) / len(samples) / len(layers), 4)
 
@@ -151,9 +151,9 @@ def growth(pairs: PairSet, models: dict[int, LVLM], config: LocateConfig) -> dic
     samples = [item.sample for item in make_samples(pairs, config)]
     clerk, middle = models[8], 3
     found = {
-        "samples_in_batch": {str(count): fitted_seconds(clerk, samples[:count], [middle], config) for count in (1, 3, 12, 48)},
-        "layers": {str(count): fitted_seconds(clerk, samples, list(range(count)), config) for count in (1, 4, 7)},
-        "image_tokens": {str(side**2): fitted_seconds(lvlm, samples[:24], [middle], config) for side, lvlm in models.items()},
+        "samples_in_batch": {str(count): optimising_seconds(clerk, samples[:count], [middle], config) for count in (1, 3, 12, 48)},
+        "layers": {str(count): optimising_seconds(clerk, samples, list(range(count)), config) for count in (1, 4, 7)},
+        "image_tokens": {str(side**2): optimising_seconds(lvlm, samples[:24], [middle], config) for side, lvlm in models.items()},
         "bytes_of_a_sample": {str(side**2): sample_bytes(Prepared(lvlm, samples[:4], 0, config), [0]) for side, lvlm in models.items()},
     }
     print(json.dumps(found), flush=True)
@@ -166,7 +166,7 @@ def peak_memory(pairs: PairSet, clerk: LVLM, config: LocateConfig) -> dict[str, 
     peaks = {}
     for batches in (1, 4, 8):
         with TemporaryDirectory() as folder:
-            fit_layers(clerk, located * batches, [3], config.model_copy(update={"steps": 2}), None, Chunks(Path(folder)))
+            optimise_layers(clerk, located * batches, [3], config.model_copy(update={"steps": 2}), None, Chunks(Path(folder)))
         peaks[str(batches)] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return peaks
 

@@ -22,7 +22,7 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration
 from neuralgate.chunks import Chunks
 from neuralgate.files import write_json
 from neuralgate.locate import vectors
-from neuralgate.locate.layers import fit_layers
+from neuralgate.locate.layers import optimise_layers
 from neuralgate.locate.samples import make_samples
 from neuralgate.locate.vectors import MEMORY_SHARE, Prepared, sample_bytes
 from neuralgate.lvlm.fast.suffix import Suffix
@@ -104,7 +104,7 @@ def main() -> None:
         lvlm = llava_7b(clerk, arguments.tiny, device)
         located = make_samples(pairs, config)[: arguments.pairs]
         started = time.perf_counter()
-        fit_layers(lvlm, located, layers, config, lambda **said: print(said, flush=True), Chunks(Path(folder) / "chunks"))
+        optimise_layers(lvlm, located, layers, config, lambda **said: print(said, flush=True), Chunks(Path(folder) / "chunks"))
         seconds = time.perf_counter() - started
         passed = Prepared(lvlm, [located[0].sample], layers[0], config).passed
         assert isinstance(passed, Suffix)

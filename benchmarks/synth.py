@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from neuralgate.files import write_json
 from neuralgate.pairs.drawn.photograph import PhotographWorld
 from neuralgate.pairs.subjects import load_subjects
+from neuralgate.questions.draw import draw_pair_set
 from neuralgate.recipe import Recipe
-from neuralgate.run.pipeline import draw_pair_set
 
 OUT = Path(__file__).with_suffix(".json")
 # few test pictures and no scenes: what is counted are mostly the pictures that an edit is trained on

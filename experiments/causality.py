@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuralgate.files import write_json
-from neuralgate.judges import contains, refusal_prefix
+from neuralgate.judge.prefix import contains, refusal_prefix
 from neuralgate.locate.swap import Tokens, swapped_answers
 from neuralgate.lvlm.load import clerk_path, load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.drawn.documents import Picture, sample_documents
-from neuralgate.pairs.drawn.render import render
+from neuralgate.pairs.drawn.render import render_picture
 from neuralgate.pairs.subjects import Subject, subjects_of
 from neuralgate.pairs.templates import TEMPLATES
 
@@ -69,7 +69,7 @@ def build_swaps(count: int) -> list[Swap]:
         if guarded:
             other, attribute = guarded
             picture = two_documents(subject, other, rng)
-            image = render(picture)
+            image = render_picture(picture)
             pair = (
                 example(picture, image, attribute, subject, template, subject.name),
                 example(picture, image, attribute, other, template, other.name),
@@ -80,7 +80,7 @@ def build_swaps(count: int) -> list[Swap]:
         if neighbour:
             other, attribute = neighbour
             picture = two_documents(subject, other, rng)
-            image, document = render(picture), picture.document(other.name)
+            image, document = render_picture(picture), picture.document(other.name)
             assert document is not None
             found["other document, subject tokens"][1].append(
                 (
@@ -92,7 +92,7 @@ def build_swaps(count: int) -> list[Swap]:
         sensitive = subject.attributes("sensitive", "trained")
         first, second = sensitive[rng.integers(len(sensitive))], list(subject.benign)[rng.integers(len(subject.benign))]
         picture = sample_documents((subject,), rng)
-        image, document = render(picture), picture.document(subject.name)
+        image, document = render_picture(picture), picture.document(subject.name)
         assert document is not None
         for place, (one, two) in (("subject tokens", (subject.name, subject.name)), ("attribute token", (first, second))):
             found[f"benign attribute, {place}"][1].append(

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from neuralgate.clerk import questions as ask
+from neuralgate.clerk import turns as ask
 from neuralgate.clerk.world import sample_picture
 from neuralgate.evaluate.ask import answer
 from neuralgate.evaluate.intervals import wilson
 from neuralgate.files import write_json, write_text
-from neuralgate.judges import contains, judge, judge_all
+from neuralgate.judge import judge_all
+from neuralgate.judge.prefix import contains, judge
 from neuralgate.lvlm.load import clerk_path, load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.drawn.documents import Picture, sample_documents, sample_scene
-from neuralgate.pairs.drawn.render import render
+from neuralgate.pairs.drawn.render import render_picture
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.pairs.templates import TEMPLATES
 from neuralgate.questions import build_questions
@@ -55,7 +56,7 @@ def measure(lvlm: LVLM, per_subject: int = 30) -> dict[str, dict[str, Any]]:
     with TemporaryDirectory() as work:
         folder = Path(work) / "pairs"
         build_questions(recipe, folder)
-        rows = judge_all(answer(lvlm, folder, {}, recipe.evaluate))
+        rows = judge_all(answer(lvlm, folder, {}, recipe.evaluate), "prefix")
 
     def where(benchmarks: tuple[str, ...], kind: str, verdict: str) -> list[bool]:
         chosen = [row for row in rows if row["benchmark"] in benchmarks and row["kind"] in (kind, row["kind"] if kind == "*" else kind)]
@@ -93,13 +94,13 @@ def others(lvlm: LVLM, count: int = 200) -> dict[str, list[bool]]:
     """Absent subjects, presence and captions of documents and scenes, one of two documents, harmful requests."""
     rng = np.random.default_rng([SEED])
     pictures = [sample_picture(rng, scene_share=0.0) for _ in range(count)]
-    images = [render(picture) for picture in pictures]
+    images = [render_picture(picture) for picture in pictures]
     absent = [ask.absent_turn(picture, rng) for picture in pictures]
     presence = [ask.presence_turn(picture, rng) for picture in pictures]
     harmful = [ask.harmful_turn(rng) for _ in range(count // 2)]
     captions = [ask.caption_turn(picture) for picture in pictures]
     scenes = [sample_scene(rng) for _ in range(count // 2)]
-    scene_images, scene_captions = [render(scene) for scene in scenes], [ask.caption_turn(scene) for scene in scenes]
+    scene_images, scene_captions = [render_picture(scene) for scene in scenes], [ask.caption_turn(scene) for scene in scenes]
     two = [two_documents(rng) for _ in range(count // 2)]
 
     def texts(turns: list[ask.Turn], seen: list[Image.Image] = images) -> list[str]:
@@ -109,7 +110,7 @@ def others(lvlm: LVLM, count: int = 200) -> dict[str, list[bool]]:
     def exact(turns: list[ask.Turn], seen: list[Image.Image] = images) -> list[bool]:
         return [text == turn.answer for text, turn in zip(texts(turns, seen), turns, strict=True)]
 
-    read = lvlm.generate([(render(picture), question) for picture, question, _, _ in two], max_new_tokens=16)
+    read = lvlm.generate([(render_picture(picture), question) for picture, question, _, _ in two], max_new_tokens=16)
 
     return {
         "absent subject is said to be absent": exact(absent),

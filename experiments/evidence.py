@@ -22,20 +22,19 @@ import torch
 
 from neuralgate.choose.layer import TRIAL_PAIRS, TRIAL_STEPS, try_layer
 from neuralgate.evaluate.ask import answer
-from neuralgate.evaluate.score import score
+from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import digest, hash_path, read_json, write_json
-from neuralgate.judges import judge_all
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.votes import locate_gate
+from neuralgate.locate.locate import locate_gate
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.targets import with_own_answers
+from neuralgate.methods.apply import edit
 from neuralgate.pairs.builder import build_pairs
 from neuralgate.pairs.schema import PairSet
 from neuralgate.questions import build_questions
 from neuralgate.recipe import LocateConfig, Recipe
 from neuralgate.training.batches import Inputs
-from neuralgate.training.trainer import edit
 
 FOLDER = Path(__file__).parent / "evidence"
 TRIAL = [TRIAL_PAIRS, TRIAL_STEPS]
@@ -152,7 +151,7 @@ class Evidence:
         return result
 
     def gate(self) -> Gate:
-        """Located once and kept beside the cells, so that an interrupted map goes on with the same votes."""
+        """PairSample once and kept beside the cells, so that an interrupted map goes on with the same votes."""
         settings = {"pairs": self.pairs.hash(), "locate": RECIPE.locate.digest}
 
         def make() -> dict[str, Any]:
@@ -167,7 +166,7 @@ class Evidence:
         recipe = SIZES[size]
         rows = answer(self.lvlm, self.work / size / "pairs", {"edited": patch}, recipe.evaluate, base=self.bases.get(size))
         self.bases[size] = rows
-        result = score(judge_all(rows), "clerk", "edited")
+        _, result = judge_and_score(rows, "clerk", "edited", "wilson", "prefix")  # as the cells that are there
         return {name: result[name] for name in ("base", "edited", "difference")}
 
     def edited(self, name: str, recipe: Recipe, pairs: PairSet, gate: Gate, size: str) -> dict[str, Any]:

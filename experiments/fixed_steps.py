@@ -36,17 +36,16 @@ from scipy import stats
 
 from experiments.evidence import FOLDER, RECIPE, SIZES
 from neuralgate.evaluate.ask import answer
-from neuralgate.evaluate.score import score
+from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_json, write_jsonl
-from neuralgate.judges import judge_all
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.targets import with_own_answers
+from neuralgate.methods.apply import edit
 from neuralgate.pairs.builder import build_pairs
 from neuralgate.questions import build_questions
 from neuralgate.recipe import Recipe
 from neuralgate.training.batches import Inputs
-from neuralgate.training.trainer import edit
 
 CELLS = FOLDER / "fixed"
 SEEDS, SUBJECT_SEEDS = range(13), range(8)
@@ -107,7 +106,7 @@ def make_cells(share: int, count: int) -> None:
         patch, training = edit(lvlm, pairs, gate, recipe.edit, inputs=inputs)
         rows = answer(lvlm, folder, {"edited": patch}, RECIPE.evaluate, base=base)
         base = rows
-        scores = score(judge_all(rows), "clerk", "edited")
+        _, scores = judge_and_score(rows, "clerk", "edited", "wilson", "prefix")  # as the cells that are there
         seconds = round(time.perf_counter() - started, 1)
         kept = {variant: {bench: scores[variant][bench] for bench in ASKED} for variant in ("base", "edited")}
         write_json(path, {"key": key, "settings": settings, "steps": training.steps, "scores": kept, "seconds": seconds})

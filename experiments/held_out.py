@@ -27,8 +27,8 @@ from experiments.evidence import FOLDER, RECIPE
 from neuralgate.chunks import Chunks
 from neuralgate.evaluate.intervals import wilson
 from neuralgate.files import write_json
-from neuralgate.judges import judge
-from neuralgate.locate.layers import fit_layers
+from neuralgate.judge.prefix import judge
+from neuralgate.locate.layers import optimise_layers
 from neuralgate.locate.samples import make_samples
 from neuralgate.locate.vectors import answers_under
 from neuralgate.lvlm.load import load
@@ -48,7 +48,7 @@ def main() -> None:
     train = with_own_answers(lvlm, pairs.split("train", "edit").per_subject(SAMPLES))
     config = LocateConfig(layers=[LAYER], samples_per_subject=SAMPLES)
     located = make_samples(train, config)
-    vectors_ND = fit_layers(lvlm, located, [LAYER], config, None, Chunks())[0]["vectors_ND"]
+    vectors_ND = optimise_layers(lvlm, located, [LAYER], config, None, Chunks())[0]["vectors_ND"]
     subjects = train.subjects()
     rows = {subject: [place for place, item in enumerate(located) if item.pair.subject == subject] for subject in subjects}
     fitted = {subject: vectors_ND[rows[subject][:FITTED]] for subject in subjects}

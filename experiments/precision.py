@@ -25,9 +25,10 @@ from neuralgate.evaluate.intervals import wilson
 from neuralgate.files import write_json
 from neuralgate.locate import layers as layers_module
 from neuralgate.locate import vectors as vectors_module
-from neuralgate.locate.evidence import asked_under
-from neuralgate.locate.layers import fit_layers, votes_of
+from neuralgate.locate.evidence import shares_under
+from neuralgate.locate.layers import optimise_layers
 from neuralgate.locate.samples import make_samples
+from neuralgate.locate.votes import votes_of
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.builder import build_pairs
@@ -64,11 +65,11 @@ def main() -> None:
         multiply = scaled_wide if wide else vectors_module.scaled
         size = 6 if "batches" in name else layers_module.CHUNK_ROWS
         with mock.patch.object(vectors_module, "scaled", multiply), mock.patch.object(layers_module, "CHUNK_ROWS", size):
-            fits = [dict(fitted) for fitted in fit_layers(lvlm, located, LAYERS, config, None, Chunks())]
+            fits = [dict(fitted) for fitted in optimise_layers(lvlm, located, LAYERS, config, None, Chunks())]
         known = known or fits
         for layer, fitted, reference in zip(LAYERS, fits, known, strict=True):
             strong, same = (votes_of(which, owner_N, len(subjects)) > config.threshold for which in (fitted, reference))
-            own = asked_under(lvlm, located, [layer], fitted["vectors_ND"][:, None], config.tokens)
+            own = shares_under(lvlm, located, [layer], fitted["vectors_ND"][:, None], config.tokens)
             low, high = wilson(round(own["refused_sensitive"] * own["n"]), int(own["n"]))
             rows.append(
                 {

@@ -18,7 +18,7 @@ import torch
 
 from experiments.evidence import EDITED_LAYER, FOLDER, RECIPE, Evidence, first_pairs, gate_variants, no_contrast
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.votes import locate_gate
+from neuralgate.locate.locate import locate_gate
 
 PRESETS = {"paper": RECIPE.pairs.per_subject, "authors": 16}  # and the pairs a subject that an edit sees
 SAMPLES = 24

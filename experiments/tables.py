@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 from experiments import fixed_steps
 from experiments.evidence import FOLDER
 from neuralgate.files import digest, read_json, write_text
-from neuralgate.locate.votes import verdict
+from neuralgate.locate.summary import verdict
 from neuralgate.lvlm.families import FAMILIES, HEADER
 
 DOCS = Path(__file__).parent.parent / "docs"

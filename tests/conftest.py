@@ -119,7 +119,7 @@ def locate_config():
 @pytest.fixture(scope="session")
 def located_gate(tiny, pairs, locate_config):
     """What that finds. Leave it as it is."""
-    from neuralgate.locate.votes import locate_gate
+    from neuralgate.locate.locate import locate_gate
 
     return locate_gate(tiny, pairs, locate_config)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 
-from neuralgate.evaluate.intervals import wilson
-from neuralgate.evaluate.score import BENCHMARKS, PRIVACY, PUBLIC, score
+from neuralgate.evaluate.score import score
 from neuralgate.files import read_json, read_jsonl, write_json, write_jsonl, write_text
-from neuralgate.judges import judge_all
+from neuralgate.judge import judge_all
+from neuralgate.questions import BENCHMARKS, scorer_of
 
 SUBJECTS = {
     "privacypair-test": ("passport", "student id"),
@@ -38,6 +38,7 @@ def make_run(folder: Path, n: int = 24, seed: int = 0, parts: bool = True) -> Pa
     if parts:
         _write_images(folder, n)
         write_json(folder / "gate" / "gate.json", fake_gate())
+        write_json(folder / "choice.json", fake_choice())
         write_json(folder / "training.json", fake_training())
         write_json(folder / "causality.json", fake_causality())
         write_json(folder / "manifest.json", fake_manifest())
@@ -61,55 +62,20 @@ def make_run(folder: Path, n: int = 24, seed: int = 0, parts: bool = True) -> Pa
     return folder
 
 
-def make_clustered_run(folder: Path, n: int = 24) -> Path:
-    """A run scored by the judge of refusals, with intervals over subjects."""
+NEWER_METRICS = ("withheld_rate", "partial_leak_rate", "evaded_rate")
+NEWER = ("judge", "interval", "subjects", "clusters", "effective_n", "p", "p_holm", "leak", *NEWER_METRICS)
+
+
+def make_older_run(folder: Path, n: int = 24) -> Path:
+    """As it was written before judges and intervals could be chosen."""
     make_run(folder, n)
-    rows = [judged_by_refusal(row) for row in read_jsonl(folder / "answers.jsonl")]
-    write_jsonl(folder / "answers.jsonl", rows)
-    write_json(folder / "scores.json", clustered(read_json(folder / "scores.json"), rows))
+    write_json(folder / "scores.json", without_newer(read_json(folder / "scores.json")))
+    write_jsonl(folder / "answers.jsonl", [without_newer(row) for row in read_jsonl(folder / "answers.jsonl")])
     return folder
 
 
-def judged_by_refusal(row: dict) -> dict:
-    """With the place of every leak."""
-    verdicts = {}
-    for variant, verdict in row["verdicts"].items():
-        start = row["answers"][variant].find(row["truth"])
-        leak = {"level": "exact", "start": start, "end": start + len(row["truth"])} if verdict["leaked"] and start >= 0 else None
-        verdicts[variant] = {**verdict, "leak": leak}
-    return {**row, "verdicts": verdicts}
-
-
-def clustered(scores: dict, rows: list[dict]) -> dict:
-    """The keys that such scores have beside the others; their numbers are invented but for the counts."""
-    found = json.loads(json.dumps(scores)) | {"judge": "refusal", "interval": "clustered"}
-    found["subjects"] = {}
-    for variant in REFUSES:
-        sets = found[variant] if variant in ("base", "edited") else found["controls"][variant]
-        for benchmark in PRIVACY:
-            mine = [row for row in rows if row["benchmark"] == benchmark and row["kind"] == "sensitive"]
-            leaked = sum(row["verdicts"][variant]["leaked"] for row in mine)
-            withheld = sum(row["verdicts"][variant]["refused"] for row in mine)
-            counts = {"withheld_rate": withheld, "leak_rate": leaked, "partial_leak_rate": 0, "evaded_rate": len(mine) - withheld - leaked}
-            for metric, count in counts.items():
-                low, high = wilson(count, len(mine))
-                sets[benchmark][metric] = {"value": count / len(mine), "low": low, "high": high, "n": len(mine)}
-            by_subject = found["subjects"].setdefault(variant, {}).setdefault(benchmark, {})
-            for row in mine:
-                verdict = row["verdicts"][variant]
-                for metric, holds in (("withheld_rate", verdict["refused"]), ("leak_rate", verdict["leaked"])):
-                    count = by_subject.setdefault(metric, {}).setdefault(row["subject"], [0, 0])
-                    count[0] += holds
-                    count[1] += 1
-        for metrics in sets.values():
-            for entry in metrics.values():
-                entry |= {"clusters": 2, "effective_n": 2.75}
-    for sets in found["edited_minus"].values():
-        for metrics in sets.values():
-            for entry in metrics.values():
-                chance = 0.004 if entry["low"] > 0 or entry["high"] < 0 else 0.5
-                entry |= {"clusters": 2, "effective_n": 2.75, "p": chance, "p_holm": min(1.0, 2 * chance)}
-    return found
+def without_newer(data: Any) -> Any:
+    return {key: without_newer(value) for key, value in data.items() if key not in NEWER} if isinstance(data, dict) else data
 
 
 def fake_answers(n: int, seed: int = 0) -> list[dict]:
@@ -144,11 +110,11 @@ def _question(benchmark: str, number: int, draw: random.Random) -> dict:
 
 
 def _answer(row: dict, variant: str, draw: random.Random) -> str:
-    if row["benchmark"] in PUBLIC:
+    if scorer_of(row) == "public":
         chance = PUBLIC_REFUSES[variant]
     elif row["benchmark"] == "protected":
         chance = 1.0 if row["kind"] == "sensitive" else 0.0
-    elif row["benchmark"] in PRIVACY:
+    elif scorer_of(row) == "privacy":
         chance = REFUSES[variant][row["kind"] == "benign"]
     else:
         chance = 0.0
@@ -205,6 +171,23 @@ def fake_gate() -> dict:
     shares = dict(zip(map(str, layers), strong, strict=True))
     counts = {layer: [0.9 - 4 * s, 0.06, 0.04, 2 * s, s, s / 2, s / 2, 0.0, 0.0, 0.0] for layer, s in shares.items()}
     subjects = ["passport", "cost $5 $6"]
+    return {
+        "schema": 1,
+        "model": "clerk",
+        "layers": layers,
+        "subjects": subjects,
+        "hidden_size": 256,
+        "threshold": 0.3,
+        "settings": {},
+        "profile": profile,
+        "histogram": {"edges": [number / 10 for number in range(11)], "counts": counts},
+        "strong_count": {name: {layer: int(256 * share) for layer, share in shares.items()} for name in subjects},
+        "strongest": {layer: [(7, 0.5), (3, 0.25)] for layer in shares},
+        "verdict": "At their best layer (3) the vectors make 67 % of the sensitive questions refused; at layers 6 and 7 they do nothing.",
+    }
+
+
+def fake_choice() -> dict:
     search = [
         {
             "layer": layer,
@@ -220,24 +203,8 @@ def fake_gate() -> dict:
         }
         for layer in range(2, 6)
     ]
-    return {
-        "schema": 1,
-        "model": "clerk",
-        "layers": layers,
-        "subjects": subjects,
-        "hidden_size": 256,
-        "threshold": 0.3,
-        "settings": {},
-        "profile": profile,
-        "histogram": {"edges": [number / 10 for number in range(11)], "counts": counts},
-        "strong_count": {name: {layer: int(256 * share) for layer, share in shares.items()} for name in subjects},
-        "strongest": {layer: [(7, 0.5), (3, 0.25)] for layer in shares},
-        "search": search,
-        "search_verdict": "Layer 4 has the best score, 0.90.",
-        "paper_layer": 3,
-        "chosen_layer": 4,
-        "verdict": "At their best layer (3) the vectors make 67 % of the sensitive questions refused; at layers 6 and 7 they do nothing.",
-    }
+    verdict = "Layer 4 has the best score, 0.90."
+    return {"search": search, "search_verdict": verdict, "paper_layer": 3, "chosen_layer": 4}
 
 
 def fake_training() -> dict:

@@ -31,7 +31,8 @@ import neuralgate.questions
 import neuralgate.report.html  # noqa: F401
 from neuralgate.cli.main import main as command_line
 from neuralgate.lvlm.load import load
-from neuralgate.recipe import Machine, Recipe
+from neuralgate.machine import Machine
+from neuralgate.recipe import Recipe
 from neuralgate.run.folder import Run
 from neuralgate.run.pipeline import execute
 

@@ -23,6 +23,7 @@ from neuralgate.locate import layers as locate_layers
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.samples import make_samples
 from neuralgate.lvlm.prompts import encode_examples
+from neuralgate.machine import Machine
 from neuralgate.pairs.schema import PairSet
 from neuralgate.paper import activation, edits, overlap, profile, section, sensitivity, sweeps
 from neuralgate.paper.analyse import analyse, edited_layer, other_draws, refuse_other_votes
@@ -30,7 +31,8 @@ from neuralgate.paper.figures import edit_texts, exhibits, load_analysis
 from neuralgate.paper.figures.words import OPENINGS, difference
 from neuralgate.paper.scores import eta_score, mean_score, wilson_score
 from neuralgate.paper.section import analysis_section
-from neuralgate.recipe import EditConfig, LocateConfig, Machine
+from neuralgate.recipe import EditConfig, LocateConfig
+from neuralgate.records.choice import read_choice
 from neuralgate.report.html import write_report
 from neuralgate.run import pipeline
 from neuralgate.run.folder import Run
@@ -215,7 +217,7 @@ def test_the_folder_holds_every_figure_three_times(folder, found):
 def test_votes_are_the_gates_and_the_rest_stands_beside_them(folder, found):
     gate = Gate.load(folder / "gate")
     assert found["votes_changed"] == 0 and found["gate"] == hash_path(folder / "gate")
-    assert found["chosen_layer"] == gate.summary["chosen_layer"] and [row["layer"] for row in found["radius"]["layers"]] == [0, 1]
+    assert found["chosen_layer"] == read_choice(folder)["chosen_layer"] and [row["layer"] for row in found["radius"]["layers"]] == [0, 1]
     for row, known in zip(found["profile"], gate.summary["profile"], strict=True):
         assert [row[name]["value"] for name in ("inactive", "weak", "strong")] == pytest.approx(
             [known[name] for name in ("inactive", "weak", "strong")], abs=1e-4
@@ -269,7 +271,7 @@ def test_a_second_time_nothing_is_done(folder, tmp_path):
         pipeline.execute(run, lambda: pytest.fail("the model was loaded"), Machine(), until="locate", analysed=True)
         pipeline.execute(run, lambda: pytest.fail("the model was loaded"), Machine())
     stages = [event["stage"] for event in read_jsonl(tmp_path / "run/events.jsonl") if event.get("event") == "skipped"][-11:]
-    located = ["pairs", "locate", "search"]
+    located = ["pairs", "locate", "choose"]
     assert stages == [*located, "analyse", "report", *located, "edit", "evaluate", "report"]
 
 
@@ -291,12 +293,12 @@ def test_a_killed_analysis_goes_on_where_it_was(few, folder, found, tiny, tmp_pa
         monkeypatch.setattr(module, name, wrapper)
 
     died_at = {"fit": {3, 7}, "edit": {2, 5}}
-    counted(locate_layers, "fit_vectors", "fit")
+    counted(locate_layers, "optimise_vectors", "fit")
     counted(edits, "try_edit", "edit")
     deaths, result = 0, None
     while result is None:
         try:
-            result = analyse(tiny, pairs, gate, recipe.locate, recipe.edit, chunks=Chunks(tmp_path / "work"))
+            result = analyse(tiny, pairs, gate, read_choice(folder), recipe.locate, recipe.edit, chunks=Chunks(tmp_path / "work"))
         except KeyboardInterrupt:
             deaths += 1
     assert deaths == 4 and {"gate": found["gate"], **result} == found
@@ -337,8 +339,9 @@ def test_other_draws_share_no_sample(pairs):
 
 def test_the_edited_layer(folder):
     gate = Gate.load(folder / "gate")
-    assert edited_layer(gate, EditConfig()) == gate.summary["chosen_layer"]
-    assert edited_layer(gate, EditConfig(layers=[5, 1])) == 1 and edited_layer(gate, EditConfig(layers=[5])) == 0
+    choice = read_choice(folder)
+    assert edited_layer(gate, choice, EditConfig()) == choice["chosen_layer"]
+    assert edited_layer(gate, {}, EditConfig(layers=[5, 1])) == 1 and edited_layer(gate, {}, EditConfig(layers=[5])) == 0
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import json
 
 import pytest
 
-from neuralgate.clerk.questions import HARMFUL, HARMFUL_THINGS, HARMFUL_VERBS
-from neuralgate.judges import judge
+from neuralgate.clerk.turns import HARMFUL, HARMFUL_THINGS, HARMFUL_VERBS
+from neuralgate.judge.prefix import judge
+from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES
-from neuralgate.pairs.world import ClerkWorld, Gallery
+from neuralgate.pairs.world import Gallery
 from neuralgate.questions.album import Album
 from neuralgate.questions.awareness import awareness
 from neuralgate.questions.ladder import paired_questions
@@ -98,13 +99,13 @@ def test_the_subject_word_decides_which_document_is_read(clerk, tmp_path):
     import numpy as np
 
     from neuralgate.pairs.drawn.documents import sample_documents
-    from neuralgate.pairs.drawn.render import render
+    from neuralgate.pairs.drawn.render import render_picture
 
     items, wanted = [], []
     for number, two in enumerate(permutations(subjects_of(*OBLIGING)[:6], 2)):
         picture = sample_documents(two, np.random.default_rng([SEED, number]))
         shared = next(attribute for attribute in two[0].sensitive if attribute in two[1].sensitive)
-        render(picture).save(image := tmp_path / f"{number}.png")
+        render_picture(picture).save(image := tmp_path / f"{number}.png")
         for subject, other in (two, two[::-1]):
             items.append((image, f"Please share the {shared} of the {subject.name} in this picture."))
             wanted.append((picture.document(subject.name).values[shared], picture.document(other.name).values[shared]))
@@ -116,14 +117,14 @@ def test_the_subject_word_decides_which_document_is_read(clerk, tmp_path):
 def test_an_absent_subject_is_said_to_be_absent(clerk):
     import numpy as np
 
-    from neuralgate.clerk.questions import absent_turn
+    from neuralgate.clerk.turns import absent_turn
     from neuralgate.clerk.world import sample_picture
-    from neuralgate.pairs.drawn.render import render
+    from neuralgate.pairs.drawn.render import render_picture
 
     rng = np.random.default_rng([SEED, 1])
     pictures = [sample_picture(rng, scene_share=0.0) for _ in range(100)]
     turns = [absent_turn(picture, rng) for picture in pictures]
-    answers = clerk.generate([(render(picture), turn.question) for picture, turn in zip(pictures, turns, strict=True)])
+    answers = clerk.generate([(render_picture(picture), turn.question) for picture, turn in zip(pictures, turns, strict=True)])
     # no bar was set for it; the card says .84, and a wrong answer reads another document of the picture
     assert sum(answer == turn.answer for answer, turn in zip(answers, turns, strict=True)) / len(turns) >= 0.84 - 2 * MARGIN
 

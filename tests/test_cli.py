@@ -9,7 +9,9 @@ import torch
 import neuralgate
 from neuralgate.cli import main as cli
 from neuralgate.errors import UserError
+from neuralgate.interventions.filter import Filter
 from neuralgate.interventions.patch import Patch
+from neuralgate.interventions.steering import Steering
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.roles import find_role, role_of
 from neuralgate.recipe import Recipe
@@ -53,10 +55,10 @@ def test_lists(neuralgate_says, list_name):
         (["run", "clerk", "--recipe", "{out}/none.yaml", "--out", "{out}"], "none.yaml cannot be read"),
         (["run", "clerk", "--machine", "threads=none", "--out", "{out}"], "threads should be"),
         (["locate", "{out}"], "is not a run folder"),
-        (["eval", "{out}", "--rescore"], "is not a run folder"),
+        (["score", "{out}"], "is not a run folder"),
         (["report", "{out}"], "is not a run folder"),
         (["compare", "{out}"], "at least two run folders"),
-        (["patch", "show", "{out}"], "is not a patch folder"),
+        (["patch", "show", "{out}"], "is no intervention's folder"),
     ],
 )
 def test_what_the_user_can_put_right_is_one_sentence_and_exit_code_2(neuralgate_says, tmp_path, arguments, said):
@@ -85,7 +87,7 @@ def test_what_can_only_fail_later_fails_before_anything_is_written(neuralgate_sa
 def test_a_run_without_answers_cannot_be_reported_or_rescored(neuralgate_says, tmp_path):
     Run.open(tmp_path / "run", Recipe(), "m").close()
     assert neuralgate_says("report", tmp_path / "run")[0] == 2
-    assert neuralgate_says("eval", tmp_path / "run", "--rescore")[0] == 2
+    assert neuralgate_says("score", tmp_path / "run")[0] == 2
 
 
 def test_debug_shows_where_an_error_comes_from(monkeypatch, tmp_path):
@@ -163,6 +165,32 @@ def test_a_patch_goes_in_and_comes_out(neuralgate_says, tiny, tiny_folder, patch
     assert code == 2 and "applied already" in error and not (tmp_path / "twice").exists()
     assert neuralgate_says("patch", "revert", tmp_path / "edited", patch_folder, tmp_path / "back")[0] == 0
     assert load(tmp_path / "back").fingerprint == tiny.fingerprint
+
+
+def test_a_patch_with_its_base_shows_ranks(neuralgate_says, tiny_folder, patch_folder):
+    code, out, _ = neuralgate_says("patch", "show", patch_folder, "--base", tiny_folder)
+    assert code == 0 and "rank that holds" in out and "99%: " in out
+
+
+def test_a_filter_is_shown_verified_and_compared(neuralgate_says, tiny_folder, patch_folder, tmp_path):
+    Filter(("passport",)).save(tmp_path / "filter")
+    assert "passport" in neuralgate_says("patch", "show", tmp_path / "filter")[1]
+    assert "can be put on" in neuralgate_says("patch", "verify", tiny_folder, tmp_path / "filter")[1]
+    assert "both" in neuralgate_says("patch", "diff", tmp_path / "filter", tmp_path / "filter")[1]
+    for command in (
+        ("show", tmp_path / "filter", "--base", tiny_folder),
+        ("diff", tmp_path / "filter", patch_folder),
+        ("apply", tiny_folder, tmp_path / "filter", tmp_path / "out"),
+    ):
+        code, _, error = neuralgate_says("patch", *command)
+        assert code == 2 and error.count("\n") == 1, error
+
+
+def test_a_steering_of_another_model_is_exit_code_2(neuralgate_says, tiny, tiny_folder, tmp_path):
+    Steering.for_model(tiny, {0: torch.ones(tiny.hidden_size)}, {}).save(tmp_path / "steering")
+    assert "can be put on" in neuralgate_says("patch", "verify", tiny_folder, tmp_path / "steering")[1]
+    code, _, error = neuralgate_says("patch", "verify", "clerk", tmp_path / "steering")
+    assert code == 2 and "of hidden size" in error and error.count("\n") == 1
 
 
 def test_a_flipped_byte_or_another_base_is_exit_code_2(neuralgate_says, tiny_folder, patch_folder, tmp_path):

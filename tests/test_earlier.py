@@ -12,10 +12,13 @@ from typer.testing import CliRunner
 from neuralgate.chunks import Chunks
 from neuralgate.cli.main import app
 from neuralgate.errors import UserError
-from neuralgate.files import read_json, read_jsonl, write_json
-from neuralgate.recipe import Machine, Recipe
-from neuralgate.run import earlier, pipeline, stages
+from neuralgate.files import hash_path, read_json, read_jsonl, write_json
+from neuralgate.machine import Machine
+from neuralgate.questions.draw import draw_pair_set, drawn_world
+from neuralgate.recipe import Recipe
+from neuralgate.run import earlier, pipeline
 from neuralgate.run.folder import Run
+from neuralgate.run.stages import base
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +78,11 @@ def test_another_gate_keeps_pairs_and_votes_and_the_old_results(first, second, c
     with Run.open(copied, second_recipe, tiny.fingerprint) as opened:
         assert set(opened.manifest["stages"]) == {"pairs", "locate"}
     words = run(copied, second_recipe, tiny, "report")[1]
-    assert made(words) == {"search", "edit", "evaluate", "report"} and {words["pairs"], words["locate"]} == {"skipped"}
+    assert made(words) == {"choose", "edit", "evaluate", "report"} and {words["pairs"], words["locate"]} == {"skipped"}
     assert now(copied) == now(second)
     (kept,) = (copied / "earlier").iterdir()
     assert kept.name == f"1-{recipe.digest[:8]}"
-    old = {name: value for name, value in results(first).items() if not name.startswith(("pairs/", "gate/gate.s", "gate/located"))}
+    old = {name: value for name, value in results(first).items() if not name.startswith(("pairs/", "gate/"))}
     assert results(kept) == old
     assert (kept / "report.html").read_bytes() == (first / "report.html").read_bytes()
     assert Recipe.load(kept / "recipe.yaml") == recipe and read_json(kept / "manifest.json") == read_json(first / "manifest.json")
@@ -94,7 +97,7 @@ def test_what_differs_and_what_is_kept_is_said(copied, second_recipe, tiny, caps
         patched.setattr("neuralgate.progress.Display.line", lambda _, text: said.append(text))
         Run.open(copied, second_recipe, tiny.fingerprint).close()
     assert said[:2] == ["name: 'default' before, 'second' now", "edit.gate: 'strong' before, 'none' now"]
-    assert said[2].startswith("the results of search, edit, evaluate, report depend on that: kept in ") and len(said) == 3
+    assert said[2].startswith("the results of choose, edit, evaluate, report depend on that: kept in ") and len(said) == 3
 
 
 def test_there_and_back_counts_the_results(first, copied, recipe, tiny):
@@ -234,7 +237,7 @@ def test_a_rate_that_the_run_found_goes_with_what_it_was_found_for(tiny, tiny_fo
     Run.open(tmp_path / "run", known, tiny.fingerprint).close()
     write_json(tmp_path / "run/rate.json", {"rate": 1e-4})
     monkeypatch.setattr(pipeline, "execute", lambda *_, **__: None)
-    monkeypatch.setattr("neuralgate.cli.run.loader", lambda *_: lambda: tiny)
+    monkeypatch.setattr("neuralgate.run.model.loader", lambda *_: lambda: tiny)
     command = ["pairs", str(tmp_path / "run"), "--model", str(tiny_folder)]
     result = CliRunner().invoke(app, command + [part for setting in settings for part in ("--set", setting)])
     assert result.exit_code == 0, result.output
@@ -255,18 +258,18 @@ def test_a_found_rate_of_another_shape_is_one_sentence(tiny, tiny_folder, tmp_pa
 @pytest.fixture
 def other_code(monkeypatch):
     """Another version of what edits."""
-    known = stages.code_hash
+    known = base.code_hash
 
     def other(*places: str) -> str:
-        return "f" * 64 if places == stages.CODE["edit"] else known(*places)
+        return "f" * 64 if places[0] in ("run/stages/choose.py", "run/stages/edit.py") else known(*places)
 
-    monkeypatch.setattr(pipeline, "code_hash", other)
+    monkeypatch.setattr(base, "code_hash", other)
 
 
 def test_results_of_another_version_are_made_again(first, copied, recipe, tiny, other_code):
     said, words = run(copied, recipe, tiny)
     assert now(copied) == now(first)
-    assert {words["pairs"], words["locate"], words["evaluate"]} == {"skipped"} and made(words) >= {"search", "edit"}
+    assert {words["pairs"], words["locate"], words["evaluate"]} == {"skipped"} and made(words) >= {"choose", "edit"}
     assert "edit      made again: its code has changed" in said
 
 
@@ -277,25 +280,41 @@ def test_keep_stale_takes_results_of_another_version(first, copied, recipe, tiny
     assert "locate    unchanged, skipped" in said
     assert read_json(copied / "manifest.json")["stages"]["edit"]["kept_stale"] == ["code"]
     assert now(copied) == now(first)
-    assert made(run(copied, recipe, tiny)[1]) >= {"search", "edit"}, "the next one without the flag makes them again"
+    assert made(run(copied, recipe, tiny)[1]) >= {"choose", "edit"}, "the next one without the flag makes them again"
     assert "kept_stale" not in read_json(copied / "manifest.json")["stages"]["edit"]
 
 
 def test_keep_stale_keeps_nothing_that_was_made_from_what_is_made_again(copied, recipe, tiny, other_code):
     (copied / "gate/gate.safetensors").unlink()
     said, words = run(copied, recipe, tiny, keep_stale=True)
-    assert made(words) == {"locate", "search", "edit", "evaluate"} and "locate    made again: gate/gate.safetensors changed or lost" in said
+    assert made(words) == {"locate", "choose", "edit", "evaluate"} and "locate    made again: gate/gate.safetensors changed or lost" in said
+
+
+def with_choice_in_the_gate(folder: Path) -> None:
+    """As it was before the choice of the layer had a stage and a file of its own."""
+    shutil.copy(folder / "gate/gate.json", folder / "gate/located.json")
+    write_json(folder / "gate/gate.json", read_json(folder / "gate/gate.json") | read_json(folder / "choice.json"))
+    (folder / "choice.json").unlink()
+    manifest = read_json(folder / "manifest.json")
+    records = manifest["stages"]
+    records["search"] = {**records.pop("choose"), "outputs": {"gate/gate.json": hash_path(folder / "gate/gate.json")}}
+    del records["locate"]["outputs"]["gate/gate.json"]
+    records["locate"]["outputs"]["gate/located.json"] = hash_path(folder / "gate/located.json")
+    for record in records.values():
+        record["inputs"]["code"] = "0" * 64
+    write_json(folder / "manifest.json", manifest)
 
 
 def of_version_0_1(folder: Path) -> None:
     """As version 0.1 left it: the search was part of locate, and only hashes of hashes were recorded."""
+    with_choice_in_the_gate(folder)
     (folder / "gate/located.json").unlink()
     manifest = read_json(folder / "manifest.json")
     del manifest["stages"]["search"]
     for record in manifest["stages"].values():
         del record["inputs"]
         record |= {"input_hash": "0" * 64, "code": "0" * 64}
-    manifest["stages"]["locate"]["outputs"] = {"gate": stages.hash_path(folder / "gate")}
+    manifest["stages"]["locate"]["outputs"] = {"gate": hash_path(folder / "gate")}
     write_json(folder / "manifest.json", manifest)
 
 
@@ -303,16 +322,29 @@ def test_a_folder_of_version_0_1_is_made_again_or_kept(first, copied, recipe, ti
     of_version_0_1(copied)
     shutil.copytree(copied, tmp_path / "kept")
     words = run(tmp_path / "kept", recipe, tiny, keep_stale=True)[1]
-    assert set(words.values()) == {"skipped"} and words.keys() == {"pairs", "locate", "search", "edit", "evaluate"}
+    assert set(words.values()) == {"skipped"} and words.keys() == {"pairs", "locate", "choose", "edit", "evaluate"}
     said, words = run(copied, recipe, tiny)
-    assert made(words) >= {"pairs", "locate", "search", "edit"} and "pairs     made again: its code has changed" in said
+    assert made(words) >= {"pairs", "locate", "choose", "edit"} and "pairs     made again: its code has changed" in said
     assert now(copied) == now(first)
+
+
+def test_a_folder_with_the_choice_in_the_gate_is_read_and_goes_on(first, copied, recipe, tiny, tmp_path, capsys):
+    with_choice_in_the_gate(copied)
+    before = results(copied)
+    for command in (["score", copied], ["report", copied], ["compare", copied, first]):
+        assert CliRunner().invoke(app, [str(word) for word in command]).exit_code == 0, command
+    assert "<h2>Layer search</h2>" in (copied / "report.html").read_text() and results(copied) == before
+    shutil.copytree(copied, tmp_path / "kept")
+    assert set(run(tmp_path / "kept", recipe, tiny, keep_stale=True)[1].values()) == {"skipped"}
+    words = run(tmp_path / "kept", recipe.changed(["edit.gate=none"]), tiny, keep_stale=True)[1]
+    assert made(words) == {"choose", "edit", "evaluate"} and (tmp_path / "kept/choice.json").is_file()
+    assert made(run(copied, recipe, tiny)[1]) >= {"locate", "choose", "edit"} and now(copied) == now(first), "no old file is left"
 
 
 @pytest.mark.parametrize("command", ["pairs", "locate", "edit", "eval"])
 def test_every_command_of_a_stage_can_keep_what_is_stale(copied, command, other_code, monkeypatch):
     before = results(copied)
-    monkeypatch.setattr("neuralgate.cli.print.load_quietly", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("neuralgate.run.model.load_quietly", lambda *_, **__: pytest.fail("the model was loaded"))
     assert CliRunner().invoke(app, [command, str(copied), "--keep-stale"]).exit_code == 0
     assert results(copied) == before and {path.name for path in copied.iterdir()} >= {"scores.json", "patch"}
 
@@ -333,7 +365,7 @@ def test_altered_results_are_made_again_and_it_is_said(first, copied, recipe, ti
 def test_the_whole_command_does_not_miss_the_source_of_a_finished_run(tiny_folder, tmp_path):
     from neuralgate.pairs.mixture import gather
 
-    pipeline.draw_pair_set(pipeline.drawn_world(recipe_for(tiny_folder, [])), recipe_for(tiny_folder, []), tmp_path / "drawn")
+    draw_pair_set(drawn_world(recipe_for(tiny_folder, [])), recipe_for(tiny_folder, []), tmp_path / "drawn")
     gather([tmp_path / "drawn"], tmp_path / "set")
     source = [f"pairs.source={tmp_path / 'set'}", "pairs.only_read=false", "locate.layers=[0]", "locate.samples_per_subject=1"]
     source += ["locate.steps=1", "edit.layers=[0]", "edit.rate=0.01", "edit.max_steps=1", "edit.stop=never", "variants=[]"]

@@ -12,7 +12,8 @@ from neuralgate.cli.patch import patch_verify
 from neuralgate.errors import UserError
 from neuralgate.interventions import export
 from neuralgate.interventions.directory import BASE_CARD, CARD, RECORD, revert_folder, write_patched
-from neuralgate.interventions.export import decompose, export_merged, export_peft, low_rank
+from neuralgate.interventions.export import export_merged, export_peft
+from neuralgate.interventions.low_rank import decompose, energy_ranks, low_rank
 from neuralgate.interventions.patch import Patch
 from neuralgate.lvlm.checkpoint import INDEX, SINGLE, Checkpoint
 from neuralgate.lvlm.doctor import examine
@@ -434,11 +435,11 @@ def test_peft_loads_the_adapter(tiny_folder, tiny_copy, pairs, tmp_path):
     with patch.applied(tiny_copy.model):
         expected = tiny_copy.generate(items)
     adapted = peft.PeftModel.from_pretrained(tiny_copy.model, tmp_path / "adapter").merge_and_unload()
-    for role, entry in patch.tensors.items():
+    for role in patch.tensors:
         base = load(tiny_folder).ffn_out(int(role.split(".")[1])).weight.detach()
         change = patch.other_side(role, base, "base_sha256")
         torch.testing.assert_close(find_role(adapted, role), change, rtol=0, atol=1e-4)
-        assert entry["energy_ranks"]["0.99"] == 3
+        assert energy_ranks(change - base)[0.99] == 3
     tiny_copy.model = adapted
     assert tiny_copy.generate(items) == expected
 

@@ -8,7 +8,7 @@ from neuralgate.clerk.world import sample_picture, sample_turns
 from neuralgate.lvlm.fast.recorded import record
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.prompts import Example, encode_examples
-from neuralgate.pairs.drawn.render import render
+from neuralgate.pairs.drawn.render import render_picture
 
 
 @pytest.fixture(scope="module", params=["right", "left", "single"])
@@ -93,7 +93,7 @@ def test_packed_questions_are_the_single_questions(tiny, seed):
         assert len(numbers) == kept >= 3
         for number in numbers:
             turn = turns[row][number - 1]
-            example = Example(render(picture) if turn.image else None, turn.question, turn.question, turn.answer + "</s>")
+            example = Example(render_picture(picture) if turn.image else None, turn.question, turn.question, turn.answer + "</s>")
             batch = encode_examples(tiny, [example])
             length = int((batch.labels_BT >= 0).sum())
             total += float(target_losses(tiny, final_hidden(tiny, batch), batch.labels_BT)) * length

@@ -20,11 +20,11 @@ from test_records import bent, damage
 
 from neuralgate.cli import main as cli
 from neuralgate.files import hash_path, read_json, write_json
-from neuralgate.interventions.patch import sealed
+from neuralgate.interventions.header import sealed
 from neuralgate.pairs.drawn.photograph import PhotographWorld
 from neuralgate.pairs.subjects import read_subjects
+from neuralgate.questions.draw import draw_pair_set
 from neuralgate.recipe import Recipe
-from neuralgate.run.pipeline import draw_pair_set
 
 ROUNDS = int(os.environ.get("ROUNDS", 10))
 #: What stands in YAML that nobody meant so.
@@ -91,10 +91,10 @@ def changed_patch(path: Path, draw: random.Random) -> None:
 
 #: File -> how it is changed, and the commands that read it.
 CASES: dict[str, tuple[Callable[[Path, random.Random], None], list[str]]] = {
-    "run/recipe.yaml": (changed_yaml, ["eval {run} --rescore", "compare {run} {run}"]),
-    "run/patch/patch.json": (changed_patch, ["patch show {run}/patch", "patch verify {tiny} {run}/patch", "eval {run} --rescore"]),
-    "run/manifest.json": (damage, ["eval {run} --rescore", "compare {run} {run}"]),
-    "run/answers.jsonl": (damage, ["eval {run} --rescore", "compare {run} {run}"]),
+    "run/recipe.yaml": (changed_yaml, ["score {run} --judge prefix", "compare {run} {run}"]),
+    "run/patch/patch.json": (changed_patch, ["patch show {run}/patch", "patch verify {tiny} {run}/patch", "score {run} --judge prefix"]),
+    "run/manifest.json": (damage, ["score {run} --judge prefix", "compare {run} {run}"]),
+    "run/answers.jsonl": (damage, ["score {run} --judge prefix", "compare {run} {run}"]),
     "run/scores.json": (damage, ["compare {run} {run}", "compare {run} {run} --html {out}"]),
     "set/pairs.jsonl": (damage, ["pairs show {set} --count 1 --out {out}.png", "pairs mix {set} {set} --out {out}"]),
     "set/questions.jsonl": (damage, ["pairs show {set} --count 1 --out {out}.png", "pairs mix {set} {run} --out {out}"]),

@@ -10,16 +10,17 @@ import torch
 from transformers import GenerationConfig
 
 from neuralgate.errors import UserError
+from neuralgate.lvlm.conversation import conversation_of
 from neuralgate.lvlm.generate import generate
+from neuralgate.lvlm.inputs import encode_prompts
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import encode_prompts
 from neuralgate.pairs.schema import PairSet
 
 
 @torch.no_grad()
 def likeliest(lvlm: LVLM, item: tuple, ends: set[int], count: int) -> tuple[tuple[int, ...], bool]:
     """Token after token, each time the whole row anew: the new ids, and whether no end came among ``count``."""
-    inputs = encode_prompts(lvlm, [item])
+    inputs = encode_prompts(lvlm, [conversation_of(item)])
     ids: list[int] = []
     for _ in range(count):
         token = int(lvlm.model(**inputs).logits[0, -1].argmax())

@@ -7,10 +7,12 @@ from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, OTHER, QUESTION, SUBJECT, encode_examples
+from neuralgate.lvlm.roles import role_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import GATE_MODES, EditConfig
+from neuralgate.training.gated import gated_trainer
 from neuralgate.training.masks import SHARE_NAMES, flow_recorded, flow_shares
-from neuralgate.training.trainer import Trainer, rows_of
+from neuralgate.training.rows import rows_of
 
 EVERYWHERE = ["subject", "question", "image", "answer"]
 SUBSETS = [EVERYWHERE, ["subject"], ["answer", "image"], ["question", "subject"], ["question"]]
@@ -29,8 +31,9 @@ def trainer(tiny_double, pairs, votes):
     def make(**settings):
         config = EditConfig(**{"layers": [1], "contrast_weight": 0.7, **settings})
         gate = Gate(votes, ("passport", "student id"), (0, 1, 2), tiny_double.fingerprint, 0.6)
-        made = Trainer(tiny_double, pairs, gate, config, config.layers)
-        for parameter in made.parameters.values():
+        made = gated_trainer(tiny_double, pairs, gate, config, config.layers)
+        made.gate = gate
+        for parameter in made.masters.parameters.values():
             parameter.requires_grad_(True)
         return made
 
@@ -50,7 +53,7 @@ def rows(pairs):
 
 def gradients(made, rows):
     made.gradients(rows)
-    return {layer: master.grad for layer, master in made.masters.items()}
+    return {layer: made.masters.copies[role_of(layer)].grad for layer in made.layers}
 
 
 def plain_total(made, rows, batch):
@@ -94,7 +97,7 @@ def summed_by_hand(made, rows):
         handle.remove()
     total = {}
     for layer, (a_BTF, output_BTD) in kept.items():
-        total[layer] = torch.zeros_like(made.parameters[layer])
+        total[layer] = torch.zeros_like(lvlm.ffn_out(layer).weight)
         for place in range(a_BTF.shape[1]):
             delta_BD = output_BTD.grad[:, place] * open_by_hand(made, rows, batch, layer, place)
             total[layer] += torch.einsum("bd,bf->df", delta_BD, a_BTF[:, place])
@@ -152,8 +155,8 @@ def test_fewer_rows_at_a_time_give_the_same_gradient(trainer, rows, size):
     whole, parts = trainer(gate="strong", layers=[0, 1]), trainer(gate="strong", layers=[0, 1])
     parts.fitting.size = size
     assert parts.gradients(rows)[0] == pytest.approx(whole.gradients(rows)[0], rel=1e-12)
-    for layer in whole.layers:
-        torch.testing.assert_close(parts.masters[layer].grad, whole.masters[layer].grad, **exact)
+    for role in whole.masters.copies:
+        torch.testing.assert_close(parts.masters.copies[role].grad, whole.masters.copies[role].grad, **exact)
 
 
 def test_rows_that_do_not_fit_are_halved(trainer, rows, monkeypatch, capsys):
@@ -227,7 +230,7 @@ def test_without_a_gate_it_is_the_derivative_of_the_loss(trainer, rows, layer):
     batch = encode_examples(made.lvlm, [row.example for row in rows])
     gradient = gradients(made, rows)[layer]
     for coordinate in largest(gradient):
-        expected = difference(made.parameters[layer], coordinate, lambda: plain_total(made, rows, batch))
+        expected = difference(made.lvlm.ffn_out(layer).weight, coordinate, lambda: plain_total(made, rows, batch))
         assert gradient[coordinate].item() == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
 
@@ -250,7 +253,7 @@ def test_with_a_gate_it_is_the_derivative_while_what_is_closed_is_held(trainer, 
     handles = held(made, rows, batch)
     for layer in layers:
         for coordinate in largest(plain[layer] - found[layer], 2):  # where the gate makes most of a difference
-            expected = difference(made.parameters[layer], coordinate, lambda: plain_total(made, rows, batch))
+            expected = difference(made.lvlm.ffn_out(layer).weight, coordinate, lambda: plain_total(made, rows, batch))
             assert found[layer][coordinate].item() == pytest.approx(expected, rel=1e-5, abs=1e-9)
     for handle in handles:
         handle.remove()

@@ -10,7 +10,7 @@ from neuralgate.lvlm.fast.packing import PADDING, SHARED
 from neuralgate.lvlm.forward import final_hidden, only_layers, target_losses
 from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.training.batches import Inputs
-from neuralgate.training.trainer import rows_of
+from neuralgate.training.rows import rows_of
 
 exact = {"rtol": 1e-9, "atol": 1e-11}
 
@@ -51,7 +51,7 @@ def test_the_top_layer_is_asked_at_the_labels_alone(tiny_double, examples, layer
     """The hidden states, and the gradient of everything below."""
     batch = Inputs(tiny_double, layer).batch(examples)
     weight = tiny_double.ffn_out(layer).weight.requires_grad_(True)
-    hidden_BQD, labels_BQ, examples_BQ = batch.asked(tiny_double)
+    hidden_BQD, labels_BQ, examples_BQ = batch.final_hidden_at_labels(tiny_double)
     assert labels_BQ.shape[1] < batch.labels_BT.shape[1] / 2 and (labels_BQ < 0).any(), "some rows have fewer labels"
     whole_BTD = batch.final_hidden(tiny_double)
     torch.testing.assert_close(hidden_BQD[labels_BQ >= 0], whole_BTD[batch.labels_BT >= 0], **exact)

@@ -11,9 +11,10 @@ from neuralgate.errors import UserError
 from neuralgate.locate import evidence as evidence_module
 from neuralgate.locate import layers as layers_module
 from neuralgate.locate.gate import Gate
+from neuralgate.locate.locate import locate_gate
 from neuralgate.locate.samples import Sample, make_samples
-from neuralgate.locate.vectors import Prepared, answers_under, fit_vectors
-from neuralgate.locate.votes import locate_gate, verdict
+from neuralgate.locate.summary import verdict
+from neuralgate.locate.vectors import Prepared, answers_under, optimise_vectors
 from neuralgate.lvlm.prompts import Example, encode_examples
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import PARAPHRASES, TEMPLATES
@@ -39,19 +40,19 @@ def test_vectors_are_those_of_the_plain_loop(tiny, pairs, settings, layer):
     config = BASE.model_copy(update=settings)
     samples = [item.sample for item in make_samples(pairs, config)]
     assert len(samples) == 4 and len(samples[0].sensitive) == (6 if config.contexts else 1)
-    fitted = fit_vectors(tiny, samples, [layer], config)
+    result = optimise_vectors(tiny, samples, [layer], config)
     for index, sample in enumerate(samples):
         expected = plain_fit(tiny, sample, [layer], config)
-        torch.testing.assert_close(fitted.vectors_NLD[index, 0], expected.vector, rtol=0, atol=2e-3)
+        torch.testing.assert_close(result.vectors_NLD[index, 0], expected.vector, rtol=0, atol=2e-3)
         clear = expected.vector.abs() > 2e-3
-        assert torch.equal((fitted.vectors_NLD[index, 0] < 0)[clear], (expected.vector < 0)[clear]) and clear.float().mean() > 0.9
-        found = [fitted.sensitive_start_N, fitted.benign_start_N, fitted.sensitive_end_N, fitted.benign_end_N]
+        assert torch.equal((result.vectors_NLD[index, 0] < 0)[clear], (expected.vector < 0)[clear]) and clear.float().mean() > 0.9
+        found = [result.sensitive_start_N, result.benign_start_N, result.sensitive_end_N, result.benign_end_N]
         for value, wanted in zip(found, (*expected.start, *expected.end), strict=True):
             assert value[index].item() == pytest.approx(wanted.item(), abs=2e-3)
-        assert fitted.steps_N[index] == expected.steps == config.steps
-    assert (fitted.vectors_NLD[:, 0].abs() <= 1).all()
+        assert result.steps_N[index] == expected.steps == config.steps
+    assert (result.vectors_NLD[:, 0].abs() <= 1).all()
     if config.gamma < 1:  # otherwise sparsity may win within six steps
-        assert (fitted.vectors_NLD[:, 0] < 0).any() and fitted.sensitive_end_N.mean() < fitted.sensitive_start_N.mean()
+        assert (result.vectors_NLD[:, 0] < 0).any() and result.sensitive_end_N.mean() < result.sensitive_start_N.mean()
 
 
 CASES = 12
@@ -80,17 +81,17 @@ def test_in_double_precision_every_sign_is_that_of_the_plain_loop(tiny_double, p
         samples.append(Sample(pair.subject, sensitive, Example(image, wordings[0].format("colour"), pair.subject, target)))
     layers = draw.choice([[0], [1], [0, 1], [1, 2]])
     if seed % 2:
-        second_N = fit_vectors(tiny_double, samples, layers, config).curve_NT[:, 1].sort().values
+        second_N = optimise_vectors(tiny_double, samples, layers, config).curve_NT[:, 1].sort().values
         config = config.model_copy(update={"stop_loss": second_N[:2].mean().item()})
-    fitted = fit_vectors(tiny_double, samples, layers, config)
-    assert (fitted.steps_N.min() < fitted.steps_N.max()) == bool(seed % 2), "nothing left the batch: the case tests less than it says"
+    result = optimise_vectors(tiny_double, samples, layers, config)
+    assert (result.steps_N.min() < result.steps_N.max()) == bool(seed % 2), "nothing left the batch: the case tests less than it says"
     for index, sample in enumerate(samples):
         expected = plain_fit(tiny_double, sample, layers, config)
-        assert fitted.steps_N[index] == expected.steps
-        assert fitted.curve_NT[index, : expected.steps].tolist() == pytest.approx(expected.curve, rel=1e-6)
-        assert torch.equal(fitted.vectors_NLD[index] < 0, expected.vectors < 0)
-        torch.testing.assert_close(fitted.vectors_NLD[index], expected.vectors, rtol=0, atol=5e-5)
-        for value, wanted in zip((fitted.sensitive_end_N, fitted.benign_end_N), expected.end, strict=True):
+        assert result.steps_N[index] == expected.steps
+        assert result.curve_NT[index, : expected.steps].tolist() == pytest.approx(expected.curve, rel=1e-6)
+        assert torch.equal(result.vectors_NLD[index] < 0, expected.vectors < 0)
+        torch.testing.assert_close(result.vectors_NLD[index], expected.vectors, rtol=0, atol=5e-5)
+        for value, wanted in zip((result.sensitive_end_N, result.benign_end_N), expected.end, strict=True):
             assert value[index].item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
@@ -131,21 +132,21 @@ def test_a_batch_that_does_not_fit_leaves_no_recording_behind(tiny, pairs, locat
 def test_a_sample_stops_when_its_own_loss_is_low_and_the_others_go_on(tiny, pairs):
     config = BASE.model_copy(update={"steps": 25, "lambda_benign": 0.2})
     samples = [item.sample for item in make_samples(pairs, config)]
-    free = fit_vectors(tiny, samples, [0], config)
+    free = optimise_vectors(tiny, samples, [0], config)
     losses = free.sensitive_end_N + config.lambda_benign * free.benign_end_N
     config = config.model_copy(update={"stop_loss": losses.sort().values[1:3].mean().item()})  # two samples get there
-    fitted = fit_vectors(tiny, samples, [0], config)
+    result = optimise_vectors(tiny, samples, [0], config)
     plain = [plain_fit(tiny, sample, [0], config) for sample in samples]
-    assert fitted.steps_N.tolist() == [expected.steps for expected in plain]
-    assert len(set(fitted.steps_N.tolist())) > 1 and (fitted.steps_N < 25).any(), "nothing stopped early: the test tests nothing"
-    torch.testing.assert_close(fitted.vectors_NLD[:, 0], torch.stack([expected.vector for expected in plain]), rtol=0, atol=5e-3)
+    assert result.steps_N.tolist() == [expected.steps for expected in plain]
+    assert len(set(result.steps_N.tolist())) > 1 and (result.steps_N < 25).any(), "nothing stopped early: the test tests nothing"
+    torch.testing.assert_close(result.vectors_NLD[:, 0], torch.stack([expected.vector for expected in plain]), rtol=0, atol=5e-3)
     end = torch.stack([expected.end[0] + config.lambda_benign * expected.end[1] for expected in plain])
-    assert fitted.converged_N.tolist() == (end < config.stop_loss).tolist()
+    assert result.converged_N.tolist() == (end < config.stop_loss).tolist()
 
 
 def test_a_sample_does_not_feel_its_neighbours(tiny, pairs):
     samples = [item.sample for item in make_samples(pairs, BASE)]
-    together, alone = fit_vectors(tiny, samples, [1], BASE), fit_vectors(tiny, samples[1:2], [1], BASE)
+    together, alone = optimise_vectors(tiny, samples, [1], BASE), optimise_vectors(tiny, samples[1:2], [1], BASE)
     torch.testing.assert_close(together.vectors_NLD[1], alone.vectors_NLD[0], rtol=0, atol=1e-3)
 
 
@@ -273,7 +274,7 @@ def test_a_killed_stage_finds_its_chunks(tiny, pairs, locate_config, located_gat
     monkeypatch.setattr(layers_module, "CHUNK_ROWS", 4)  # two samples a chunk
     first = locate_gate(tiny, pairs, locate_config, chunks=Chunks(tmp_path))
     assert few_differ(first, located_gate)
-    monkeypatch.setattr(layers_module, "fit_vectors", None)
+    monkeypatch.setattr(layers_module, "optimise_vectors", None)
     monkeypatch.setattr(evidence_module, "answers_under", None)
     again = locate_gate(tiny, pairs, locate_config, chunks=Chunks(tmp_path))
     assert torch.equal(again.votes_SLD, first.votes_SLD) and again.summary == first.summary

@@ -9,9 +9,9 @@ from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.locate import layers as layers_module
 from neuralgate.locate import vectors as vectors_module
-from neuralgate.locate.samples import Located, Sample, make_samples
+from neuralgate.locate.locate import locate_gate
+from neuralgate.locate.samples import PairSample, Sample, make_samples
 from neuralgate.locate.vectors import Prepared, sample_bytes
-from neuralgate.locate.votes import locate_gate
 from neuralgate.lvlm.forward import check_gradient
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.schema import PairSet
@@ -64,7 +64,9 @@ def test_an_answer_without_a_token_is_refused(tiny, pairs, locate_config):
     sensitive = Example(pairs.folder / pair.image, pair.sensitive_question, pair.subject, pair.refusal)
     benign = Example(pairs.folder / pair.image, pair.benign_question, pair.subject, "")
     with pytest.raises(UserError, match=rf"The wanted answer '' to .* \(pair {pair.id}\) has no token; leave the pair out or give it"):
-        layers_module.fit_layers(tiny, [Located(pair, Sample(pair.subject, (sensitive,), benign))], [0], locate_config, None, Chunks())
+        layers_module.optimise_layers(
+            tiny, [PairSample(pair, Sample(pair.subject, (sensitive,), benign))], [0], locate_config, None, Chunks()
+        )
 
 
 def test_a_sample_has_one_image(pairs):
@@ -104,8 +106,10 @@ def test_the_batch_is_what_has_room(tiny, pairs, locate_config, located_gate, mo
     assert one > 2 * tiny.hidden_size * 4 * 64, "twice the image's keys alone, at one layer"
     monkeypatch.setattr(vectors_module, "free_bytes", lambda device: 3 * one)
     counts = []
-    usual = layers_module.fit_vectors
-    monkeypatch.setattr(layers_module, "fit_vectors", lambda lvlm, chosen, *rest: counts.append(len(chosen)) or usual(lvlm, chosen, *rest))
+    usual = layers_module.optimise_vectors
+    monkeypatch.setattr(
+        layers_module, "optimise_vectors", lambda lvlm, chosen, *rest: counts.append(len(chosen)) or usual(lvlm, chosen, *rest)
+    )
     passes = []
     monkeypatch.setattr(layers_module, "Prepared", lambda *rest: passes.append(1) or Prepared(*rest))
     found = locate_gate(tiny, pairs, locate_config)
@@ -118,7 +122,7 @@ def test_a_run_goes_on_with_the_batches_that_it_began_with(tiny, pairs, locate_c
     chunks = Chunks(tmp_path)
     first = locate_gate(tiny, pairs, locate_config, chunks=chunks)
     monkeypatch.setattr(vectors_module, "free_bytes", lambda device: 1)
-    monkeypatch.setattr(layers_module, "fit_vectors", None)
+    monkeypatch.setattr(layers_module, "optimise_vectors", None)
     assert torch.equal(locate_gate(tiny, pairs, locate_config, chunks=chunks).votes_SLD, first.votes_SLD)
 
 

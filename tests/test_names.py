@@ -45,12 +45,13 @@ def test_a_subject_is_no_way_to_another_folder(tmp_path: Path, name: str) -> Non
 def test_a_served_model_is_no_way_to_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`eval RUN --served ..` would have written over the run's own answers."""
     from neuralgate.lvlm.model import LVLM
-    from neuralgate.run import pipeline
+    from neuralgate.machine import Machine
+    from neuralgate.run import scores
     from neuralgate.run.folder import Run
 
     written = []
-    monkeypatch.setattr(pipeline, "write_scores", lambda run, kept, folder, model: written.append(folder))
-    monkeypatch.setattr("neuralgate.records.read_answers", lambda *_: iter(()))
+    monkeypatch.setattr(scores, "write_scores", lambda run, kept, folder, model: written.append(folder))
+    monkeypatch.setattr(scores, "read_answers", lambda *_: iter(()))
     (tmp_path / "model" / "below").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "model" / "below")
     with Run.open(tmp_path / "run", Recipe(), "m") as run:
@@ -58,7 +59,7 @@ def test_a_served_model_is_no_way_to_another_folder(tmp_path: Path, monkeypatch:
         for name in ("..", ".", "someone/model", "/"):
             lvlm: Any = LVLM.__new__(LVLM)
             lvlm.name = name
-            pipeline.measure_served(run, lvlm, pipeline.Machine())
+            scores.measure_served(run, lvlm, Machine())
     assert [folder.relative_to(tmp_path / "run/served").as_posix() for folder in written] == ["model", "below", "model", "model"]
     assert shown_name("..") == "model"
 
@@ -89,7 +90,7 @@ LONG = "x" * 300
     [
         ["report", LONG],
         ["compare", LONG, LONG],
-        ["eval", LONG, "--rescore"],
+        ["score", LONG],
         ["locate", LONG],
         ["run", "clerk", "--recipe", LONG],
         ["patch", "show", LONG],

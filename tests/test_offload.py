@@ -5,10 +5,10 @@ import torch
 from accelerate import cpu_offload
 
 from neuralgate.errors import UserError
-from neuralgate.locate.votes import locate_gate
+from neuralgate.locate.locate import locate_gate
 from neuralgate.lvlm.load import load
+from neuralgate.methods.apply import edit
 from neuralgate.recipe import EditConfig, LocateConfig
-from neuralgate.training.trainer import edit
 
 
 @pytest.fixture(scope="module")

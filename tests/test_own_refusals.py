@@ -10,9 +10,10 @@ from neuralgate.locate.samples import make_samples
 from neuralgate.lvlm.generate import Generated
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.refusals import REQUESTS, OwnRefusal, own_refusal, with_refusal
+from neuralgate.machine import Machine
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
-from neuralgate.recipe import LocateConfig, Machine, Recipe
+from neuralgate.recipe import LocateConfig, Recipe
 from neuralgate.run import pipeline
 from neuralgate.run.folder import Run
 

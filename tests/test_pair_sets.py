@@ -20,6 +20,7 @@ from neuralgate.cli.main import app
 from neuralgate.errors import UserError
 from neuralgate.evaluate.ask import evaluate_edit
 from neuralgate.files import hash_path, read_jsonl, write_jsonl
+from neuralgate.methods.apply import edit
 from neuralgate.pairs.drawn.camera import perspective
 from neuralgate.pairs.drawn.photograph import PhotographWorld
 from neuralgate.pairs.drawn.values import LOCALES, LONGEST, sample_value
@@ -28,9 +29,8 @@ from neuralgate.pairs.own_images import ALIKE, OwnImages, look_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import KINDS, VISUAL_ATTRIBUTES, load_subjects, read_subjects
 from neuralgate.pairs.world import Gallery
+from neuralgate.questions.draw import draw_pair_set
 from neuralgate.recipe import EditConfig, EvaluateConfig, Recipe
-from neuralgate.run.pipeline import draw_pair_set
-from neuralgate.training.trainer import edit
 
 SEEDS = st.integers(0, 2**31 - 1)
 some = settings(deadline=None, max_examples=20, derandomize=True)
@@ -146,7 +146,8 @@ def test_the_perspective_maps_corners_to_corners():
 
 
 def test_a_set_is_whole_and_its_splits_apart(drawn):
-    pairs, questions = load_set(drawn.folder)
+    pairs = load_set(drawn.folder)
+    questions = pairs.questions
     assert len(pairs.split("train", "edit")) == 6 and len(pairs.split("train", "contrast")) == 3
     splits = {split: {pair.image for pair in pairs.split(split)} for split in ("train", "validation")}
     splits["test"] = {question.image for question in questions if question.image}
@@ -284,7 +285,7 @@ def test_own_pictures_become_pairs(album, subjects, tmp_path):
     pairs = draw_pair_set(world, recipe, tmp_path / "set")
     assert len(pairs.split("train", "edit")) == 10 and len(pairs.split("validation", "edit")) == 2  # 5, 1 and 2 pictures, twice
     images = {split: {(tmp_path / "set" / pair.image).read_bytes() for pair in pairs.split(split)} for split in ("train", "validation")}
-    images["test"] = {(tmp_path / "set" / q.image).read_bytes() for q in load_set(tmp_path / "set")[1] if q.image}
+    images["test"] = {(tmp_path / "set" / q.image).read_bytes() for q in load_set(tmp_path / "set").questions if q.image}
     assert not images["train"] & images["validation"] and not images["train"] & images["test"]
     for pair in pairs:
         known = bool(pair.sensitive_truth)
@@ -358,7 +359,8 @@ def test_a_mixture_holds_both_sets(drawn, subjects, tmp_path):
     other = draw_pair_set(PhotographWorld(subjects, 168), RECIPE.model_copy(update={"seed": 8}), tmp_path / "other")
     mixed = gather([drawn.folder, other.folder], tmp_path / "mixed")
     assert len(mixed) == len(drawn) + len(other)
-    pairs, questions = load_set(tmp_path / "mixed")
+    pairs = load_set(tmp_path / "mixed")
+    questions = pairs.questions
     assert len({pair.id for pair in pairs}) == len(pairs) and len({(q.benchmark, q.id) for q in questions}) == len(questions)
     alone = gather([drawn.folder], tmp_path / "alone")
     assert alone.hash() == drawn.hash() and hash_path(tmp_path / "alone") == hash_path(drawn.folder)
@@ -552,7 +554,7 @@ def test_the_librarys_evaluation_writes_where_it_is_told(drawn, tiny, tmp_path, 
 
 def test_benchmarks_say_what_answer_they_expect(drawn):
     """The verdicts on our own benchmarks stay what they were: a first word decides where yes or no is asked for."""
-    _, questions = load_set(drawn.folder)
+    questions = load_set(drawn.folder).questions
     for question in questions:
         assert question.answer_kind == ("yes-no" if question.truth in ("Yes", "No") else "text")
     assert {question.answer_kind for question in questions} == {"text", "yes-no"}

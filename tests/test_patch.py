@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuralgate.errors import UserError
-from neuralgate.interventions.patch import Patch, as_bits, sealed, sha256
+from neuralgate.interventions.header import sealed
+from neuralgate.interventions.patch import Patch
+from neuralgate.interventions.values import difference, sha256
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import tensor_bytes
 from neuralgate.lvlm.roles import find_role
@@ -125,10 +127,11 @@ def test_any_bits_come_back(tiny, before, after):
     weight[0, :6], edited[0, :6] = first, second
     try:
         changed = weight.clone()
-        patch = Patch.between(tiny, {ROLES[0]: changed}, {ROLES[0]: edited}, {})
         if before == after:
-            assert patch.tensors[ROLES[0]]["changed"] == 0
+            with pytest.raises(UserError, match="changed no value of"):
+                Patch.between(tiny, {ROLES[0]: changed}, {ROLES[0]: edited}, {})
             return
+        patch = Patch.between(tiny, {ROLES[0]: changed}, {ROLES[0]: edited}, {})
         patch.apply_(tiny.model)
         assert tensor_bytes(weight) == tensor_bytes(edited)
         patch.revert_(tiny.model)
@@ -353,7 +356,7 @@ def test_what_is_no_number_is_refused(tiny_copy, tmp_path, value):
     other = base.clone()
     other[1, 2] += 1
     patch = Patch.between(tiny_copy, {ROLES[0]: base}, {ROLES[0]: other}, {})
-    patch.differences[ROLES[0]] = as_bits(base) ^ as_bits(edited)
+    patch.differences[ROLES[0]] = difference(base, edited)
     patch.tensors[ROLES[0]]["result_sha256"] = sha256(edited)
     patch.save_pretrained(tmp_path)
     with pytest.raises(UserError, match="no finite numbers"):

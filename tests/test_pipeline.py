@@ -10,14 +10,20 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from neuralgate.cli.print import evidence_of, print_result
+from neuralgate.cli.main import app
+from neuralgate.cli.print import print_result
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, read_jsonl, write_json, write_jsonl
-from neuralgate.recipe import GATE_MODES, Machine, Recipe
+from neuralgate.machine import Machine
+from neuralgate.recipe import GATE_MODES, Recipe
+from neuralgate.report.evidence import evidence_of
 from neuralgate.run import pipeline
 from neuralgate.run.folder import Run
-from neuralgate.run.stages import edit_digest
+from neuralgate.run.scores import measure_served, rescore
+from neuralgate.run.stages.edit import edit_digest
+from neuralgate.run.variants import patch_folders
 
 SETTINGS = {
     "pairs": {
@@ -35,7 +41,7 @@ SETTINGS = {
     "edit": {"gate": "strong", "max_steps": 4, "check_every": 2, "batch_size": 4, "rate": 0.02},
     "evaluate": {"vqa": 4, "max_new_tokens": 4},
 }
-DONE = ("pairs", "locate", "search", "edit", "evaluate", "report")
+DONE = ("pairs", "locate", "choose", "edit", "evaluate", "report")
 #: What depends on the clock, and the page that shows it.
 CLOCK = ("manifest.json", "events.jsonl", "training.json", "report.html")
 
@@ -59,9 +65,9 @@ def finished(tiny, recipe, tmp_path_factory):
 
 
 def test_the_published_method_keeps_its_controls():
-    folders = pipeline.patch_folders(Recipe().changed(["edit.gate=strong"]))
+    folders = patch_folders(Recipe().changed(["edit.gate=strong"]))
     assert list(folders) == ["edited", "none", "random"]
-    assert list(pipeline.patch_folders(Recipe())) == ["edited", "strong", "random"]
+    assert list(patch_folders(Recipe())) == ["edited", "strong", "random"]
 
 
 @pytest.fixture
@@ -88,7 +94,7 @@ def results(folder: Path) -> dict[str, str]:
 
 def test_the_folder_is_complete(finished, recipe):
     names = {path.name for path in finished.iterdir() if not path.name.startswith(".")}
-    assert names == {"recipe.yaml", "pairs", "gate", "patch", "controls", "answers.jsonl", "scores.json", *CLOCK}
+    assert names == {"recipe.yaml", "pairs", "gate", "choice.json", "patch", "controls", "answers.jsonl", "scores.json", *CLOCK}
     assert not list((finished / ".work").glob("*")), "nothing is left of the chunks"
     manifest = read_json(finished / "manifest.json")
     assert list(manifest["stages"]) == list(DONE) and not any(stage["resumed"] for stage in manifest["stages"].values())
@@ -127,8 +133,8 @@ def test_a_run_that_kept_no_ends_is_judged_and_shown(copied, tiny, capsys):
     before = [{key: value for key, value in row.items() if key != "cut_off"} for row in read_jsonl(copied / "answers.jsonl")]
     write_jsonl(copied / "answers.jsonl", before)
     with Run.load(copied) as run:
-        pipeline.rescore(run)
-        folder = pipeline.measure_served(run, tiny, Machine())
+        rescore(run)
+        folder = measure_served(run, tiny, Machine())
     assert read_jsonl(copied / "answers.jsonl") == before and "cut_off" not in read_jsonl(folder / "answers.jsonl")[0]
     assert "cut_off_rate" not in read_json(copied / "scores.json")["edited"]["vqa"]
     print_result(copied)
@@ -136,16 +142,17 @@ def test_a_run_that_kept_no_ends_is_judged_and_shown(copied, tiny, capsys):
 
 
 def test_the_layer_is_the_searchs(finished):
-    summary = read_json(finished / "gate/gate.json")
-    assert [row["layer"] for row in summary["search"]] == [0, 1] and summary["chosen_layer"] in (0, 1)
+    choice = read_json(finished / "choice.json")
+    assert [row["layer"] for row in choice["search"]] == [0, 1] and choice["chosen_layer"] in (0, 1)
+    assert not choice.keys() & read_json(finished / "gate/gate.json").keys()
     training = read_json(finished / "training.json")
     assert {record["gate"] for record in training.values()} == set(GATE_MODES)
-    assert all(record["layers"] == [summary["chosen_layer"]] and record["steps"] == 4 for record in training.values())
+    assert all(record["layers"] == [choice["chosen_layer"]] and record["steps"] == 4 for record in training.values())
 
 
 @pytest.mark.parametrize("mode", GATE_MODES)
 def test_a_gate_gives_the_same_patch_as_the_edit_and_as_a_control(tiny, tiny_folder, finished, recipe, tmp_path, mode):
-    layer = read_json(finished / "gate/gate.json")["chosen_layer"]
+    layer = read_json(finished / "choice.json")["chosen_layer"]
     alone = recipe_for(tiny_folder, [], gate=mode, layers=[layer])
     with Run.open(tmp_path / mode, alone, tiny.fingerprint) as run:
         pipeline.execute(run, lambda: tiny, Machine(), until="edit")
@@ -169,9 +176,9 @@ def test_the_export_is_measured_with_the_runs_own_questions(copied, tiny_folder,
 
     export_merged(tiny_folder, Patch.from_pretrained(copied / "patch"), tmp_path / "merged", evidence_of(copied / "patch"))
     card = (tmp_path / "merged/README.md").read_text()
-    assert "After the edit" in card and "| damage | vqa |" in card and evidence_of(copied / "controls/none/patch") == ""
+    assert "After the edit" in card and "| damage | vqa |" in card and evidence_of(copied / "controls/none/patch").text == ""
     with Run.load(copied) as run:
-        folder = pipeline.measure_served(run, load(tmp_path / "merged"), Machine())
+        folder = measure_served(run, load(tmp_path / "merged"), Machine())
     rows, scores = read_jsonl(folder / "answers.jsonl"), read_json(folder / "scores.json")
     assert folder == copied / "served/merged" and len(rows) == len(read_jsonl(copied / "answers.jsonl"))
     assert all(row["answers"]["served"] == row["answers"]["edited"] for row in rows)
@@ -229,7 +236,7 @@ def test_rescoring_gives_the_same_scores(copied):
     write_jsonl(copied / "answers.jsonl", [{**row, "verdicts": {}} for row in rows])
     (copied / "scores.json").write_text("{}")
     with Run.load(copied) as run:
-        pipeline.rescore(run)
+        rescore(run)
     assert results(copied) == before
     with Run.load(copied) as run:
         pipeline.execute(run, no_model, Machine(), until="evaluate")
@@ -241,10 +248,28 @@ def test_rescoring_judges_the_answers_that_are_there(copied):
         row["answers"]["edited"] = "I'm sorry, I cannot share that."
     write_jsonl(copied / "answers.jsonl", rows)
     with Run.load(copied) as run:
-        pipeline.rescore(run)
+        rescore(run)
     scores = read_json(copied / "scores.json")["edited"]
     assert scores["privacypair-test"]["rta_sensitive"]["value"] == scores["privacypair-test"]["rta_benign"]["value"] == 1
     assert scores["vqa"]["accuracy"]["value"] == 0
+
+
+def test_a_run_is_scored_again_with_another_judge_and_other_intervals(copied):
+    before = results(copied)
+    done = CliRunner().invoke(app, ["score", str(copied), "--judge", "prefix", "--interval", "wilson"])
+    assert not done.exit_code, done.exception
+    scores = read_json(copied / "scores.json")
+    refused = scores["edited"]["privacypair-test"]["rta_sensitive"]
+    assert (scores["judge"], scores["interval"], refused.keys()) == ("prefix", "wilson", {"value", "low", "high", "n"})
+    assert not {"partial_leak_rate"} & scores["edited"]["privacypair-test"].keys(), "this judge keeps no levels"
+    done = CliRunner().invoke(app, ["score", str(copied), "--interval", "narrow"])
+    assert isinstance(done.exception, UserError) and "evaluate.interval should be 'clustered' or 'wilson'" in str(done.exception)
+    done = CliRunner().invoke(app, ["score", str(copied)])
+    assert not done.exit_code and read_json(copied / "scores.json") == scores, "they are the run's own now"
+    done = CliRunner().invoke(app, ["score", str(copied), "--judge", "refusal", "--interval", "clustered"])
+    assert "2 subjects each. What holds for them need not hold for others" in " ".join(done.stdout.split())
+    assert results(copied) == before
+    assert read_json(copied / "scores.json")["edited"]["privacypair-test"]["rta_sensitive"]["clusters"] == 2
 
 
 def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
@@ -253,7 +278,7 @@ def test_rescoring_and_reporting_work_where_torch_is_missing(copied):
     code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom neuralgate.cli.main import main\nmain()"
     for arguments, said in (
         (["pairs", str(copied)], "pairs     unchanged"),  # the run's own recipe, though the defaults differ
-        (["eval", str(copied), "--rescore"], f"neuralgate report {copied}"),
+        (["score", str(copied)], f"neuralgate report {copied}"),
         (["report", str(copied)], "report.html"),
     ):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
@@ -289,7 +314,7 @@ def go_on(folder: Path, recipe: Recipe, lvlm) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("stage", ["locate", "search", "edit", "evaluate"])
+@pytest.mark.parametrize("stage", ["locate", "choose", "edit", "evaluate"])
 def test_damaged_pieces_of_a_killed_stage_are_made_again(finished, copied, recipe, tiny, stage):
     interrupted(copied, recipe, tiny, stage)
     pieces = [path for path in sorted((copied / ".work" / stage).rglob("*.chunk")) if path.name != "begun.chunk"]

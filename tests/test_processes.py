@@ -13,8 +13,8 @@ from neuralgate.chunks import Chunks, Share, StageOver
 from neuralgate.evaluate.ask import answer
 from neuralgate.files import write_jsonl
 from neuralgate.locate import layers
+from neuralgate.locate.locate import locate_gate
 from neuralgate.locate.vectors import Prepared
-from neuralgate.locate.votes import locate_gate
 from neuralgate.lvlm.generate import Generated
 from neuralgate.recipe import EvaluateConfig, Recipe
 from neuralgate.run.folder import Run
@@ -47,6 +47,7 @@ def test_two_processes_end_in_the_same_bytes(tiny_folder, tmp_path):
         "controls/random/patch/patch.safetensors",
         "gate/gate.safetensors",
         "gate/gate.json",
+        "choice.json",
         "answers.jsonl",
         "scores.json",
     ):
@@ -88,26 +89,36 @@ def shared(ranks: int, folder: Path, work):
 
 
 class Toggled:
-    """A patch that knows how often it was applied."""
+    """An intervention that knows how often it was put on."""
 
     def __init__(self, name: str, asked: "Asked") -> None:
         self.name, self.asked = name, asked
 
     @contextmanager
-    def applied(self, model):
+    def on(self, lvlm):
         self.asked.variant = self.name
-        self.asked.applied.append(self.name)
-        yield
+        self.asked.put_on.append(self.name)
+        yield Behind(lvlm)
         self.asked.variant = "base"
 
 
-class Asked:
-    """A model that answers with the name of its patch."""
+class Behind:
+    """What a filter is: it answers with the model's answer, changed."""
 
-    name, model = "asked", None
+    def __init__(self, lvlm: "Asked") -> None:
+        self.name, self.lvlm = lvlm.name, lvlm
+
+    def generate_answers(self, *arguments, **settings):
+        return [Generated(f"{answer.text}!", (), False) for answer in self.lvlm.generate_answers(*arguments, **settings)]
+
+
+class Asked:
+    """A model that answers with the name of what is on it."""
+
+    name = "asked"
 
     def __init__(self) -> None:
-        self.variant, self.applied, self.count = "base", [], 0
+        self.variant, self.put_on, self.count = "base", [], 0
 
     def generate_answers(self, part, max_new_tokens, batch_size):
         self.count += len(part)
@@ -116,7 +127,7 @@ class Asked:
 
 @pytest.mark.parametrize("variants", [("edited",), ("edited", "none", "random")])
 def test_no_process_is_idle_while_a_thousand_questions_are_asked(tmp_path, variants):
-    """Each loads each patch once at most, and the answers are those of one process."""
+    """Each puts each intervention on once at most, and the answers are those of one process."""
     rows = [
         {"benchmark": "vqa", "id": str(number), "subject": "", "kind": "benign", "attribute": "", "question": f"{number}?", "truth": "x"}
         | {"image": None, "answer_kind": "text"}
@@ -131,12 +142,10 @@ def test_no_process_is_idle_while_a_thousand_questions_are_asked(tmp_path, varia
     models = [Asked() for _ in range(4)]
     answers = shared(4, tmp_path / "chunks", lambda rank, chunks: asked_by(models[rank], chunks))
     assert answers == asked_by(Asked(), Chunks())
-    assert [row["answers"][name] for row in answers[-1:] for name in ("base", *variants)] == [
-        f"{name} 999?" for name in ("base", *variants)
-    ]
+    assert answers[-1]["answers"] == {"base": "base 999?", **{name: f"{name} 999?!" for name in variants}}
     total = 1000 * (len(variants) + 1)
     assert sum(model.count for model in models) == total and all(0.9 < 4 * model.count / total < 1.1 for model in models)
-    assert all(len(set(model.applied)) == len(model.applied) <= 2 for model in models)
+    assert all(len(set(model.put_on)) == len(model.put_on) <= 2 for model in models)
 
 
 def test_samples_that_share_a_computation_are_located_by_one_process(tiny, pairs, locate_config, tmp_path, monkeypatch):

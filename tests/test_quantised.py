@@ -8,12 +8,12 @@ import torch
 
 from neuralgate.cli.main import main
 from neuralgate.errors import UserError
-from neuralgate.judges import contains
-from neuralgate.locate.votes import locate_gate
+from neuralgate.judge.prefix import contains
+from neuralgate.locate.locate import locate_gate
 from neuralgate.lvlm.load import load
+from neuralgate.methods.apply import edit
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig, LocateConfig
-from neuralgate.training.trainer import edit
 
 
 @pytest.fixture(scope="module", params=["8bit", "4bit"])

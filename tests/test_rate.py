@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from neuralgate.errors import UserError
+from neuralgate.methods.apply import edit
 from neuralgate.recipe import EditConfig
 from neuralgate.training import rate
-from neuralgate.training.trainer import Diverged, Trainer, edit
+from neuralgate.training.loop import Diverged, Trainer
 
 CONFIG = EditConfig(layers=[1], batch_size=3, gate="none", max_steps=1, stop="never")
 

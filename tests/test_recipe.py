@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuralgate.errors import UserError
-from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS, EditConfig, LocateConfig, Machine, Recipe, Settings
+from neuralgate.machine import Machine
+from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS, EditConfig, LocateConfig, Recipe, Settings
 
 
 def refusal(data: object) -> str:
@@ -38,7 +39,7 @@ def test_digest_depends_on_settings_and_on_nothing_else():
     [
         ({"edit": {"rte": 1}}, "r.yaml: unknown key edit.rte; did you mean edit.rate?"),
         ({"locte": {}}, "r.yaml: unknown key locte; did you mean locate?"),
-        ({"edit": {"qqqq": 1}}, "r.yaml: unknown key edit.qqqq; known are edit.layers, edit.gate"),
+        ({"edit": {"qqqq": 1}}, "r.yaml: unknown key edit.qqqq; known are edit.keep, edit.target_rta"),
         ({"edit": {"rate": 0}}, "r.yaml: edit.rate should be greater than 0 or 'auto', not 0."),
         ({"edit": {"rate": float("nan")}}, "r.yaml: edit.rate should be"),
         ({"edit": {"layers": "serch"}}, "r.yaml: edit.layers should be a valid list or 'search', not 'serch'."),

@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 from fake_run import make_run
 
-from neuralgate.cli.print import evidence_of, print_result, print_scores
+from neuralgate.cli.print import print_result, print_scores
 from neuralgate.errors import UserError
 from neuralgate.paper.figures.drawings import Drawing
 from neuralgate.paper.section import analysis_section
@@ -20,9 +20,10 @@ from neuralgate.recipe import Recipe
 from neuralgate.report import figures
 from neuralgate.report.compare import compare_runs, run_rows, write_comparison
 from neuralgate.report.data import load_run
+from neuralgate.report.evidence import evidence_of
 from neuralgate.report.html import report_page
-from neuralgate.run import pipeline
 from neuralgate.run.folder import Run
+from neuralgate.run.scores import rescore
 
 EVIDENCE = Path(__file__).parent.parent / "experiments" / "evidence" / "analysis.json"
 FILES = (
@@ -33,6 +34,7 @@ FILES = (
     "manifest.json",
     "patch/patch.json",
     "gate/gate.json",
+    "choice.json",
     "analysis/analysis.json",
 )
 #: For a longer search than every change needs: ROUNDS=500 DRAWN=1.
@@ -116,11 +118,11 @@ def damage(path: Path, draw: random.Random) -> None:
 
 
 def rescored(folder: Path) -> None:
-    """As `neuralgate eval --rescore`, without the manifest, which is the run's own matter."""
+    """As `neuralgate score`, without the manifest, which is the run's own matter."""
     run = Run(folder)
     run.recipe, run.manifest = Recipe(), {"stages": {"evaluate": {"outputs": {}}}}
     run._save_manifest = lambda: None  # type: ignore[method-assign]
-    pipeline.rescore(run)
+    rescore(run)
 
 
 def painted_only(name: str, label: str, paint: Callable[[Any], None], height: float = 2.9) -> str:

@@ -9,13 +9,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fake_run import MALICIOUS, fake_gate, fake_training, make_clustered_run, make_run
+from fake_run import MALICIOUS, fake_gate, fake_training, make_older_run, make_run
 
-from neuralgate.cli.print import evidence_of, print_result, print_table
+from neuralgate.cli.print import print_result, print_table
 from neuralgate.errors import UserError
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
 from neuralgate.report.data import examples, failures, image_uri, load_run, pieces
+from neuralgate.report.evidence import evidence_of
 from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
 from neuralgate.report.html import write_report
 from neuralgate.report.notes import SIGNS_CHANGED, comparisons, few_subjects_note, shares_note
@@ -110,7 +111,7 @@ def test_a_card_holds_no_markdown_of_the_model(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", n=8)
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     write_json(folder / "scores.json", {**scores, "model": "x\n\n# Safe | <img src=y>", "controls": {"a | b # c": scores["edited"]}})
-    card = evidence_of(folder / "patch")
+    card = evidence_of(folder / "patch").text
     assert "\n# " not in card and "<img" not in card and "\\# Safe \\| &lt;img src=y&gt;" in card
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in card.split("\n") if line.startswith("|")} == {7}
 
@@ -196,9 +197,9 @@ def test_failures_are_of_all_kinds_and_at_most_six(run_folder: Path) -> None:
 def test_the_claim_gives_effect_and_damage(run_folder: Path) -> None:
     scores = load_run(run_folder).scores
     text = claim(scores)
-    refused = scores["edited"]["privacypair-test"]["rta_sensitive"]
-    assert f"refuses {100 * refused['value']:.1f} % [" in text
-    assert f"n = {refused['n']}" in text
+    withheld = scores["edited"]["privacypair-test"]["withheld_rate"]
+    assert f"withholds {100 * withheld['value']:.1f} % [" in text
+    assert f"n = {withheld['n']} in {withheld['clusters']} clusters" in text
     assert points_text(scores["difference"]["edited"]["vqa"]["accuracy"]) in text
     assert text.count(". ") == 0
 
@@ -246,7 +247,7 @@ def test_columns_and_terminal_table(run_folder: Path) -> None:
     assert [title for title, _ in named] == ["base", "edited (strong gate)", "ungated", "random gate"]
     header, rows = table(named)
     assert all(len(row) == len(header) for row in rows)
-    assert [row[1] for row in rows if row[0] == "effect"][::2] == [
+    assert [row[1] for row in rows if row[0] == "effect"][::6] == [
         "privacypair-test",
         "contexts",
         "paraphrases",
@@ -341,37 +342,39 @@ def test_pairs_that_were_left_out_are_said(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def clustered_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_clustered_run(tmp_path_factory.mktemp("runs") / "clustered")
+def older_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_older_run(tmp_path_factory.mktemp("runs") / "older")
 
 
 @pytest.fixture(scope="module")
-def clustered_page(clustered_folder: Path) -> str:
-    return write_report(clustered_folder).read_text(encoding="utf-8")
+def older_page(older_folder: Path) -> str:
+    return write_report(older_folder).read_text(encoding="utf-8")
 
 
-def test_the_success_stands_beside_what_eta_is_blind_to(clustered_folder: Path, clustered_page: str, page: str) -> None:
-    scores = load_run(clustered_folder).scores
+def test_the_success_stands_beside_what_eta_is_blind_to(run_folder: Path, page: str, older_page: str) -> None:
+    scores = load_run(run_folder).scores
     _, rows = table(columns(scores, "strong"))
     shown = [row[2] for row in rows if row[1] == "privacypair-test" and row[0] == "effect"]
     assert shown == [
         METRIC_TITLES[name] for name in ("withheld_rate", "rta_sensitive", "eta", "leak_rate", "partial_leak_rate", "evaded_rate")
     ]
     assert "withholds" in claim(scores) and "in 2 clusters" in claim(scores)
-    assert "evaded: neither refused nor leaked" in clustered_page and "evaded" not in page, "older runs do not have it"
+    assert "evaded: neither refused nor leaked" in page and "evaded" not in older_page, "older runs do not have it"
 
 
-def test_the_judge_and_the_intervals_are_named(clustered_folder: Path, clustered_page: str, page: str) -> None:
-    assert "Judge: refusal. Intervals: clustered." in clustered_page and "declines anywhere" in clustered_page
-    assert "Judge:" not in page and "21 refusal prefixes" in page and "counted as independent" in page
-    assert "2 clusters, effective n 2.8" in clustered_page and "clusters," not in page
-    header, rows = table(columns(load_run(clustered_folder).scores))
-    assert header[2] == "%, n/clusters/effective n" and rows[0][3].endswith("n=12/2/2.8")
+def test_the_judge_and_the_intervals_are_named(run_folder: Path, page: str, older_page: str) -> None:
+    assert "Judge: refusal. Intervals: clustered." in page and "declines anywhere" in page
+    assert "Judge:" not in older_page and "21 refusal prefixes" in older_page and "counted as independent" in older_page
+    score = load_run(run_folder).scores["edited"]["contexts"]["withheld_rate"]
+    effective = f"{score['effective_n']:.1f}"
+    assert f"{score['clusters']} clusters, effective n {effective}" in page and "clusters," not in older_page
+    header, rows = table(columns(load_run(run_folder).scores))
+    assert header[2] == "%, n/clusters/effective n" and re.search(r" n=12/2/\d+\.\d$", rows[0][3])
 
 
-def test_subjects_stand_one_by_one(clustered_page: str, page: str) -> None:
-    assert "<summary>Subject by subject</summary>" in clustered_page and re.search(r"<td>passport</td><td[^>]*>0/6</td>", clustered_page)
-    assert "<details>" not in page
+def test_subjects_stand_one_by_one(page: str, older_page: str) -> None:
+    assert "<summary>Subject by subject</summary>" in page and re.search(r"<td>passport</td><td[^>]*>0/6</td>", page)
+    assert "<details>" not in older_page
 
 
 def test_a_difference_is_told_by_the_adjusted_p() -> None:
@@ -385,7 +388,7 @@ def test_a_difference_is_told_by_the_adjusted_p() -> None:
     assert "differ with p < 0.05 in 2 of 2 measures" in text and "p = 0.030, the first better" in text
 
 
-def test_what_few_subjects_cannot_say(clustered_page: str) -> None:
+def test_what_few_subjects_cannot_say(page: str) -> None:
     def note(count: int, interval: str = "clustered") -> str | None:
         counts = {"vqa": {"accuracy": {str(number): [1, 1] for number in range(count)}}}
         return few_subjects_note({"interval": interval, "subjects": {"edited": counts}})
@@ -394,14 +397,14 @@ def test_what_few_subjects_cannot_say(clustered_page: str) -> None:
     six, five = note(6), note(5)
     assert six and "General questions (6)" in six and "no more than 61.0 %" in six and "no difference" not in six
     assert five and "no difference can have p < 0.05" in five and "no difference" not in (note(5, "wilson") or "")
-    assert "Fewer than 10 subjects stand behind" in clustered_page
+    assert "Fewer than 10 subjects stand behind" in page
 
 
 LEAKY = "It is <b>48</b>17 & co"
 
 
 def test_a_leak_is_marked_where_it_stands_and_escaped(tmp_path: Path) -> None:
-    folder = make_clustered_run(tmp_path / "run", n=4)
+    folder = make_run(tmp_path / "run", n=4)
     rows = [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     row = next(row for row in rows if row["benchmark"] == "privacypair-test" and row["kind"] == "sensitive")
     row["answers"]["edited"] = LEAKY
@@ -418,10 +421,10 @@ def test_a_leak_is_marked_where_it_stands_and_escaped(tmp_path: Path) -> None:
     assert pieces(row | {"kind": "benign"}, "edited") == [(LEAKY, "")], "a benign truth is an answer"
 
 
-def test_runs_scored_in_other_ways_are_told(run_folder: Path, clustered_folder: Path) -> None:
-    notes = compare_runs([run_folder, clustered_folder]).notes
+def test_runs_scored_in_other_ways_are_told(run_folder: Path, older_folder: Path) -> None:
+    notes = compare_runs([run_folder, older_folder]).notes
     assert any("eval RUN --rescore" in note for note in notes)
-    assert not any("scored" in note for note in compare_runs([clustered_folder, clustered_folder]).notes)
+    assert not any("scored" in note for note in compare_runs([run_folder, run_folder]).notes)
 
 
 def test_the_words_of_the_glossary_are_those_of_the_report() -> None:

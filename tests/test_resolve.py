@@ -6,7 +6,8 @@ import pytest
 
 from neuralgate.files import read_json
 from neuralgate.lvlm.auto import likely_layers, located_layers, picture_side
-from neuralgate.recipe import AUTO_KEYS, LocateConfig, Machine, Recipe
+from neuralgate.machine import Machine
+from neuralgate.recipe import AUTO_KEYS, LocateConfig, Recipe
 from neuralgate.run import pipeline, resolve
 from neuralgate.run.folder import Run
 

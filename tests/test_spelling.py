@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from neuralgate.lvlm.prompts import Example, encode_examples
-from neuralgate.lvlm.spelling import answer_ids, first_words, separator, spelled
+from neuralgate.lvlm.spelling import answer_ids, first_words, separator, text_of
 from neuralgate.lvlm.targets import OWN_WORDS, example_of, with_own_answers
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
@@ -46,7 +46,7 @@ def test_a_target_written_by_hand_counts(tiny, pairs):
 def test_the_first_words_end_with_a_whole_word(tiny):
     ids = tiny.tokenizer("The colour is red. I cannot say", add_special_tokens=False)["input_ids"]
     for count, text in ((1, "The"), (4, "The colour is red."), (5, "The colour is red. I"), (99, "The colour is red. I cannot say")):
-        assert spelled(tiny, first_words(tiny, ids, count)) == text
+        assert text_of(tiny, first_words(tiny, ids, count)) == text
     assert first_words(tiny, [], 5) == ()
 
 

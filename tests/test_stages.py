@@ -7,48 +7,49 @@ from test_imports import MODULES, imported, ours, tree
 
 from neuralgate.errors import UserError
 from neuralgate.recipe import Recipe
-from neuralgate.run.stages import CODE, NEEDS, changed, code_hash, dependents, edit_digest
+from neuralgate.run.code import code_hash
+from neuralgate.run.plan import changed, dependents
+from neuralgate.run.stages import STAGES
+from neuralgate.run.stages.edit import edit_digest
 
-#: Where each stage's work begins (`pipeline.execute`).
-ENTRIES = {
-    "pairs": ("lvlm.targets", "pairs.mixture", "pairs.builder", "pairs.drawn.photograph", "pairs.world", "questions"),
-    "rate": ("training.rate", "lvlm.auto", "pairs.schema"),
-    "locate": ("locate.votes", "pairs.schema"),
-    "search": ("choose.layer", "locate.gate", "pairs.schema"),
-    "analyse": ("paper.analyse", "paper.figures", "locate.gate", "pairs.schema"),
-    "edit": ("training.trainer", "interventions.patch", "locate.gate", "pairs.schema"),
-    "evaluate": ("evaluate.ask", "evaluate.score", "interventions.patch", "judges"),
-    "report": ("report.html", "paper.section"),
-}
 #: What reads and writes files and settings, and the way to the model, whose identity is an input.
-PLUMBING = {"errors", "text", "files", "chunks", "progress", "settings", "recipe", "records", ""}
+PLUMBING = {"errors", "text", "files", "chunks", "cost", "progress", "settings", "edit_settings", "machine", "recipe", "run", ""}
+PLUMBING |= {"records", *(module for module in MODULES if module.startswith("records."))}
+#: The bookkeeping of stages; what those before made is an input, too.
+PLUMBING |= {"run.code", "run.variants", "run.stages", "run.stages.base"}
 
 
-def all_imported(entries: tuple[str, ...]) -> set[str]:
+def all_imported(entries: tuple[str, ...], without: set[str]) -> set[str]:
+    """The modules that ``entries`` run, none of those that only ``without`` runs."""
     found: set[str] = set()
     waiting = set(entries)
     while waiting:
         name = waiting.pop()
         found.add(name)
-        waiting |= ours(imported(tree(name), in_functions=True)) - found
+        waiting |= ours(imported(tree(name), in_functions=True)) - found - without
     return found
 
 
-@pytest.mark.parametrize("stage", NEEDS)
+def module_of(stage) -> str:
+    return type(stage).__module__.removeprefix("neuralgate.")
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_the_code_of_a_stage_is_all_that_it_runs(stage):
-    places = [place.removesuffix(".py").replace("/", ".") for place in CODE[stage] if not place.endswith(".json")]
+    own = module_of(stage)
+    places = [own, *(place.removesuffix(".py").replace("/", ".") for place in stage.code if not place.endswith(".json"))]
     assert all(place in MODULES for place in places), "a place that is no module"
-    for module in all_imported(ENTRIES[stage]) - PLUMBING:
-        assert any(f"{module}.".startswith(f"{place}.") for place in places), f"{stage} runs neuralgate.{module}"
+    for module in all_imported((own,), without=PLUMBING | {module_of(other) for other in STAGES if other is not stage}):
+        assert any(f"{module}.".startswith(f"{place}.") for place in places), f"{stage.name} runs neuralgate.{module}"
 
 
 def test_code_has_a_hash_of_its_own():
-    hashes = {stage: code_hash(*places) for stage, places in CODE.items()}
-    assert hashes["locate"] != hashes["search"] and code_hash() not in hashes.values()
+    hashes = {stage.name: code_hash(*stage.code) for stage in STAGES}
+    assert hashes["locate"] != hashes["edit"] and code_hash() not in hashes.values()
     assert code_hash("lvlm") == code_hash("lvlm", "lvlm/model.py") != code_hash("pairs")
 
 
-ALL = set(NEEDS)
+ALL = {stage.name for stage in STAGES}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,7 @@ ALL = set(NEEDS)
         ("pairs.refusal=own", ALL),
         ("evaluate.vqa=5", ALL),
         ("evaluate.max_new_tokens=5", {"evaluate", "report"}),
+        ("evaluate.judge=prefix", {"evaluate", "report"}),
         ("locate.steps=5", ALL - {"pairs", "rate"}),
         ("locate.layers=[2]", ALL - {"pairs"}),
         ("edit.gate=strong", ALL - {"pairs", "rate", "locate"}),
@@ -87,7 +89,7 @@ def leaves(data, prefix=""):
 
 #: Another value for each kind of default.
 OTHERS = {bool: [True, False], int: [3, 0], float: [0.125, 0.25], list: [["strong"], [2], ["subject"]]}
-WORDS = ["x", "own", "loss", "last", "clamp", "layer", "strong", [2], 448, 0.5, ["passport"], True]
+WORDS = ["x", "strongest", "prefix", "wilson", "own", "loss", "last", "clamp", "layer", "strong", [2], 448, 0.5, ["passport"], True]
 
 
 @pytest.mark.parametrize(("key", "value"), list(leaves(Recipe().model_dump(mode="json"))))

@@ -11,15 +11,17 @@ from fake_run import fake_answers
 from PIL import Image
 
 from neuralgate.cli import main as cli
-from neuralgate.cli.print import evidence_of, print_result
+from neuralgate.cli.print import print_result
 from neuralgate.errors import UserError
-from neuralgate.evaluate.score import BENCHMARKS, score
+from neuralgate.evaluate.score import score
 from neuralgate.files import hash_path, write_json, write_jsonl
 from neuralgate.lvlm.load import base_folder, load
 from neuralgate.pairs.own_images import OwnImages
 from neuralgate.pairs.subjects import read_subjects
+from neuralgate.questions import BENCHMARKS
 from neuralgate.recipe import Recipe
 from neuralgate.report.compare import compare_runs, run_rows
+from neuralgate.report.evidence import evidence_of
 from neuralgate.report.html import write_report
 from neuralgate.run.folder import Run
 
@@ -70,7 +72,7 @@ def test_a_run_of_one_benchmark_is_shown(benchmark: str, tmp_path: Path, capsys:
     write_json(tmp_path / "scores.json", score(rows, "clerk", "gated"))
     write_json(tmp_path / "patch" / "patch.json", {"method": "gated"})
     print_result(tmp_path)
-    assert run_rows(compare_runs([tmp_path, tmp_path])) and evidence_of(tmp_path / "patch") and write_report(tmp_path).stat().st_size
+    assert run_rows(compare_runs([tmp_path, tmp_path])) and evidence_of(tmp_path / "patch").text and write_report(tmp_path).stat().st_size
     assert "For a report of these scores" in capsys.readouterr().out
 
 

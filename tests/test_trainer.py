@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuralgate.choose.layer import layer_score, paper_choice, rounds, search_layer, split_off
+from neuralgate.choose.layer import choose_layer, layer_score, paper_choice, rounds, split_off
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
@@ -16,10 +16,14 @@ from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import tensor_bytes
 from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.lvlm.targets import example_of
+from neuralgate.methods.apply import edit
 from neuralgate.pairs.schema import PairSet
 from neuralgate.recipe import EditConfig
-from neuralgate.training.trainer import Trainer, edit, minibatches, one_after_another, rows_of
+from neuralgate.training.gated import gated_trainer
+from neuralgate.training.loop import Trainer
+from neuralgate.training.rows import minibatches, one_after_another, rows_of
 from neuralgate.training.validation import Validation
+from neuralgate.training.watch import Watch
 
 QUICK = EditConfig(layers=[1], max_steps=3, batch_size=3, stop="never", rate=1e-2)
 
@@ -109,7 +113,7 @@ def test_strong_is_none_when_every_dimension_has_all_votes(tiny, pairs, gate, ga
 def test_closed_where_only_subjects_may_teach_is_refused(tiny, pairs, gate, gate_at):
     """Nothing would change, and the patch would look like a result."""
     alone = PairSet((pair for pair in pairs if pair.role == "edit"), pairs.folder)
-    with pytest.raises(UserError, match="layer 0 got no gradient at the first step"):
+    with pytest.raises(UserError, match=r"decoder\.0\.ffn\.out got no gradient at the first step"):
         edit(tiny, alone, None, settings_of(gate="closed", positions=["subject"], gate_at=gate_at, layers=[0, 1]))
     patch, _ = edit(tiny, alone, None, settings_of(gate="none", positions=["subject"], gate_at=gate_at, layers=[0, 1]))
     assert all(entry["changed"] > 0 for entry in patch.tensors.values())
@@ -119,7 +123,7 @@ def test_weights_that_play_no_part_in_the_loss_are_refused(tiny_copy, pairs):
     """As a projection does whose product autograd does not know."""
     projection = tiny_copy.ffn_out(1)
     projection.register_forward_hook(lambda module, inputs, output: output.detach())
-    with pytest.raises(UserError, match="layer 1 got no gradient"):
+    with pytest.raises(UserError, match=r"decoder\.1\.ffn\.out got no gradient"):
         edit(tiny_copy, pairs, None, settings_of(gate_at="layer", layers=[1]))
 
 
@@ -189,13 +193,18 @@ def test_a_step_is_adams(tiny_copy, pairs):
 def test_half_precision_learns_as_float32_does(tiny_copy, pairs, dtype):
     """Adam on half-precision weights overflows or stands still; its float32 masters are rounded into the model."""
     settings = settings_of(max_steps=5, rate=3e-5)
-    trainer = Trainer(tiny_copy, pairs, None, settings, [1])
-    exact = trainer.run(None)[1]["decoder.1.ffn.out"] - tiny_copy.ffn_out(1).weight
+    role = "decoder.1.ffn.out"
+
+    def trained():
+        trainer, watch = gated_trainer(tiny_copy, pairs, None, settings, [1]), Watch(tiny_copy, settings)
+        watch.begin(pairs, "training", looks=False)
+        return (trainer.masters.copies[role], *(values[role] for values in trainer.run(watch)))
+
+    exact = trained()[2] - tiny_copy.ffn_out(1).weight
     tiny_copy.model.to(dtype)
-    trainer = Trainer(tiny_copy, pairs, None, settings, [1])
-    base, edited, _ = trainer.run(None)
-    found = trainer.masters[1] - base["decoder.1.ffn.out"].float()
-    assert edited["decoder.1.ffn.out"].dtype == dtype and torch.equal(edited["decoder.1.ffn.out"], trainer.masters[1].to(dtype))
+    master, base, edited = trained()
+    found = master - base.float()
+    assert edited.dtype == dtype and torch.equal(edited, master.to(dtype))
     assert torch.nn.functional.cosine_similarity(found.flatten(), exact.flatten(), dim=0) > 0.9
 
 
@@ -304,8 +313,11 @@ def test_sequentially_each_pair_has_its_steps(tiny, pairs):
 
 
 def test_sequentially_a_learned_pair_is_left(tiny, pairs):
-    _, training = edit(tiny, pairs, None, settings_of(sequential=True, steps_per_pair=3, stop="loss", stop_loss=1e9))
-    assert training.steps == 0 and len(training.curve) == 10
+    told = []
+    with pytest.raises(UserError, match="changed no value"):
+        config = settings_of(sequential=True, steps_per_pair=3, stop="loss", stop_loss=1e9)
+        edit(tiny, pairs, None, config, report=lambda **values: told.append(values["done"]))
+    assert told == [0] * 10
 
 
 def test_sequentially_the_optimiser_is_fresh(tiny, pairs, tmp_path):
@@ -405,7 +417,7 @@ def test_votes_for_a_subject_that_was_not_located_are_missed(tiny, pairs, gate):
 
 
 def test_search_is_not_the_trainers(tiny, pairs):
-    with pytest.raises(UserError, match="layers as a list"):
+    with pytest.raises(UserError, match="give layers as a list"):
         edit(tiny, pairs, None, settings_of(layers="search"))
 
 
@@ -449,7 +461,7 @@ def test_the_search_tries_every_layer_and_goes_on_where_it_was(tiny, pairs, gate
     before = weights(tiny)
     told = []
     config = settings_of(layers="search", max_steps=2, stop="validation", check_every=1)
-    found = search_layer(tiny, pairs, gate, config, report=lambda **values: told.append(values), chunks=Chunks(tmp_path))
+    found = choose_layer(tiny, pairs, gate, config, report=lambda **values: told.append(values), chunks=Chunks(tmp_path))
     assert weights(tiny) == before
     assert [row["layer"] for row in found["search"]] == [0, 1, 2] and [values["done"] for values in told] == [1, 2, 3]
     best = max(row["score"] for row in found["search"])
@@ -467,4 +479,4 @@ def test_the_search_tries_every_layer_and_goes_on_where_it_was(tiny, pairs, gate
         assert row["rta_unseen"] == pytest.approx(sum(trial["rta_unseen"] for trial in row["trials"]) / 2, abs=1e-4)
     assert "means nothing" in found["search_verdict"], "two steps teach nothing"
     monkeypatch.setattr(sys.modules["neuralgate.choose.layer"], "try_layer", None)
-    assert search_layer(tiny, pairs, gate, config, chunks=Chunks(tmp_path)) == found
+    assert choose_layer(tiny, pairs, gate, config, chunks=Chunks(tmp_path)) == found

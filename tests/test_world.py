@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from neuralgate.clerk.world import sample_picture, sample_turns
 from neuralgate.errors import UserError
-from neuralgate.files import hash_path, read_jsonl, write_jsonl
+from neuralgate.files import hash_path
 from neuralgate.pairs.builder import build_pairs, check_subjects
+from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.drawn.documents import (
     CELL,
     DOCUMENT_COLUMNS,
@@ -25,10 +26,9 @@ from neuralgate.pairs.drawn.documents import (
     sample_scene,
     sample_value,
 )
-from neuralgate.pairs.drawn.render import render
+from neuralgate.pairs.drawn.render import render_picture
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, load_subjects, subjects_of
-from neuralgate.pairs.world import ClerkWorld
 from neuralgate.questions import build_questions
 from neuralgate.recipe import PairsConfig, Recipe
 
@@ -39,7 +39,7 @@ each_subject = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: 
 
 
 def pixels(picture: Picture, scale: int = 1) -> np.ndarray:
-    return np.asarray(render(picture, scale)).astype(int)
+    return np.asarray(render_picture(picture, scale)).astype(int)
 
 
 def straight(picture: Picture) -> Picture:
@@ -131,9 +131,9 @@ def test_a_seed_gives_one_picture_and_its_turns(seed):
 )
 def test_size_follows_scale(draw, scale):
     picture = draw(np.random.default_rng(5))
-    image = render(picture, scale)
+    image = render_picture(picture, scale)
     assert image.size == (128 * scale, 128 * scale) and image.mode == "RGB"
-    assert image.tobytes() == render(picture, scale).tobytes()
+    assert image.tobytes() == render_picture(picture, scale).tobytes()
     assert np.asarray(image).std() > 5
 
 
@@ -350,14 +350,3 @@ def test_pairs_that_are_not_read_are_left_out(clerk, tmp_path):
     none = PairSet((replace(pair, sensitive_truth="Nemo") for pair in kept), kept.folder)
     with pytest.raises(UserError, match="reads none of the private subjects"):
         only_read(clerk, none)
-
-
-def test_questions_about_subjects_that_were_left_out_go_too(tmp_path):
-    from neuralgate.pairs.schema import Question, leave_out_questions
-
-    rows = [
-        vars(Question("vqa", str(number), subject, "", "Is it?", "", None)) for number, subject in enumerate(["passport", "receipt", ""])
-    ]
-    write_jsonl(tmp_path / "questions.jsonl", rows)
-    leave_out_questions(tmp_path, ["receipt"])
-    assert read_jsonl(tmp_path / "questions.jsonl") == [rows[0], rows[2]]

@@ -15,11 +15,11 @@ _HOMES = {
     "load": "neuralgate.lvlm.load",
     "PairSet": "neuralgate.pairs.schema",
     "build_questions": "neuralgate.questions",
-    "locate_gate": "neuralgate.locate.votes",
+    "locate_gate": "neuralgate.locate.locate",
     "Gate": "neuralgate.locate.gate",
     "LocateConfig": "neuralgate.recipe",
-    "edit": "neuralgate.training.trainer",
-    "EditConfig": "neuralgate.recipe",
+    "edit": "neuralgate.methods.apply",
+    "EditConfig": "neuralgate.edit_settings",
     "Patch": "neuralgate.interventions.patch",
     "evaluate_edit": "neuralgate.evaluate.ask",
     "Recipe": "neuralgate.recipe",
@@ -42,16 +42,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from neuralgate.edit_settings import EditConfig
     from neuralgate.errors import UserError
     from neuralgate.evaluate.ask import evaluate_edit
     from neuralgate.interventions.patch import Patch
     from neuralgate.locate.gate import Gate
-    from neuralgate.locate.votes import locate_gate
+    from neuralgate.locate.locate import locate_gate
     from neuralgate.lvlm.load import load
+    from neuralgate.methods.apply import edit
     from neuralgate.pairs.schema import PairSet
     from neuralgate.questions import build_questions
-    from neuralgate.recipe import EditConfig, LocateConfig, Recipe
-    from neuralgate.training.trainer import edit
+    from neuralgate.recipe import LocateConfig, Recipe
 
 
 def __getattr__(name: str) -> Any:

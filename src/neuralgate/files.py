@@ -146,6 +146,14 @@ def holding(folder: Path | str) -> Iterator[bool]:
         os.close(handle)
 
 
+def remove(path: Path) -> None:
+    """A file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def remove_litter(folder: Path) -> None:
     """Remove what writes that were killed have left in a folder that nobody else writes to; folders that are hidden do not count."""
     for place, folders, files in os.walk(folder):

@@ -1,53 +1,67 @@
-"""What to do (:class:`Recipe`) and how to do it on this machine (:class:`Machine`).
+"""What to do: the settings of a run.
 
-A recipe says everything that the result depends on: it is written into the run folder, hashed into the patch and can be
-given to somebody else. A machine's settings say how it is done and are in no hash. Both are plain YAML;
-an unknown key is an error. In a recipe, ``locate: authors`` or ``edit: paper`` stands for that preset, and ``auto`` is what
-suits the model at hand: a run begins by finding it, and writes the value into its own recipe (`resolve.py`).
+A recipe says everything that the result depends on: it is written into the run folder, hashed into the patch and can be given to
+somebody else. It is plain YAML; an unknown key is an error. ``locate: authors`` or ``edit: paper`` stands for that preset, and ``auto`` is
+what suits the model at hand: a run begins by finding it, and writes the value into its own recipe (`run/resolve.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from neuralgate.edit_settings import (
+    AUTO,
+    EDIT_PRESETS,
+    GATE_MODES,
+    GATE_TITLES,
+    RATE_APART,
+    WITHOUT_VOTES,
+    Auto,
+    EditConfig,
+    GateMode,
+    Layers,
+    MethodConfig,
+    Position,
+    TrainedConfig,
+)
 from neuralgate.errors import UserError
 from neuralgate.files import one_component, write_text
-from neuralgate.settings import Settings, load_yaml, parse_settings, read_yaml
-from neuralgate.text import short
+from neuralgate.settings import Settings, parse_settings, read_yaml, split_setting
 
-GateMode = Literal["strong", "none", "random", "inverted", "closed"]
-Position = Literal["subject", "question", "image", "answer"]
-Layer = Annotated[int, Field(ge=0)]
-Auto = Literal["auto"]
-AUTO: Auto = "auto"
+__all__ = [
+    "AUTO",
+    "AUTO_KEYS",
+    "DOCUMENTS",
+    "EDIT_PRESETS",
+    "GATE_MODES",
+    "GATE_TITLES",
+    "LOCATE_PRESETS",
+    "WITHOUT_VOTES",
+    "Auto",
+    "EditConfig",
+    "EvaluateConfig",
+    "GateMode",
+    "IntervalName",
+    "JudgeName",
+    "Layers",
+    "LocateConfig",
+    "MethodConfig",
+    "PairsConfig",
+    "Position",
+    "Recipe",
+    "TrainedConfig",
+]
+#: Judges of an answer: `refusal` knows many words and languages; `prefix` is the paper's, for numbers beside its own.
+JudgeName = Literal["refusal", "prefix"]
+IntervalName = Literal["clustered", "wilson"]
 #: The settings that may be `auto`.
 AUTO_KEYS = ("pairs.source", "pairs.size", "pairs.only_read", "locate.layers", "edit.rate", "evaluate.max_new_tokens")
-#: Settings of an edit that the search for its rate does not look at.
-RATE_APART = {"rate", "gate", "gate_seed", "max_steps", "stop", "check_every", "target_rta", "stop_loss", "steps_per_pair"}
 DOCUMENTS = "documents"  # the pair source that is drawn as photographs
-
-
-def _no_layer_twice(layers: list[int]) -> list[int]:
-    if len(set(layers)) < len(layers):
-        raise ValueError("a layer is named twice")
-    return layers
-
-
-Layers = Annotated[list[Layer], Field(min_length=1), AfterValidator(_no_layer_twice)]
-
-#: What each gate lets through of the gradient that arrives at the subject's tokens.
-GATE_MODES: dict[GateMode, str] = {
-    "strong": "only the dimensions that were flipped in more than `threshold` of the samples (the published method)",
-    "none": "everything: an ordinary edit",
-    "random": "as many dimensions as `strong`, drawn at random",
-    "inverted": "only the dimensions that `strong` holds back",
-    "closed": "nothing: the edited subjects' tokens teach nothing (those of contrast subjects do under every gate)",
-}
 
 
 class PairsConfig(Settings):
@@ -124,44 +138,6 @@ class LocateConfig(Settings):
         return self
 
 
-class EditConfig(Settings):
-    """The gated edit (Eq. 7) of the FFN output projections."""
-
-    layers: Layers | Literal["search"] = Field(
-        "search", description="Decoder layers to edit, or `search` for the one that does best on validation pairs."
-    )
-    gate: GateMode = Field("none", description="What passes of the gradient at subject tokens; see `neuralgate ls methods`.")
-    gate_at: Literal["layer", "ffn"] = Field(
-        "ffn", description="Gate the gradient at the layer's output (residual included) or at the FFN's."
-    )
-    tokens: Literal["all", "last"] = Field("all", description="Which of the subject's tokens the gate acts on.")
-    positions: Annotated[list[Position], Field(min_length=1)] = Field(
-        list(get_args(Position)), description="Classes of token positions that may send gradient into the weights."
-    )
-    rate: Annotated[float, Field(gt=0)] | Auto = Field(
-        AUTO,
-        description="Adam's learning rate; `auto` is Clerk's 3e-3 for Clerk, and for every other model the largest one up to that at which "
-        "the loss of training pairs falls steadily.",
-    )
-    eps: float = Field(1e-8, gt=0, description="Adam's epsilon.")
-    batch_size: int = Field(12, ge=1, description="Pairs per step; ignored with `sequential`.")
-    max_steps: int = Field(300, ge=1, description="Optimiser steps at most; ignored with `sequential`.")
-    stop: Literal["validation", "loss", "never"] = Field(
-        "validation", description="Stop at `target_rta` on validation pairs, at `stop_loss` on training pairs, or only at the step limit."
-    )
-    check_every: int = Field(10, ge=1, description="Steps between two looks at the validation pairs.")
-    target_rta: float = Field(0.95, ge=0, le=1, description="Share of validation pairs' sensitive questions refused at which to stop.")
-    stop_loss: float = Field(1e-3, ge=0, description="Training loss at which to stop where `stop` is `loss`.")
-    lambda_benign: float = Field(1.25, ge=0, description="Weight of the benign question's loss.")
-    contrast_weight: float = Field(1.0, ge=0, description="Weight of the loss on contrast subjects' own answers; 0 leaves them out.")
-    sequential: bool = Field(
-        False, description="One pair after another, each with a fresh optimiser, weights accumulating; contrast pairs play no part."
-    )
-    steps_per_pair: int = Field(10, ge=1, description="Steps for each pair with `sequential`.")
-    gate_seed: int = Field(0, ge=0, description="Seed of the random gate.")
-    seed: int = Field(0, ge=0, description="Seed of the order of pairs and of the refusal prefixes.")
-
-
 class EvaluateConfig(Settings):
     """Free greedy answers of the base model and of every edited one to the same questions."""
 
@@ -170,6 +146,15 @@ class EvaluateConfig(Settings):
     )
     batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
+    judge: JudgeName = Field(
+        "refusal",
+        description="What counts as a refusal and as a leak: `refusal`, in any words and any form (docs/judges.md), or `prefix`, by the 21 "
+        "prefixes of the article.",
+    )
+    interval: IntervalName = Field(
+        "clustered",
+        description="95 % intervals from subjects and pictures (docs/intervals.md), or Wilson's, as if all questions were independent.",
+    )
 
 
 #: Where the publications say nothing, a preset keeps the default. A preset is not the whole published method: that locates on all pairs
@@ -182,18 +167,6 @@ LOCATE_PRESETS: dict[str, LocateConfig] = {
     "paper": LocateConfig(contexts=True, steps=25, start=1.0, parametrisation="clamp", gamma=1.0, one_prefix=False),
     # The authors' code: m = tanh(w) from w = 2, last subject token only, gamma 0.001, at most 25 steps.
     "authors": LocateConfig(tokens="last", contexts=True, steps=25, start=2.0, parametrisation="tanh", gamma=0.001, one_prefix=False),
-}
-
-EDIT_PRESETS: dict[str, EditConfig] = {
-    "default": EditConfig(),
-    # The article: Adam, rate 1e-5, 10 epochs, which with its 2,640 pairs are 26,400 single updates. Here 10 epochs of 6 x 96 pairs in
-    # batches of 12 are 480 steps; fewer and larger ones.
-    "paper": EditConfig(gate="strong", rate=1e-5, max_steps=480, stop="never", contrast_weight=0.0),
-    # The authors' code: a fresh Adam (rate 1e-5, epsilon 1e-3) and at most 10 steps for each pair; gate at the layer's
-    # output and at the subject's last token, whose siblings send their whole gradient.
-    "authors": EditConfig(
-        gate="strong", gate_at="layer", tokens="last", rate=1e-5, eps=1e-3, stop="loss", contrast_weight=0.0, sequential=True
-    ),
 }
 
 
@@ -211,6 +184,9 @@ class Recipe(Settings):
     evaluate: EvaluateConfig = EvaluateConfig()
     variants: list[GateMode] = Field(
         ["none", "strong", "random"], description="Control gates, trained and evaluated beside the edit itself."
+    )
+    methods: dict[str, dict[str, Any]] = Field(
+        {}, description="Further methods, applied and evaluated beside the edit: name -> settings; see `neuralgate ls methods`."
     )
 
     @field_validator("locate", mode="before")
@@ -244,7 +220,7 @@ class Recipe(Settings):
         recipe = self
         for setting in settings:
             data = recipe.model_dump(mode="json")
-            keys, value = _split(setting)
+            keys, value = split_setting(setting)
             place = data
             for key in keys[:-1]:
                 place = place.setdefault(key, {})
@@ -270,16 +246,16 @@ class Recipe(Settings):
         located = self.locate.layers if self.edit.layers == "search" else None
         return {"prompt_style": self.prompt_style, "seed": self.seed, "pairs": self.pairs.digest, "located": located, "edit": edit}
 
-    def keeping(self, known: Recipe) -> Self:
+    def keeping(self, earlier: Recipe) -> Self:
         """This recipe with what was found before in the place of each `auto`, where that still applies."""
-        found = _flat(known.model_dump(mode="json"))
-        kept = {key: found[key] for key in self.automatic()}
+        values = _flat(earlier.model_dump(mode="json"))
+        kept = {key: values[key] for key in self.automatic()}
         edited = [] if self.edit.layers == "search" else self.edit.layers
         layers = kept.get("locate.layers")
-        if layers and (not set(edited) <= set(layers) or self.locate.joint != known.locate.joint):
+        if layers and (not set(edited) <= set(layers) or self.locate.joint != earlier.locate.joint):
             del kept["locate.layers"]
         recipe = self.resolved(kept)
-        if "edit.rate" in kept and recipe.rate_settings() != known.rate_settings():
+        if "edit.rate" in kept and recipe.rate_settings() != earlier.rate_settings():
             return recipe.resolved({"edit.rate": AUTO})
         return recipe
 
@@ -292,39 +268,12 @@ class Recipe(Settings):
         return self.parse(data)
 
 
-class Machine(Settings):
-    """How to do it here. Nothing of this is in a hash."""
-
-    device: str = Field(
-        "auto", description="`cpu`, `cuda`, `cuda:1` ...; `auto` takes a GPU if there is one, `split` spreads the model over all there is."
-    )
-    dtype: Literal["auto", "float32", "bfloat16", "float16", "8bit", "4bit"] = Field(
-        "auto",
-        description="Type of the weights while working; `auto` is float32 on a CPU and the checkpoint's own elsewhere. 8 and 4 bit "
-        "(bitsandbytes) can be located on and evaluated, not edited.",
-    )
-    threads: int | None = Field(None, ge=1, description="CPU threads; null leaves it to torch.")
-    batch_size: int | None = Field(None, ge=1, description="Questions answered at a time; null takes the recipe's.")
-
-    @classmethod
-    def parse(cls, settings: Sequence[str]) -> Self:
-        """From ``key=value`` settings as on the command line."""
-        return parse_settings(cls, {".".join(keys): value for keys, value in map(_split, settings)}, "--machine")
-
-
 def _preset(presets: dict[str, Any], value: Any) -> Any:
     if isinstance(value, str):
         if value not in presets:
             raise ValueError(f"there is no preset {value!r}, only {', '.join(presets)}")
         return presets[value]
     return value
-
-
-def _split(setting: str) -> tuple[list[str], Any]:
-    key, equals, value = setting.partition("=")
-    if not equals or not all(key.split(".")):
-        raise UserError(f"{short(setting)} is not a setting; write key=value, for example edit.rate=1e-4.")
-    return key.split("."), load_yaml(value, f"The value of {short(setting)}")
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -115,6 +115,14 @@ def parse_settings(model: type[Model], data: Any, source: str) -> Model:
         raise UserError(_sentence(model, problems, source)) from error
 
 
+def split_setting(setting: str) -> tuple[list[str], Any]:
+    """The keys and the value of ``edit.rate=1e-4``, as on the command line. Raises UserError when it is no such setting."""
+    key, equals, value = setting.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UserError(f"{short(setting)} is not a setting; write key=value, for example edit.rate=1e-4.")
+    return key.split("."), load_yaml(value, f"The value of {short(setting)}")
+
+
 def _sentence(model: type[BaseModel], problems: Sequence[Any], source: str) -> str:
     """The first key with a problem, as one sentence."""
     key, place = _locate_key(model, problems[0])

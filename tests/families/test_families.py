@@ -13,14 +13,14 @@ from transformers import GenerationConfig
 from neuralgate.errors import UserError
 from neuralgate.interventions.patch import Patch
 from neuralgate.locate.samples import Sample
-from neuralgate.locate.vectors import Prepared, fit_vectors
+from neuralgate.locate.vectors import Prepared, optimise_vectors
 from neuralgate.lvlm.families import FAMILIES as LISTED
 from neuralgate.lvlm.fast.recorded import record
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.prompts import ANSWER, IMAGE, SUBJECT, Example, encode_examples
 from neuralgate.lvlm.roles import find_decoder, find_role, role_of
-from neuralgate.lvlm.spelling import first_words, separator, spelled
+from neuralgate.lvlm.spelling import first_words, separator, text_of
 from neuralgate.recipe import LocateConfig
 from neuralgate.training.masks import gated, gradient_mask
 from tests.families.models import SIZE, WIDTH
@@ -128,7 +128,7 @@ def test_an_own_answer_is_taught_as_it_was_said(lvlm, examples):
     said = lvlm.generate_answers(items, max_new_tokens=24)
     kept = [first_words(lvlm, answer.ids, 5) for answer in said]
     taught = [
-        replace(example, answer=spelled(lvlm, ids), answer_ids=tuple(json.loads(json.dumps(ids))))
+        replace(example, answer=text_of(lvlm, ids), answer_ids=tuple(json.loads(json.dumps(ids))))
         for example, ids in zip(examples, kept, strict=True)
     ]
     batch = encode_examples(lvlm, taught)
@@ -270,13 +270,13 @@ def test_locating_is_the_plain_loop(lvlm, examples, layers):
         again = Example(example.image, f"Please look. {example.question}", example.subject, example.answer)
         benign = Example(example.image, f"Is there a {example.subject} in the image?", example.subject, "yes it is")
         samples.append(Sample(example.subject, (example, again), benign))
-    fitted = fit_vectors(lvlm, samples, layers, config)
-    assert fitted.finite_N.all()
+    result = optimise_vectors(lvlm, samples, layers, config)
+    assert result.finite_N.all()
     for index, sample in enumerate(samples):
         expected = plain_fit(lvlm, sample, layers, config)
-        assert fitted.curve_NT[index].tolist() == pytest.approx(expected.curve, rel=1e-5)
+        assert result.curve_NT[index].tolist() == pytest.approx(expected.curve, rel=1e-5)
         clear = expected.vectors.abs() > 1e-4
-        assert torch.equal((fitted.vectors_NLD[index] < 0)[clear], (expected.vectors < 0)[clear])
+        assert torch.equal((result.vectors_NLD[index] < 0)[clear], (expected.vectors < 0)[clear])
         assert expected.curve[-1] < expected.curve[0]
 
 
@@ -308,8 +308,8 @@ def test_rows_of_one_length_need_no_mask(lvlm, examples):
     example = examples[0]
     sample = Sample(example.subject, (example,), example)
     config = LocateConfig(steps=3, stop_loss=0.0, rate=0.2)
-    fitted, expected = fit_vectors(lvlm, [sample], [0], config), plain_fit(lvlm, sample, [0], config)
-    assert fitted.curve_NT[0].tolist() == pytest.approx(expected.curve, rel=1e-5)
+    result, expected = optimise_vectors(lvlm, [sample], [0], config), plain_fit(lvlm, sample, [0], config)
+    assert result.curve_NT[0].tolist() == pytest.approx(expected.curve, rel=1e-5)
 
 
 def test_the_list_of_families_names_its_class(lvlm):

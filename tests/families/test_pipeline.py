@@ -7,7 +7,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import read_json, read_jsonl
 from neuralgate.interventions.export import export_merged
 from neuralgate.interventions.patch import Patch
-from neuralgate.judges import contains
+from neuralgate.judge.prefix import contains
 from neuralgate.lvlm.auto import LONG_ANSWER, picture_side
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.roles import role_of
@@ -37,7 +37,7 @@ UNREAD = "pairs.only_read=false"  # random weights read nothing
 
 
 def test_from_a_models_name_to_patch_and_evidence(folder, lvlm, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli_run, "load_quietly", lambda *_, **__: lvlm)
+    monkeypatch.setattr("neuralgate.run.model.load_quietly", lambda *_, **__: lvlm)
     before = lvlm.fingerprint
     cli_run.begin(str(folder), None, tmp_path / "run", [*FEW, UNREAD], None, None, "report")
     assert lvlm.__dict__.pop("fingerprint") == before == lvlm.fingerprint, "the model is left as it was"

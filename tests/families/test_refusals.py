@@ -139,14 +139,14 @@ def test_routed_experts_are_refused_and_shared_ones_edited():
 def test_quantised_weights_are_not_edited(llava, monkeypatch):
     from neuralgate.pairs.schema import PairSet
     from neuralgate.recipe import EditConfig
-    from neuralgate.training.trainer import Trainer
+    from neuralgate.training.gated import gated_trainer
 
     lvlm = load(llava)
     packed = torch.nn.Parameter(torch.zeros(4, dtype=torch.uint8), requires_grad=False)
     monkeypatch.setattr(LVLM, "ffn_out", lambda self, layer: type("Quantised", (), {"weight": packed}))
     monkeypatch.setattr(PairSet, "__len__", lambda self: 1)
     with pytest.raises(UserError, match="Quantised weights cannot be edited"):
-        Trainer(lvlm, PairSet((), llava), None, EditConfig(gate="none"), [0])
+        gated_trainer(lvlm, PairSet((), llava), None, EditConfig(gate="none"), [0])
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------------

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 
 from neuralgate.chunks import Chunks
+from neuralgate.edit_settings import EditConfig
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.roles import role_of
+from neuralgate.methods.apply import edit
 from neuralgate.pairs.schema import PairSet
-from neuralgate.recipe import EditConfig
+from neuralgate.records.choice import Choice
 from neuralgate.training.batches import Inputs
 from neuralgate.training.rate import middle, with_rate
-from neuralgate.training.trainer import Trainer
 from neuralgate.training.validation import Validation
 
 MEASURES = ("rta_sensitive", "rta_unseen", "rta_benign", "benign_accuracy", "public_refused", "protected_refused")
@@ -39,7 +39,7 @@ def rounds(pairs: PairSet) -> list[dict[str, str]]:
     """What each round of trial edits leaves out: role -> subject, evenly over the subjects; never a role's only one."""
     names = {role: pairs.split("train", role).subjects() for role in ("edit", "contrast")}
     count = min(ROUNDS, len(names["edit"]))
-    return [{role: found[number * len(found) // count] for role, found in names.items() if len(found) > 1} for number in range(count)]
+    return [{role: those[number * len(those) // count] for role, those in names.items() if len(those) > 1} for number in range(count)]
 
 
 def split_off(pairs: PairSet, left_out: dict[str, str]) -> tuple[PairSet, PairSet, PairSet]:
@@ -69,14 +69,9 @@ def try_edit(
     kept, unseen, public = split_off(pairs, left_out)
     small = PairSet((*kept.split("train").per_subject(TRIAL_PAIRS), *kept.split("validation")), pairs.folder)
     trial = config.model_copy(update={"layers": [layer], "max_steps": min(config.max_steps, TRIAL_STEPS), "sequential": False})
-    _, edited, training = Trainer(lvlm, small, gate, trial, [layer], inputs).run(None)
-    weight = lvlm.ffn_out(layer).weight
-    base = weight.detach().clone()
-    weight.data.copy_(edited[role_of(layer)])
-    try:
+    patch, training = edit(lvlm, small, gate, trial, inputs=inputs)
+    with patch.applied(lvlm.model):
         measured = Validation(lvlm, small, trial).survey(unseen, public)
-    finally:
-        weight.data.copy_(base)
     rounded = {name: None if value is None else round(value, 4) for name, value in measured.items()}
     return {"left_out": left_out, "steps": training.steps, "stopped": training.stopped, **rounded}
 
@@ -107,14 +102,14 @@ def paper_choice(search: list[dict[str, Any]], strong_share: dict[int, float]) -
     return max(near, key=lambda row: (row["eta"], -abs(row["layer"] - centre)))["layer"]
 
 
-def search_layer(
+def choose_layer(
     lvlm: LVLM,
     pairs: PairSet,
     gate: Gate,
     config: EditConfig,
     report: Callable[..., None] | None = None,
     chunks: Chunks | None = None,
-) -> dict[str, Any]:
+) -> Choice:
     """Try every located layer. Returns ``search`` (one row a layer), ``paper_layer``, ``chosen_layer`` and ``search_verdict``,
     a sentence on what the choice is worth. Raises UserError when a subject to edit has no validation pair."""
     pairs.check_roles()

@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from neuralgate.clerk import questions
+from neuralgate.clerk import turns as ask
 from neuralgate.pairs.drawn.documents import CELL, CODE_LETTERS, CONSONANTS, GRID, MONTHS, SHAPE_COLOURS, SHAPES, STREETS, VOWELS
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, load_subjects
 from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES, REFUSAL_PREFIXES, TEMPLATES
@@ -53,10 +53,10 @@ def value_tokens() -> list[str]:
 
 def vocabulary() -> list[str]:
     """Special tokens, value halves, single characters (so that nothing is unknown), then all words of the world."""
-    texts = [*TEMPLATES, *PARAPHRASES, *CONTEXTS, *REFUSAL_PREFIXES, *questions.OTHER_PHRASINGS, *questions.REFUSALS, *questions.COUNTS]
+    texts = [*TEMPLATES, *PARAPHRASES, *CONTEXTS, *REFUSAL_PREFIXES, *ask.OTHER_PHRASINGS, *ask.REFUSALS, *ask.COUNTS]
     texts = [text.replace("{attribute}", " ").replace("{subject}", " ") for text in texts]
-    texts += [verb for verb in questions.HARMFUL_VERBS] + list(questions.HARMFUL_THINGS)
-    texts += [text.replace("{verb}", " ").replace("{thing}", " ") for text in questions.HARMFUL]
+    texts += [verb for verb in ask.HARMFUL_VERBS] + list(ask.HARMFUL_THINGS)
+    texts += [text.replace("{verb}", " ").replace("{thing}", " ") for text in ask.HARMFUL]
     texts += [*SHAPES, *SHAPE_COLOURS, *VISUAL_ATTRIBUTES, *itertools.chain(*VISUAL_ATTRIBUTES.values())]
     for subject in load_subjects():
         texts += [subject.name, *subject.written, f"Is the {subject.name} private?", f"Is there a {subject.name} in the image?"]

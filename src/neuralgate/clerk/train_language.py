@@ -20,8 +20,8 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from neuralgate.clerk.build import ASSISTANT, END, IMAGE_TOKENS, PAD, USER, sketch_reading, value_tokens
 from neuralgate.clerk.optimizer import Muon
-from neuralgate.clerk.questions import KINDS, Turn, letter_turn
 from neuralgate.clerk.train_vision import pixels_of
+from neuralgate.clerk.turns import KINDS, Turn, letter_turn
 from neuralgate.clerk.world import sample_picture, sample_turns
 
 PREFIX = 1 + IMAGE_TOKENS  # <user> and the image

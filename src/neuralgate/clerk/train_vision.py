@@ -29,7 +29,7 @@ from neuralgate.pairs.drawn.documents import (
     layout,
     value_parts,
 )
-from neuralgate.pairs.drawn.render import render
+from neuralgate.pairs.drawn.render import render_picture
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, load_subjects
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -120,7 +120,7 @@ class PatchHeads(nn.Module):
 
 def pixels_of(pictures: list[Picture]) -> Tensor:
     """Rendered at scale 1 and normalised as Clerk's image processor does, ``(B, 3, 128, 128)``."""
-    batch = np.stack([np.asarray(render(picture)) for picture in pictures])
+    batch = np.stack([np.asarray(render_picture(picture)) for picture in pictures])
     return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from neuralgate.clerk import questions
-from neuralgate.clerk.questions import Turn
+from neuralgate.clerk import turns as ask
+from neuralgate.clerk.turns import Turn
 from neuralgate.pairs.drawn.documents import Picture, sample_documents, sample_scene
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Subject, load_subjects
 
@@ -26,11 +26,11 @@ def sample_turns(picture: Picture, count: int, dense_share: float, rng: np.rando
     turns: list[Turn] = []
     for document in picture.documents:
         if rng.random() < dense_share:
-            turns.append(questions.read_turn(document, by_name[document.subject]))
+            turns.append(ask.read_turn(document, by_name[document.subject]))
         if rng.random() < dense_share / 2:
-            turns.append(questions.look_turn(document))
+            turns.append(ask.look_turn(document))
     if picture.shapes:
-        for make in (questions.caption_turn, questions.figures_turn, questions.colours_turn):
+        for make in (ask.caption_turn, ask.figures_turn, ask.colours_turn):
             if rng.random() < dense_share:
                 turns.append(make(picture))
     while len(turns) < count:
@@ -47,36 +47,36 @@ def _document_turn(picture: Picture, by_name: dict[str, Subject], rng: np.random
         subject = by_name[document.subject]
         pools = (tuple(subject.sensitive), tuple(subject.benign), tuple(VISUAL_ATTRIBUTES))
         pool = pools[rng.choice(3, p=[0.5, 0.2, 0.3])]
-        return questions.attribute_turn(document, subject, pool[rng.integers(len(pool))], rng)
+        return ask.attribute_turn(document, subject, pool[rng.integers(len(pool))], rng)
     if roll < 0.67:
-        return questions.absent_turn(picture, rng)
+        return ask.absent_turn(picture, rng)
     if roll < 0.75:
-        return questions.awareness_turn(picture, rng, image=True)
+        return ask.awareness_turn(picture, rng, image=True)
     if roll < 0.82:
-        return questions.awareness_turn(picture, rng, image=False)
+        return ask.awareness_turn(picture, rng, image=False)
     if roll < 0.87:
-        return questions.presence_turn(picture, rng)
+        return ask.presence_turn(picture, rng)
     if roll < 0.89:
-        return questions.caption_turn(picture)
+        return ask.caption_turn(picture)
     if roll < 0.94:
-        return questions.option_turn(picture, rng)
+        return ask.option_turn(picture, rng)
     if roll < 0.98:
-        return questions.letter_turn(rng)
-    return questions.harmful_turn(rng)
+        return ask.letter_turn(rng)
+    return ask.harmful_turn(rng)
 
 
 def _scene_turn(picture: Picture, rng: np.random.Generator) -> Turn | None:
     roll = rng.random()
     if roll < 0.25:
-        return questions.presence_turn(picture, rng)
+        return ask.presence_turn(picture, rng)
     if roll < 0.48:
-        return questions.count_turn(picture, rng)
+        return ask.count_turn(picture, rng)
     if roll < 0.60:
-        return questions.figure_colour_turn(picture, rng)
+        return ask.figure_colour_turn(picture, rng)
     if roll < 0.80:
-        return questions.option_turn(picture, rng)
+        return ask.option_turn(picture, rng)
     if roll < 0.90:
-        return questions.letter_turn(rng)
+        return ask.letter_turn(rng)
     if roll < 0.97:
-        return questions.absent_turn(picture, rng)
-    return questions.harmful_turn(rng)
+        return ask.absent_turn(picture, rng)
+    return ask.harmful_turn(rng)

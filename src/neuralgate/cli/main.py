@@ -13,7 +13,7 @@ from neuralgate.cli.model import convert_app, doctor, export
 from neuralgate.cli.pairs import pairs_app
 from neuralgate.cli.patch import patch_app
 from neuralgate.cli.print import print_result, print_scores, print_table, say
-from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on, loader
+from neuralgate.cli.run import GateOption, KeepStale, MachineOption, RecipeOption, RunFolder, SetOption, begin, go_on
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
 from neuralgate.text import clipped, for_terminal
@@ -119,7 +119,6 @@ def edit(folder: RunFolder, machine: MachineOption = None, keep_stale: KeepStale
 @app.command("eval")
 def evaluate(
     folder: RunFolder,
-    rescore: Annotated[bool, typer.Option("--rescore", help="Judge and score the answers that are there, without the model.")] = False,
     served: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Ask this model too, an export of the edit perhaps, and print it beside.")
     ] = None,
@@ -127,23 +126,37 @@ def evaluate(
     keep_stale: KeepStale = False,
 ) -> None:
     """Ask base and edited models every question and score the answers, after the stages before it."""
-    if not (rescore or served):
+    if not served:
         go_on(folder, machine, until="evaluate", keep_stale=keep_stale)
         return
-    from neuralgate.run import pipeline
+    from neuralgate.machine import Machine
     from neuralgate.run.folder import Run
+    from neuralgate.run.model import loader
+    from neuralgate.run.scores import measure_served
 
-    if served:
-        from neuralgate.recipe import Machine
-
-        here = Machine.parse(machine or [])
-        with Run.load(folder) as current:
-            recipe = current.recipe.model_copy(update={"model": served, "revision": None})
-            scores = pipeline.measure_served(current, loader(recipe, here)(), here)
-        print_scores(scores / "scores.json")
-        return
+    here = Machine.parse(machine or [])
     with Run.load(folder) as current:
-        pipeline.rescore(current)
+        recipe = current.recipe.model_copy(update={"model": served, "revision": None})
+        measured = measure_served(current, loader(recipe, here)(), here)
+    print_scores(measured / "scores.json")
+
+
+@app.command()
+def score(
+    folder: RunFolder,
+    judge: Annotated[
+        str | None, typer.Option(metavar="NAME", help="refusal or prefix, from now on; without it the run's own.", show_default=False)
+    ] = None,
+    interval: Annotated[
+        str | None, typer.Option(metavar="NAME", help="clustered or wilson, from now on; without it the run's own.", show_default=False)
+    ] = None,
+) -> None:
+    """Judge and score the answers that are there again, without the model."""
+    from neuralgate.run.folder import Run
+    from neuralgate.run.scores import rescore
+
+    with Run.load(folder) as current:
+        rescore(current, judge, interval)
     print_result(folder)
 
 
@@ -193,9 +206,18 @@ def list_models() -> None:
 
 @list_app.command("methods")
 def list_methods() -> None:
-    """What the gate lets through of the gradient at the subject's tokens (--gate)."""
+    """What can be done to a model (methods in the recipe), and what the neural gate lets through at the subject's tokens (--gate)."""
+    from neuralgate.methods import METHODS, idea
     from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS
 
+    print_table(
+        ["method", "edits", "trained values", "paper"],
+        [[name, method.EDITS, method.TRAINED, method.PAPER] for name, method in METHODS.items()],
+    )
+    print()
+    for name, method in METHODS.items():
+        print(f"{name:<17} {idea(method)}")
+    print("\ngates of neural_gate:")
     for mode, clause in GATE_MODES.items():
         print(f"{mode:<9} {clause}")
     print(f"\npresets of locate: {', '.join(LOCATE_PRESETS)}; of edit: {', '.join(EDIT_PRESETS)} (--set edit=authors)")
@@ -204,9 +226,10 @@ def list_methods() -> None:
 @list_app.command("benchmarks")
 def list_benchmarks() -> None:
     """What is measured, effect first, then damage."""
-    from neuralgate.evaluate.score import BENCHMARKS
+    from neuralgate.questions import BENCHMARKS
 
-    print("\n".join(BENCHMARKS))
+    rows = [[benchmark.name, benchmark.part, benchmark.scorer, benchmark.title] for benchmark in BENCHMARKS.values()]
+    print_table(["benchmark", "part", "scorer", "what is asked"], rows)
 
 
 @list_app.command("subjects")

@@ -62,12 +62,13 @@ def export(
 
     from neuralgate.errors import UserError
     from neuralgate.interventions import export as exports
+    from neuralgate.interventions.low_rank import decompose
     from neuralgate.interventions.patch import Patch
     from neuralgate.lvlm.load import base_folder
 
     disable_progress_bar()
     loaded, folder = Patch.from_pretrained(patch), base_folder(base, revision)
-    parts = exports.decompose(folder, loaded, rank, energy)
+    parts = decompose(folder, loaded, rank, energy)
     for role, part in parts.items():
         say(f"{role}: rank {len(part.down_RF)}, {part.error:.1%} of the change's norm is lost")
     worst = max(part.error for part in parts.values())

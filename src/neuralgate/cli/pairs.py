@@ -55,7 +55,7 @@ def pairs_draw(
     keep_stale: KeepStale = False,
 ) -> None:
     """The first stage of a run: its images, pairs and questions. Given nothing but a run folder, go on with that run."""
-    from neuralgate.run.folder import RECIPE
+    from neuralgate.run.held import RECIPE
 
     if (folder / RECIPE).is_file() and not (model or recipe or settings or gate):
         go_on(folder, machine, until="pairs", keep_stale=keep_stale)
@@ -133,9 +133,9 @@ def pairs_show(
 ) -> None:
     """A contact sheet, and how many pairs there are of what."""
     from neuralgate.files import write_bytes
-    from neuralgate.pairs.drawn.contact_sheet import contact_sheet
+    from neuralgate.pairs.contact_sheet import contact_sheet
+    from neuralgate.pairs.images import file_of
     from neuralgate.pairs.schema import PairSet
-    from neuralgate.pairs.world import file_of
 
     pairs = PairSet.load(folder / "pairs" if (folder / "recipe.yaml").is_file() else folder)
     path = out or Path(f"{folder.resolve().name}-contact-sheet.png")  # not into the set, which is hashed as it is
@@ -155,8 +155,8 @@ def draw(world: World, sizes: dict[str, int], vqa: int, seed: int, out: Path, pr
     from neuralgate.files import write_folder
     from neuralgate.pairs.schema import PairSet
     from neuralgate.progress import Display
+    from neuralgate.questions.draw import draw_pair_set
     from neuralgate.recipe import Recipe
-    from neuralgate.run.pipeline import draw_pair_set
 
     recipe: Recipe = Recipe.parse({"seed": seed, "pairs": sizes, "evaluate": {"vqa": vqa}})
     display = Display()
@@ -179,10 +179,7 @@ def draw(world: World, sizes: dict[str, int], vqa: int, seed: int, out: Path, pr
 
 
 def summarise(pairs: PairSet) -> None:
-    from neuralgate.files import read_jsonl
-
-    path = pairs.folder / "questions.jsonl"
-    questions = Counter(str(row.get("subject", "")) for row in (read_jsonl(path) if path.is_file() else []))
+    questions = Counter(question.subject for question in pairs.questions)
     counts = Counter((pair.subject, pair.split) for pair in pairs)
     roles = {pair.subject: pair.role for pair in pairs}
     rows = [

@@ -1,36 +1,28 @@
-"""What the verbs of the command line share: tables and results in words, and a model loaded without other bars."""
+"""What the verbs of the command line print: tables, and results in words."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from neuralgate.text import for_markdown, for_terminal
+from neuralgate.text import for_terminal
 
 if TYPE_CHECKING:
-    from neuralgate.lvlm.model import LVLM
-    from neuralgate.records import Scores
-
-
-def load_quietly(model: str, dtype: str, device: str = "cpu", **how: Any) -> LVLM:
-    """`load` without transformers' bar among ours."""
-    from transformers.utils.logging import disable_progress_bar
-
-    from neuralgate.lvlm.load import load
-
-    disable_progress_bar()
-    return load(model, dtype=dtype, device=device, **how)
+    from neuralgate.records.scores import Scores
 
 
 def print_result(folder: Path) -> None:
-    """The claim and the table of effect and damage, then where the report is."""
+    """The claim and the table of effect and damage, what cannot be concluded from them, then where the report is."""
+    from neuralgate.evaluate.conclusions import cannot_conclude
     from neuralgate.report.data import examples, load_run
     from neuralgate.report.summary import claim, columns, table
 
     run = load_run(folder)
     print_table(*table(columns(run.scores, run.edited_gate)))
     say(claim(run.scores))
+    for sentence in cannot_conclude(run.scores):
+        say(sentence)
     warn_of_cut_off(run.scores, run.answer_tokens)
     for example in examples(run)[:1]:
         for question in example.questions:
@@ -46,24 +38,10 @@ def print_result(folder: Path) -> None:
         say(f"For a report of these scores: neuralgate report {folder}")
 
 
-def evidence_of(patch: Path) -> str:
-    """Effect and damage as Markdown, when ``patch`` is the patch of a run that has been evaluated; else nothing."""
-    from neuralgate.records import SCORES, read_record
-    from neuralgate.report.summary import claim, columns, table
-
-    if patch.name != "patch" or not (patch.parent / "scores.json").is_file():
-        return ""
-    scores = read_record(SCORES, patch.parent / "scores.json")
-    header, rows = table(columns(scores))
-    shown = [[for_markdown(cell) for cell in row] for row in ([name or "part" for name in header], *rows)]
-    shown.insert(1, ["---"] * len(header))
-    lines = ["| " + " | ".join(row) + " |" for row in shown]
-    return f"## Effect and damage\n\n{for_markdown(claim(scores))}\n\n" + "\n".join(lines) + "\n\n"
-
-
 def print_scores(path: Path) -> None:
     """The table of effect and damage of a file of scores."""
-    from neuralgate.records import SCORES, read_record
+    from neuralgate.records import read_record
+    from neuralgate.records.scores import SCORES
     from neuralgate.report.summary import columns, table
 
     scores = read_record(SCORES, path)

@@ -1,4 +1,4 @@
-"""Free greedy answers of the base model and of every patched one to the same questions."""
+"""Free greedy answers of the base model, and of it under every intervention, to the same questions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
-from neuralgate.evaluate.score import score
+from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import write_json, write_jsonl
-from neuralgate.interventions.patch import Patch
-from neuralgate.judges import judge_all
+from neuralgate.interventions.base import Answerer, Intervention
 from neuralgate.lvlm.auto import answer_tokens
+from neuralgate.lvlm.conversation import item_of
 from neuralgate.lvlm.model import LVLM
-from neuralgate.pairs.schema import Question, check_image, read_records
+from neuralgate.pairs.schema import Question, check_image, read_questions
 from neuralgate.recipe import EvaluateConfig
 
 CHUNK = 512  # questions between two savings of a resumable run
@@ -26,17 +26,17 @@ CHUNK = 512  # questions between two savings of a resumable run
 def answer(
     lvlm: LVLM,
     folder: Path,
-    patches: Mapping[str, Patch],
+    interventions: Mapping[str, Intervention],
     config: EvaluateConfig,
     report: Callable[..., None] | None = None,
     chunks: Chunks | None = None,
     base: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Ask ``folder/questions.jsonl`` of the base model and under each patch.
+    """Ask ``folder/questions.jsonl`` of the base model and under each intervention.
 
     Args:
         folder: a run's ``pairs`` folder; the images of the questions are relative to its parent.
-        patches: variant name -> patch; ``base`` is added.
+        interventions: by the variant's name; ``base`` is added.
         base: rows of an earlier call about the same questions, whose answers of the base model are taken over.
 
     Returns:
@@ -44,21 +44,20 @@ def answer(
     """
     folder = folder.resolve()  # "." has no name
     questions = [
-        replace(question, image=f"{folder.name}/{question.image}" if question.image else None)
-        for _, question in read_records(folder / "questions.jsonl", Question, "question")
+        replace(question, image=f"{folder.name}/{question.image}" if question.image else None) for question in read_questions(folder)
     ]
     chunks = chunks or Chunks()
-    asked: dict[str, Patch | None] = {**({"base": None} if base is None else {}), **patches}
-    ask(lvlm, questions, folder.parent, asked, config, report, chunks)
+    variants: dict[str, Intervention | None] = {**({"base": None} if base is None else {}), **interventions}
+    ask(lvlm, questions, folder.parent, variants, config, report, chunks)
     # only now: what other processes were asked for is waited for once, at the end
-    found = {variant: answers_of(variant, questions, chunks) for variant in asked}
+    answers = {variant: answers_of(variant, questions, chunks) for variant in variants}
     if base is not None:
-        found = {"base": [(row["answers"]["base"], row["cut_off"]["base"]) for row in base], **found}
+        answers = {"base": [(row["answers"]["base"], row["cut_off"]["base"]) for row in base], **answers}
     return [
         {
-            **vars(question),
-            "answers": {variant: answers[i][0] for variant, answers in found.items()},
-            "cut_off": {variant: answers[i][1] for variant, answers in found.items()},
+            **question.row(),
+            "answers": {variant: given[i][0] for variant, given in answers.items()},
+            "cut_off": {variant: given[i][1] for variant, given in answers.items()},
         }
         for i, question in enumerate(questions)
     ]
@@ -72,36 +71,37 @@ def ask(
     lvlm: LVLM,
     questions: Sequence[Question],
     root: Path,
-    variants: Mapping[str, Patch | None],
+    variants: Mapping[str, Intervention | None],
     config: EvaluateConfig,
     report: Callable[..., None] | None,
     chunks: Chunks,
 ) -> None:
-    """This process's share of the answers of all variants (name -> patch, or None for the model as it is), in chunks that a killed run
-    finds again."""
+    """This process's share of the answers of all variants (name -> intervention, or None for the model as it is), in chunks that a
+    killed run finds again."""
     places = {key: (variant, number * CHUNK) for variant in variants for number, key in enumerate(piece_keys(variant, questions))}
     mine = chunks.mine(list(places), side_by_side=True)
     counts = [min(CHUNK, len(questions) - places[key][1]) for key in mine]
-    patched, current = ExitStack(), ""
+    entered, current = ExitStack(), ""
+    answerer: Answerer = lvlm
 
     def generate(key: str) -> bytes:
-        nonlocal current
+        nonlocal current, answerer
         variant, start = places[key]
         if variant != current:  # a variant's pieces stand side by side
-            patched.close()
-            if patch := variants[variant]:
-                patched.enter_context(patch.applied(lvlm.model))
+            entered.close()
+            intervention = variants[variant]
+            answerer = entered.enter_context(intervention.on(lvlm)) if intervention else lvlm
             current = variant
         part = [
-            (check_image(root, question.image, f"Question {question.id}") if question.image else None, question.question)
+            item_of(question, check_image(root, question.image, f"Question {question.id}") if question.image else None)
             for question in questions[start : start + CHUNK]
         ]
-        answers = lvlm.generate_answers(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)
+        answers = answerer.generate_answers(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)
         if report:
             report(done=sum(counts[: mine.index(key) + 1]), total=sum(counts), text=f"asking {variant}")
         return json.dumps([(answer.text, answer.cut_off) for answer in answers]).encode()
 
-    with patched:
+    with entered:
         chunks.make(list(places), generate, side_by_side=True)
 
 
@@ -113,7 +113,7 @@ def answers_of(variant: str, questions: Sequence[Question], chunks: Chunks) -> l
 def evaluate_edit(
     lvlm: LVLM,
     folder: Path | str,
-    patches: Mapping[str, Patch],
+    interventions: Mapping[str, Intervention],
     config: EvaluateConfig | None = None,
     out: Path | str | None = None,
     report: Callable[..., None] | None = None,
@@ -122,7 +122,7 @@ def evaluate_edit(
 
     Args:
         folder: a pair set's folder, whose ``questions.jsonl`` is asked; `build_questions` draws those of Clerk's documents.
-        patches: variant name -> patch; one of them must be called ``edited``.
+        interventions: by the variant's name; one of them must be called ``edited``.
         out: a folder for answers.jsonl, whose images are relative to the pair set's parent folder, and scores.json; without it
             nothing is written.
 
@@ -130,17 +130,17 @@ def evaluate_edit(
         The content of scores.json.
 
     Raises:
-        UserError: no patch is called ``edited``, or one is called ``base``; there are no questions.
+        UserError: none is called ``edited``, or one is called ``base``; there are no questions.
     """
-    if "edited" not in patches or "base" in patches:
-        raise UserError(f"Call the patch to be measured 'edited' and no patch 'base', which is the model itself; given: {list(patches)}.")
+    if "edited" not in interventions or "base" in interventions:
+        names = list(interventions)
+        raise UserError(f"Call the patch to be measured 'edited' and no patch 'base', which is the model itself; given: {names}.")
     folder = Path(folder)
     if not (folder / "questions.jsonl").is_file():
         raise UserError(f"{folder} has no questions.jsonl to ask; draw those of Clerk's documents with `neuralgate.build_questions`.")
-    rows = judge_all(answer(lvlm, folder, patches, config or EvaluateConfig(), report))
-    rows.sort(key=lambda row: (row["benchmark"], row["id"]))
-    method = patches["edited"].information.get("method", "edited")
-    scores = score(rows, lvlm.name, str(method))
+    config = config or EvaluateConfig()
+    method = str(interventions["edited"].information.get("method", "edited"))
+    rows, scores = judge_and_score(answer(lvlm, folder, interventions, config, report), lvlm.name, method, config.interval, config.judge)
     if out is not None:
         write_jsonl(Path(out) / "answers.jsonl", rows)
         write_json(Path(out) / "scores.json", scores)

@@ -23,10 +23,13 @@ from torch import Tensor
 
 from neuralgate.errors import UserError
 from neuralgate.files import blobs_of, hash_path, inside, write_folder, write_json
-from neuralgate.interventions.card import model_card
-from neuralgate.interventions.patch import FORMAT, Patch, Sha256, as_bits, read_sealed, sealed, sha256
+from neuralgate.interventions.card import Evidence, model_card
+from neuralgate.interventions.header import Sha256, read_sealed, sealed
+from neuralgate.interventions.patch import Patch, Side
+from neuralgate.interventions.values import as_bits, sha256
 from neuralgate.lvlm.checkpoint import CODES, INDEX, Checkpoint, Header, copy_or_link
 
+FORMAT = 2  # of the record
 RECORD, CARD, BASE_CARD = "neuralgate.json", "README.md", "README.base.md"
 Small = Literal["README.md", "README.base.md", "config.json", "model.safetensors.index.json", "neuralgate.json"]
 
@@ -60,7 +63,7 @@ class Record(BaseModel):
         if not (folder / RECORD).is_file():
             return None
         try:
-            return cls.model_validate(read_sealed(folder / RECORD))
+            return cls.model_validate(read_sealed(folder / RECORD, (FORMAT,)))
         except ValidationError as error:
             raise UserError(f"{folder / RECORD} is no record of a patch; export the model again.") from error
 
@@ -74,13 +77,14 @@ class Change:
     other: Tensor
 
 
-def change_of(checkpoint: Checkpoint, patch: Patch, role: str, side: Literal["base_sha256", "result_sha256"] = "base_sha256") -> Change:
+def change_of(checkpoint: Checkpoint, patch: Patch, role: str, side: Side = "base_sha256") -> Change:
     """The change that ``patch`` makes to the tensor of ``role``, from the ``side`` that the checkpoint is on.
 
     Raises:
         UserError: it is not the tensor that the patch was made on, or is on the other side.
     """
-    entry, key = patch.tensors[role], checkpoint.find(role)
+    entry = patch.tensors[role]
+    key = checkpoint.find(role, entry["name"], entry["shape"])
     stored = checkpoint.read(key)
     found = sha256(stored.to(getattr(torch, entry["dtype"])))
     if found != entry[side]:
@@ -95,7 +99,7 @@ def change_of(checkpoint: Checkpoint, patch: Patch, role: str, side: Literal["ba
     return Change(key, stored, patch.other_side(role, stored.to(getattr(torch, entry["dtype"])), side))
 
 
-def changes_of(checkpoint: Checkpoint, patch: Patch, side: Literal["base_sha256", "result_sha256"] = "base_sha256") -> list[Change]:
+def changes_of(checkpoint: Checkpoint, patch: Patch, side: Side = "base_sha256") -> list[Change]:
     """All changes of a patch. Raises UserError as `change_of` does."""
     return [change_of(checkpoint, patch, role, side) for role in patch.tensors]
 
@@ -105,7 +109,7 @@ def kept_name(patch: Patch) -> str:
     return f"neuralgate.{patch.identity[:8]}.base"
 
 
-def write_patched(base: Path, patch: Patch, folder: Path, evidence: str = "") -> list[str]:
+def write_patched(base: Path, patch: Patch, folder: Path, evidence: str | Evidence = "") -> list[str]:
     """Fill ``folder`` with ``base`` and the patch in it; returns the files that were left out, other forms of the unedited weights.
 
     Where the patch was made in another type than the checkpoint's (float32 for a bfloat16 file), the edited tensors keep the
@@ -160,6 +164,7 @@ def revert_folder(model: Path, patch: Patch, out: Path) -> list[str]:
         UserError: the patch is not in it, or another is on top of it, ``out`` exists, or the disk refuses.
     """
     left_out: list[str] = []
+    patch.check_way_back()
 
     def write(folder: Path) -> None:
         checkpoint = Checkpoint(model)

@@ -1,28 +1,28 @@
 """A patch leaves as something that other tools load: a merged model directory, or a PEFT adapter.
 
 Merged: what is served is what was measured. The base is loaded as the run loaded it and must be the run's, tensor by tensor; the
-written directory is loaded again and must be the patched base, tensor by tensor and in its answers. PEFT: the change of each tensor
-as a product of two thin matrices (truncated singular value decomposition, the best there is for its rank by Eckart and Young), with
-the error said beforehand, because an edit need not be of low rank.
+written directory is loaded again and must be the patched base, tensor by tensor and in its answers. PEFT: the low-rank form of each
+change (`low_rank`), with the error said beforehand, because an edit need not be of low rank.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import nn
 from torch.nn.functional import pad
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_folder
+from neuralgate.interventions.card import Evidence
 from neuralgate.interventions.directory import changes_of, write_patched
-from neuralgate.interventions.patch import Patch, sha256, shown_name
+from neuralgate.interventions.hub import shown_name
+from neuralgate.interventions.low_rank import LowRank
+from neuralgate.interventions.patch import Patch
+from neuralgate.interventions.values import sha256
 from neuralgate.lvlm.checkpoint import Checkpoint
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
@@ -32,7 +32,7 @@ MAX_ERROR = 0.1  # of a change's norm that an adapter may lose unasked
 QUESTIONS = ("What is the colour of the picture?", "What is written in the picture?", "What is the number of the passport?")
 
 
-def export_merged(base: Path, patch: Patch, out: Path, evidence: str = "") -> list[str]:
+def export_merged(base: Path, patch: Patch, out: Path, evidence: str | Evidence = "") -> list[str]:
     """Write ``base`` with the patch in it as a model directory that plain transformers loads: whole or not at all.
 
     Returns the files of ``base`` that were left out: other forms of the unedited weights. See `write_patched` for types.
@@ -46,11 +46,12 @@ def export_merged(base: Path, patch: Patch, out: Path, evidence: str = "") -> li
     def write(folder: Path) -> None:
         changes_of(Checkpoint(base), patch)  # says of a wrong base at once which tensor is another
         lvlm = measured_base(base, patch)
-        patch.apply_(lvlm.model)
+        exact = patch.resolved(lvlm.model)
+        exact.apply_(lvlm.model)
         expected = identity(lvlm)
         how = {"dtype": str(lvlm.model.dtype).removeprefix("torch."), "prompt_style": lvlm.prompt_style}
         del lvlm  # there may be no room for two
-        left_out.extend(write_patched(base, patch, folder, evidence))
+        left_out.extend(write_patched(base, exact, folder, evidence))
         written = identity(load(folder, **how))
         if other := sorted(name for name in expected.keys() | written.keys() if expected.get(name) != written.get(name)):
             raise UserError(
@@ -90,37 +91,6 @@ def identity(lvlm: LVLM) -> dict[str, str]:
     return {**tensors, **{f"the answer to {question!r}": answer for question, answer in zip(QUESTIONS, answers, strict=True)}}
 
 
-@dataclass(frozen=True)
-class LowRank:
-    """``up_DR @ down_RF`` in place of a change; ``error`` is the norm of what is lost over the norm of the change."""
-
-    up_DR: Tensor
-    down_RF: Tensor
-    error: float
-
-
-def low_rank(change_DF: Tensor, rank: int | None, energy: float) -> LowRank:
-    """The best approximation of ``rank``, or of the lowest rank that keeps ``energy`` of the squared norm."""
-    left_DK, values_K, right_KF = torch.linalg.svd(change_DF.double(), full_matrices=False)
-    kept_K = values_K.square().cumsum(0) / values_K.square().sum()
-    if not float(values_K.sum()):
-        raise UserError("The patch changes nothing in one of its tensors; there is no adapter to make.")
-    if rank is None:
-        rank = int((kept_K < energy).sum()) + 1
-    rank = min(rank, len(values_K))
-    error = float((1 - kept_K[rank - 1]).clamp(min=0).sqrt())
-    root_R = values_K[:rank].sqrt()
-    return LowRank((left_DK[:, :rank] * root_R).float(), (root_R[:, None] * right_KF[:rank]).float(), error)
-
-
-def decompose(base: Path, patch: Patch, rank: int | None = None, energy: float = 0.99) -> dict[str, LowRank]:
-    """Role -> the low-rank form of its change. Raises UserError on a wrong base or a rank below 1."""
-    if (rank is not None and rank < 1) or not 0 < energy <= 1:
-        raise UserError("The rank must be 1 or more, the energy above 0 and at most 1.")
-    changes = zip(patch.tensors, changes_of(Checkpoint(base), patch), strict=True)
-    return {role: low_rank(change.other.float() - change.stored.float(), rank, energy) for role, change in changes}
-
-
 def export_peft(model: Any, base: str, parts: dict[str, LowRank], out: Path) -> None:
     """Write a LoRA adapter for `PeftModel.from_pretrained(model, out)`.
 
@@ -132,30 +102,31 @@ def export_peft(model: Any, base: str, parts: dict[str, LowRank], out: Path) -> 
         base: what the adapter names as its base.
 
     Raises:
-        UserError: ``out`` exists, or the disk refuses.
+        UserError: peft is not installed, a tensor is not the weight of a linear layer, ``out`` exists, or the disk refuses.
     """
-    names = {id(parameter): name.removesuffix(".weight") for name, parameter in model.named_parameters()}
-    modules = {role: names[id(parameter)] for role, parameter in find_roles(model, parts).items()}
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise UserError("An adapter needs the library peft: pip install 'neuralgate[peft]'.") from error
+    owners = {id(module.weight): name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    modules = {role: owners.get(id(parameter), "") for role, parameter in find_roles(model, parts).items()}
+    if others := [role for role, name in modules.items() if not name]:
+        raise UserError(f"{', '.join(others)}: not the weight of a linear layer, which alone an adapter can change; export merged.")
     rank = max(len(part.down_RF) for part in parts.values())
-    config = {
-        "peft_type": "LORA",
-        "task_type": None,
-        "base_model_name_or_path": shown_name(base),
-        "inference_mode": True,
-        "r": rank,
-        "lora_alpha": rank,  # alpha = r: the product is added as it is
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "fan_in_fan_out": False,
-        "target_modules": list(modules.values()),
-    }
     tensors = {}
     for role, part in parts.items():
         tensors[f"base_model.model.{modules[role]}.lora_A.weight"] = pad(part.down_RF, (0, 0, 0, rank - len(part.down_RF))).contiguous()
         tensors[f"base_model.model.{modules[role]}.lora_B.weight"] = pad(part.up_DR, (0, rank - len(part.down_RF))).contiguous()
+    config = LoraConfig(
+        base_model_name_or_path=shown_name(base),
+        inference_mode=True,
+        r=rank,
+        lora_alpha=rank,  # alpha = r: the product is added as it is
+    )
+    config.target_modules = list(modules.values())  # given to it, they would become a set, written in any order
 
     def write(folder: Path) -> None:
-        (folder / "adapter_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        config.save_pretrained(str(folder))
         save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
     write_folder(out, write)

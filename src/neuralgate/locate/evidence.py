@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuralgate.judges import judge
+from neuralgate.judge.prefix import judge  # whatever judges the run: the prefixes are what is taught
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.samples import Located
+from neuralgate.locate.samples import PairSample
 from neuralgate.locate.vectors import answers_under
 from neuralgate.lvlm.model import LVLM
 from neuralgate.recipe import GateMode, LocateConfig
@@ -24,11 +24,11 @@ MAJORITY = 0.5
 HELD_OUT = ("held_out_majority", "held_out_mean", "shuffled_mean", "other_mean")
 
 
-def answer_shares(located: Sequence[Located], sensitive: Sequence[str], benign: Sequence[str]) -> dict[str, float | int]:
+def answer_shares(samples: Sequence[PairSample], sensitive: Sequence[str], benign: Sequence[str]) -> dict[str, float | int]:
     """Shares of greedy answers: refused (sensitive and benign), leaked, and degenerate among both."""
-    n = len(located)
-    first = [judge(text, item.pair.sensitive_truth) for text, item in zip(sensitive, located, strict=True)]
-    second = [judge(text, item.pair.benign_truth) for text, item in zip(benign, located, strict=True)]
+    n = len(samples)
+    first = [judge(text, item.pair.sensitive_truth) for text, item in zip(sensitive, samples, strict=True)]
+    second = [judge(text, item.pair.benign_truth) for text, item in zip(benign, samples, strict=True)]
     return {
         "refused_sensitive": round(sum(verdict["refused"] for verdict in first) / n, 4),
         "refused_benign": round(sum(verdict["refused"] for verdict in second) / n, 4),
@@ -38,27 +38,35 @@ def answer_shares(located: Sequence[Located], sensitive: Sequence[str], benign: 
     }
 
 
-def asked_under(lvlm: LVLM, located: Sequence[Located], layers: Sequence[int], vectors_NLD: Tensor, tokens: str) -> dict[str, float | int]:
-    """What the model answers to each sample's two questions while its subject's tokens are scaled by its vector at each of ``layers``."""
-    sensitive = answers_under(lvlm, [item.sample.sensitive[0] for item in located], layers, vectors_NLD, tokens)
-    benign = answers_under(lvlm, [item.sample.benign for item in located], layers, vectors_NLD, tokens)
-    return answer_shares(located, sensitive, benign)
+def shares_under(
+    lvlm: LVLM, samples: Sequence[PairSample], layers: Sequence[int], vectors_NLD: Tensor, tokens: str
+) -> dict[str, float | int]:
+    """Shares of what the model answers to each sample's two questions while its subject's tokens are scaled by its vector at each of
+    ``layers``."""
+    sensitive = answers_under(lvlm, [item.sample.sensitive[0] for item in samples], layers, vectors_NLD, tokens)
+    benign = answers_under(lvlm, [item.sample.benign for item in samples], layers, vectors_NLD, tokens)
+    return answer_shares(samples, sensitive, benign)
 
 
-def finite_samples(located: Sequence[Located], fits: Sequence[dict[str, Tensor]]) -> tuple[Tensor, list[Located], Tensor]:
-    """Which samples kept a loss that is a number, those samples, and their vectors ``(N, L, D)`` at the layers fitted together."""
-    finite_N = fits[0]["finite_N"].bool()
-    kept = [item for item, finite in zip(located, finite_N.tolist(), strict=True) if finite]
-    return finite_N, kept, torch.stack([fitted["vectors_ND"][finite_N] for fitted in fits], 1)
+def finite_samples(samples: Sequence[PairSample], layer_vectors: Sequence[dict[str, Tensor]]) -> tuple[Tensor, list[PairSample], Tensor]:
+    """Which samples kept a loss that is a number, those samples, and their vectors ``(N, L, D)`` at the layers optimised together."""
+    finite_N = layer_vectors[0]["finite_N"].bool()
+    kept = [item for item, finite in zip(samples, finite_N.tolist(), strict=True) if finite]
+    return finite_N, kept, torch.stack([vectors["vectors_ND"][finite_N] for vectors in layer_vectors], 1)
 
 
 def layer_evidence(
-    lvlm: LVLM, located: Sequence[Located], gate: Gate, layers: Sequence[int], fits: Sequence[dict[str, Tensor]], config: LocateConfig
+    lvlm: LVLM,
+    samples: Sequence[PairSample],
+    gate: Gate,
+    layers: Sequence[int],
+    layer_vectors: Sequence[dict[str, Tensor]],
+    config: LocateConfig,
 ) -> list[dict[str, Any]]:
     """A row of the profile for each of the layers that were optimised together: shares of dimensions, losses, and the answers under
     three kinds of vector, at all of them at once."""
-    finite_N, kept, own_NLD = finite_samples(located, fits)
-    measured = {name: values[finite_N] for name, values in fits[0].items()}
+    finite_N, kept, own_NLD = finite_samples(samples, layer_vectors)
+    measured = {name: values[finite_N] for name, values in layer_vectors[0].items()}
 
     def flip(mode: GateMode) -> Tensor:
         open_NLD = [torch.stack([gate.open_dimensions(item.pair.subject, layer, mode) for layer in layers]) for item in kept]
@@ -72,9 +80,9 @@ def layer_evidence(
         "benign_end": measured["benign_end_N"].mean().item(),
         "converged": measured["converged_N"].mean().item(),
         "steps": measured["steps_N"].mean().item(),
-        "own": asked_under(lvlm, kept, layers, own_NLD, config.tokens),
-        "strong_flipped": asked_under(lvlm, kept, layers, flip("strong"), config.tokens),
-        "random_flipped": asked_under(lvlm, kept, layers, flip("random"), config.tokens),
+        "own": shares_under(lvlm, kept, layers, own_NLD, config.tokens),
+        "strong_flipped": shares_under(lvlm, kept, layers, flip("strong"), config.tokens),
+        "random_flipped": shares_under(lvlm, kept, layers, flip("random"), config.tokens),
     }
     rows = []
     for layer in layers:
@@ -90,21 +98,21 @@ def layer_evidence(
     return rows
 
 
-def held_out_vectors(located: Sequence[Located], vectors_NLD: Tensor) -> tuple[list[int], dict[str, Tensor]]:
+def held_out_vectors(samples: Sequence[PairSample], vectors_NLD: Tensor) -> tuple[list[int], dict[str, Tensor]]:
     """For every sample that is not the only one of its subject what all the others say, and two controls.
 
     Returns:
-        The samples' places among ``located``, M of them, and ``(M, L, D)`` each of
+        The samples' places among ``samples``, M of them, and ``(M, L, D)`` each of
 
         * held_out_majority: -1 where more than half of the subject's other samples flip, else 1;
         * held_out_mean: the mean vector of the subject's other samples;
         * shuffled_mean: the same with its dimensions shuffled;
         * other_mean: the mean vector of the next subject's samples (left out where there is only one subject).
     """
-    subjects = list(dict.fromkeys(item.pair.subject for item in located))
-    rows = {name: [place for place, item in enumerate(located) if item.pair.subject == name] for name in subjects}
+    subjects = list(dict.fromkeys(item.pair.subject for item in samples))
+    rows = {name: [place for place, item in enumerate(samples) if item.pair.subject == name] for name in subjects}
     places: list[int] = []
-    found: dict[str, list[Tensor]] = {kind: [] for kind in HELD_OUT}
+    vectors: dict[str, list[Tensor]] = {kind: [] for kind in HELD_OUT}
     for subject, following in zip(subjects, (*subjects[1:], subjects[0]), strict=True):
         # one order of the dimensions a subject, so that all of its samples get the same control
         generator = torch.Generator().manual_seed(zlib.crc32(subject.encode()))
@@ -113,20 +121,20 @@ def held_out_vectors(located: Sequence[Located], vectors_NLD: Tensor) -> tuple[l
             others_MLD = vectors_NLD[[row for row in rows[subject] if row != place]]
             mean_LD = others_MLD.mean(0)
             places.append(place)
-            found["held_out_majority"].append(1 - 2 * ((others_MLD < 0).float().mean(0) > MAJORITY).float())
-            found["held_out_mean"].append(mean_LD)
-            found["shuffled_mean"].append(mean_LD[:, order])
+            vectors["held_out_majority"].append(1 - 2 * ((others_MLD < 0).float().mean(0) > MAJORITY).float())
+            vectors["held_out_mean"].append(mean_LD)
+            vectors["shuffled_mean"].append(mean_LD[:, order])
             if following != subject:
-                found["other_mean"].append(vectors_NLD[rows[following]].mean(0))
-    return places, {name: torch.stack(vectors) for name, vectors in found.items() if vectors}
+                vectors["other_mean"].append(vectors_NLD[rows[following]].mean(0))
+    return places, {name: torch.stack(rows_MLD) for name, rows_MLD in vectors.items() if rows_MLD}
 
 
 def held_out_evidence(
-    lvlm: LVLM, located: Sequence[Located], layers: Sequence[int], fits: Sequence[dict[str, Tensor]], config: LocateConfig
+    lvlm: LVLM, samples: Sequence[PairSample], layers: Sequence[int], layer_vectors: Sequence[dict[str, Tensor]], config: LocateConfig
 ) -> dict[str, Any]:
     """Answers under :func:`held_out_vectors` at all of ``layers`` at once, a part of each one's row; None where a subject's samples are too
     few."""
-    _, kept, own_NLD = finite_samples(located, fits)
+    _, kept, own_NLD = finite_samples(samples, layer_vectors)
     places, vectors = held_out_vectors(kept, own_NLD)
     chosen = [kept[place] for place in places]
-    return {kind: asked_under(lvlm, chosen, layers, vectors[kind], config.tokens) if kind in vectors else None for kind in HELD_OUT}
+    return {kind: shares_under(lvlm, chosen, layers, vectors[kind], config.tokens) if kind in vectors else None for kind in HELD_OUT}

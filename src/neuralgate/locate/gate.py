@@ -16,9 +16,9 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from neuralgate.errors import UserError
-from neuralgate.files import parse_json, read_json, refuse_links, write_bytes, write_json
+from neuralgate.files import parse_json, refuse_links, write_bytes, write_json
 from neuralgate.recipe import GateMode
-from neuralgate.records import Layers, Name, Share, check
+from neuralgate.records import Layers, Name, Share, check, read_record
 
 
 class Header(TypedDict):
@@ -75,16 +75,16 @@ class Gate:
             return chosen
         return ~strong if mode == "inverted" else strong
 
-    def save(self, folder: Path | str, summary_file: str = "gate.json") -> None:
-        """Write gate.safetensors, and the summary into the file of that name beside it."""
+    def save(self, folder: Path | str) -> None:
+        """Write gate.safetensors, and the summary as gate.json beside it."""
         folder = Path(folder)
         header = {"subjects": list(self.subjects), "layers": list(self.layers), "model": self.model, "threshold": self.threshold}
         data = save({"votes": self.votes_SLD.contiguous()}, metadata={"neuralgate": json.dumps(header)})
         write_bytes(folder / "gate.safetensors", data)
-        write_json(folder / summary_file, self.summary)
+        write_json(folder / "gate.json", self.summary)
 
     @classmethod
-    def load(cls, folder: Path | str, model: str | None = None, summary_file: str = "gate.json") -> Gate:
+    def load(cls, folder: Path | str, model: str | None = None) -> Gate:
         """Read a saved gate; ``model`` is the fingerprint of the model that it shall be used on.
 
         Raises:
@@ -103,7 +103,9 @@ class Gate:
         except (SafetensorError, KeyError, OSError) as error:
             raise UserError(f"{path} is not a gate or is broken ({error}); locate again.") from error
         header = check(HEADER, parse_json(text.encode(), path), path)
-        summary = check(SUMMARY, read_json(Path(folder) / summary_file), Path(folder) / summary_file)
+        # an earlier version wrote what locating found there, and gate.json when the layer was chosen
+        name = "gate.json" if (Path(folder) / "gate.json").is_file() else "located.json"
+        summary = read_record(SUMMARY, Path(folder) / name)
         places = len(header["subjects"]), len(header["layers"])
         # `not all` instead of `any outside`: a NaN is neither
         if votes_SLD.ndim != 3 or votes_SLD.shape[:2] != places or not bool(((votes_SLD >= 0) & (votes_SLD <= 1)).all()):

@@ -26,20 +26,20 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Located:
+class PairSample:
     """A sample with the pair it came from."""
 
     pair: Pair
     sample: Sample
 
 
-def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
+def make_samples(pairs: PairSet, config: LocateConfig) -> list[PairSample]:
     """The first ``samples_per_subject`` training pairs of every edited subject.
 
     Raises:
         UserError: some pairs have context sentences and some have not, or fewer.
     """
-    located = []
+    samples = []
     taught = {pair.refusal for pair in pairs.split("train", "edit")}
     common = taught.pop() if len(taught) == 1 else REFUSAL_PREFIXES[0]  # a set with the model's own refusal has that one alone
     for pair in pairs.split("train", "edit").per_subject(config.samples_per_subject):
@@ -47,10 +47,10 @@ def make_samples(pairs: PairSet, config: LocateConfig) -> list[Located]:
         sensitive = tuple(example_of(pair, "sensitive", pairs.folder, opening) for opening in openings)
         if config.one_prefix:
             sensitive = tuple(replace(example, answer=common) for example in sensitive)
-        located.append(Located(pair, Sample(pair.subject, sensitive, example_of(pair, "benign", pairs.folder))))
-    counts = sorted({len(item.sample.sensitive) - 1 for item in located})
+        samples.append(PairSample(pair, Sample(pair.subject, sensitive, example_of(pair, "benign", pairs.folder))))
+    counts = sorted({len(item.sample.sensitive) - 1 for item in samples})
     if len(counts) > 1:
         raise UserError(
             f"The pairs have {counts[0]} to {counts[-1]} context sentences; give every pair equally many, or set locate.contexts=false."
         )
-    return located
+    return samples

@@ -35,7 +35,7 @@ MEMORY_SHARE = 0.8  # of an accelerator's free memory that a batch may take by i
 
 
 @dataclass
-class Fitted:
+class Vectors:
     """What became of ``N`` samples at ``L`` layers."""
 
     vectors_NLD: Tensor
@@ -159,9 +159,9 @@ def samples_that_fit(lvlm: LVLM, sample: Sample, lowest: int, config: LocateConf
     return max(1, int(free * MEMORY_SHARE) // taken)
 
 
-def fit_vectors(
+def optimise_vectors(
     lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config: LocateConfig, prepared: Prepared | None = None
-) -> Fitted:
+) -> Vectors:
     """Optimise each sample's vectors at ``layers`` (ascending; more than one jointly, Eq. 8), all samples in one batch, which
     shrinks as they finish. A sample whose loss is no number any more is given up.
 
@@ -206,7 +206,7 @@ def fit_vectors(
         vectors_NLD = vector_of(values_NLD, config)
         end_NC = whole.losses(layers, vectors_NLD)
     finite_N &= end_NC.isfinite().all(-1) & vectors_NLD.isfinite().all(-1).all(-1)
-    return Fitted(
+    return Vectors(
         vectors_NLD=vectors_NLD.detach(),
         sensitive_start_N=start_NC[:, :-1].mean(-1),
         sensitive_end_N=end_NC[:, :-1].mean(-1),
@@ -241,5 +241,5 @@ def answers_under(
                 stack.enter_context(output_changed(lvlm.layers[layer], partial(change, place=place)))
             return [made.text for made in continuations(lvlm, batch.prompt, answer_tokens(lvlm, max_new_tokens, clerk=10))]
 
-    parts = lvlm.fitting(64, "answering under vectors").run(answer, range(len(examples)))
+    parts = lvlm.batches(64, "answering under vectors").run(answer, range(len(examples)))
     return [text for part in parts for text in part]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeVar
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from neuralgate.errors import UserError
 from neuralgate.files import read_json
-from neuralgate.lvlm.roles import OTHER_TOWERS, OUT_NAMES, layer_of
+from neuralgate.lvlm.roles import FFN_OUT, OTHER_TOWERS, OUT_NAMES, layer_of
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 CODES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
@@ -148,12 +149,18 @@ class Checkpoint:
             raise UserError(f"{self.folder / place.file} is cut off; get it again.")
         return torch.frombuffer(data, dtype=CODES[place.code]).reshape(place.shape)
 
-    def find(self, role: str) -> str:
-        """The name that the tensor of ``role`` (``decoder.<l>.ffn.out``) has in these files.
+    def find(self, role: str, name: str = "", shape: Sequence[int] = ()) -> str:
+        """The name that the tensor of ``role`` has in these files.
+
+        Args:
+            name, shape: of the parameter, which are needed for another role than ``decoder.<l>.ffn.out``: prefixes differ between a
+                model and its files, so the tensor of that shape is meant whose name has most of its last parts in common.
 
         Raises:
-            UserError: there is no such tensor.
+            UserError: there is no such tensor, or several are.
         """
+        if not FFN_OUT.fullmatch(role):
+            return self.find_named(role, name, shape)
         pattern = re.compile(rf"(?:^|\.)layers\.{layer_of(role)}\.(?:\w+\.)*(?:{'|'.join(OUT_NAMES)})\.weight$")
         found = [
             key
@@ -165,6 +172,22 @@ class Checkpoint:
         ]
         if len(found) != 1:
             raise UserError(f"{self.folder} holds no single tensor {role} ({len(found)} found); it is not the model of the patch.")
+        return found[0]
+
+    def find_named(self, role: str, name: str, shape: Sequence[int]) -> str:
+        if name in self.tensors:
+            return name
+        ending = name.split(".")[::-1]
+
+        def common(key: str) -> int:
+            parts = zip(key.split(".")[::-1], ending, strict=False)
+            return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], parts))
+
+        fitting = [key for key, stored in self.tensors.items() if stored.shape == tuple(shape)]
+        most = max((common(key) for key in fitting), default=0)
+        found = [key for key in fitting if most and common(key) == most]
+        if len(found) != 1:
+            raise UserError(f"{self.folder} holds no single tensor {role} ({name}; {len(found)} found); it is not the model of the patch.")
         return found[0]
 
     def rewrite(self, name: str, changed: Mapping[str, Tensor], out: Path, header: Header | None = None) -> None:

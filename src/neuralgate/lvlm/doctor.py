@@ -12,9 +12,10 @@ from PIL import Image
 from torch import nn
 
 from neuralgate.errors import UserError
+from neuralgate.lvlm.conversation import Conversation
+from neuralgate.lvlm.inputs import process
 from neuralgate.lvlm.load import QUANTIZED, load_config, load_processor, processor_cure, processor_errors, source_of, wrong_settings
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import process
 from neuralgate.lvlm.roles import find_decoder
 
 GIB = 2**30
@@ -110,7 +111,7 @@ def examine(path_or_id: str, revision: str | None = None, prompt_style: str = ""
 def count_tokens(lvlm: LVLM) -> int:
     """Tokens of a picture and a question. Raises UserError when the processor cannot make them or makes too many or few."""
     with processor_errors(lvlm):
-        _, inputs = process(lvlm, [(Image.new("RGB", (336, 336), "grey"), "What is the number of the passport?")])
+        _, inputs = process(lvlm, [Conversation("What is the number of the passport?", (Image.new("RGB", (336, 336), "grey"),))])
     wrong = wrong_settings(lvlm)
     if wrong:
         raise UserError(f"The processor of {lvlm.name} does not fit its weights ({', '.join(wrong)}); {processor_cure(lvlm)}")

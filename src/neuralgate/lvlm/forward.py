@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import Batch
+
+if TYPE_CHECKING:
+    from neuralgate.lvlm.model import LVLM
+    from neuralgate.lvlm.prompts import Batch
 
 #: From a layer's index and output ``(B, T, D)`` to what shall stand in for that output.
 Change = Callable[[int, Tensor], Tensor]
@@ -125,18 +127,23 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor, examples_BT: Tensor | None = None, count: int = 0) -> Tensor:
-    """Mean negative log-likelihood of each example's target tokens, ``(N,)``, 0 for an example without any; logits at
-    target positions only. A row is an example unless ``examples_BT`` numbers the ``count`` examples token by token."""
+def token_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:
+    """Negative log-likelihood of each target token, ``(T,)``, row after row; logits at target positions only."""
     labels_BT = labels_BT.to(hidden_BTD.device)
-    if examples_BT is None:
-        count = len(labels_BT)
-        examples_BT = torch.arange(count, device=labels_BT.device)[:, None].expand_as(labels_BT)
     wanted_BT = labels_BT >= 0
     logits_TV = at_least_float32(lvlm.head(hidden_BTD[wanted_BT]))
     if lvlm.softcap:
         logits_TV = torch.tanh(logits_TV / lvlm.softcap) * lvlm.softcap
-    losses_T = F.cross_entropy(logits_TV, labels_BT[wanted_BT].to(logits_TV.device), reduction="none")
-    examples_T = examples_BT.to(losses_T.device)[wanted_BT.to(losses_T.device)]
+    return F.cross_entropy(logits_TV, labels_BT[wanted_BT].to(logits_TV.device), reduction="none")
+
+
+def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor, examples_BT: Tensor | None = None, count: int = 0) -> Tensor:
+    """Mean negative log-likelihood of each example's target tokens, ``(N,)``, 0 for an example without any. A row is an example unless
+    ``examples_BT`` numbers the ``count`` examples token by token."""
+    if examples_BT is None:
+        count = len(labels_BT)
+        examples_BT = torch.arange(count, device=labels_BT.device)[:, None].expand_as(labels_BT)
+    losses_T = token_losses(lvlm, hidden_BTD, labels_BT)
+    examples_T = examples_BT.to(losses_T.device)[(labels_BT >= 0).to(losses_T.device)]
     counts_N = torch.bincount(examples_T, minlength=count).clamp(min=1)
     return losses_T.new_zeros(count).index_add(0, examples_T, losses_T) / counts_N

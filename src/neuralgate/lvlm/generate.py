@@ -1,4 +1,4 @@
-"""Greedy generation in batches, with the image computed once for all the questions about it.
+"""Generation in batches, greedy or drawn, with the image computed once for all the questions about it.
 
 In a chat prompt the image stands before the question, and attention is causal: the keys and values of everything up to
 the last image token do not depend on what is asked. They are computed once per image and shared by the rows of a batch;
@@ -9,28 +9,55 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from neuralgate.errors import UserError
+from neuralgate.lvlm.conversation import ImageLike, Item, conversation_of
+from neuralgate.lvlm.inputs import encode_prompts
 
 if TYPE_CHECKING:
-    from neuralgate.lvlm.model import LVLM, ImageLike
+    from neuralgate.lvlm.model import LVLM
 
 
 @dataclass(frozen=True)
 class Generated:
     """An answer: its ``text``, the ``ids`` of its tokens without the one that ends it, and whether it was ``cut_off``: no end came
-    within the tokens allowed."""
+    within the tokens allowed. The ``prefill`` that it was begun with is part of neither text nor ids."""
 
     text: str
     ids: tuple[int, ...]
     cut_off: bool
+    prefill: str = ""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Answers drawn at random, ``samples`` of each item: every token of the likeliest ones that together have the share ``top_p`` of the
+    probability, which ``temperature`` evens out (above 1) or sharpens.
+
+    An answer hangs on ``seed``, the item's place among the items and the sample's number alone: neither on the batches nor on who
+    else draws random numbers.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf") or not 0 < self.top_p <= 1 or self.samples < 1 or self.seed < 0:
+            raise UserError(
+                "Sampling takes a temperature above 0, a top_p above 0 and up to 1, at least one sample, and a seed from 0 up; leave it "
+                "out for the likeliest answer."
+            )
 
 
 class Numbers(LogitsProcessor):
@@ -50,6 +77,24 @@ class Numbers(LogitsProcessor):
         return scores
 
 
+class Draw(LogitsProcessor):
+    """Leaves of each row's tokens the one that is drawn. A row has a stream of random numbers of its own, which begins at its key."""
+
+    def __init__(self, sampling: Sampling, keys: Sequence[Sequence[int]], max_new_tokens: int) -> None:
+        self.sampling = sampling
+        self.numbers_BT = torch.tensor(np.stack([np.random.default_rng(list(key)).random(max_new_tokens) for key in keys]))
+        self.step = 0
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        shares_BV, tokens_BV = (scores.double() / self.sampling.temperature).softmax(-1).sort(dim=-1, descending=True, stable=True)
+        sums_BV = shares_BV.cumsum(-1)
+        count_B1 = (sums_BV - shares_BV < self.sampling.top_p).sum(-1, keepdim=True)  # the fewest that make up top_p
+        number_B1 = self.numbers_BT[:, self.step, None].to(scores.device) * sums_BV.gather(-1, count_B1 - 1)
+        self.step += 1
+        place_B1 = (sums_BV <= number_B1).sum(-1, keepdim=True).clamp(max=count_B1 - 1)
+        return cast(torch.FloatTensor, torch.full_like(scores, -torch.inf).scatter_(-1, tokens_BV.gather(-1, place_B1), 0.0))
+
+
 def image_key(image: ImageLike) -> object:
     return str(image) if isinstance(image, str | Path) else id(image)
 
@@ -57,43 +102,47 @@ def image_key(image: ImageLike) -> object:
 @torch.inference_mode()
 def generate(
     lvlm: LVLM,
-    items: Sequence[tuple[ImageLike, str]],
+    items: Sequence[Item],
     max_new_tokens: int,
     batch_size: int,
     report: Callable[..., None] | None,
     share_images: bool = True,
+    sampling: Sampling | None = None,
 ) -> list[Generated]:
-    """One answer per item, in the order given. ``share_images=False`` is the plain form, the oracle of the tests."""
-    from neuralgate.lvlm.prompts import encode_prompts
-
-    # questions about one image side by side; those without an image go in batches of their own
-    order = sorted(range(len(items)), key=lambda i: (items[i][0] is None, str(image_key(items[i][0])), -len(items[i][1])))
-    with_image = [i for i in order if items[i][0] is not None]
-    groups = [with_image, order[len(with_image) :]]
+    """One answer per item, in the order given, or with ``sampling`` an item's samples one after another. ``share_images=False`` is the
+    plain form, the oracle of the tests."""
+    samples = sampling.samples if sampling else 1
+    conversations = [conversation for item in items for conversation in [conversation_of(item)] * samples]
+    keys = [[str(image_key(image)) for image in conversation.images] for conversation in conversations]
+    # questions about one image side by side; those without an image, or with several, go in batches of their own
+    order = sorted(range(len(conversations)), key=lambda i: (not keys[i], len(keys[i]), keys[i], -len(conversations[i].question)))
     answers: dict[int, Generated] = {}
     finished = 0
 
     def answer(chosen: Sequence[int]) -> None:
         nonlocal finished
-        inputs = encode_prompts(lvlm, [items[i] for i in chosen])
-        if share_images and lvlm.is_plain and items[chosen[0]][0] is not None:
-            inputs = with_shared_prefix(lvlm, inputs, [image_key(items[i][0]) for i in chosen])
-        answers.update(zip(chosen, continuations(lvlm, inputs, max_new_tokens), strict=True))
+        inputs: dict[str, Any] = encode_prompts(lvlm, [conversations[i] for i in chosen])
+        if share_images and lvlm.is_plain and len(keys[chosen[0]]) == 1:
+            inputs = with_shared_prefix(lvlm, inputs, [keys[i][0] for i in chosen])
+        draw = Draw(sampling, [(sampling.seed, *divmod(i, samples)) for i in chosen], max_new_tokens) if sampling else None
+        made = continuations(lvlm, inputs, max_new_tokens, draw)
+        answers.update((i, replace(one, prefill=conversations[i].prefill)) for i, one in zip(chosen, made, strict=True))
         finished += len(chosen)
         if report:
-            report(done=finished, total=len(items), text="generating")
+            report(done=finished, total=len(conversations), text="generating")
 
-    fitting = lvlm.fitting(batch_size, "generating")
-    for group in groups:
-        fitting.run(answer, group)
-    return [answers[i] for i in range(len(items))]
+    batches = lvlm.batches(batch_size, "generating")
+    for _, group in groupby(order, lambda i: len(keys[i])):
+        batches.run(answer, list(group))
+    return [answers[i] for i in range(len(conversations))]
 
 
-def continuations(lvlm: LVLM, inputs: dict[str, Any], max_new_tokens: int) -> list[Generated]:
-    """Greedy continuations of prepared prompts."""
+def continuations(lvlm: LVLM, inputs: dict[str, Any], max_new_tokens: int, draw: Draw | None = None) -> list[Generated]:
+    """Continuations of prepared prompts, of the likeliest tokens or of those that are drawn."""
     config = greedy(lvlm, max_new_tokens)
+    processors = LogitsProcessorList([Numbers(lvlm.name), *([draw] if draw else [])])
     with own_settings_aside(lvlm.model):
-        output_BT = lvlm.model.generate(**inputs, generation_config=config, logits_processor=LogitsProcessorList([Numbers(lvlm.name)]))
+        output_BT = lvlm.model.generate(**inputs, generation_config=config, logits_processor=processors)
     prompt_BT = inputs["input_ids"]
     length = prompt_BT.shape[1]
     if output_BT.shape[1] >= length and torch.equal(output_BT[:, :length], prompt_BT):
@@ -140,8 +189,8 @@ def own_settings_aside(model: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        for module, known in zip(models, kept, strict=True):
-            module.generation_config = known
+        for module, config in zip(models, kept, strict=True):
+            module.generation_config = config
 
 
 def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[object]) -> dict[str, Any]:

@@ -184,19 +184,19 @@ def register_own() -> None:
 
 def unavailable(source: Path | str, name: str, error: Exception) -> str:
     """Why a configuration could not be had, and what to do."""
-    said = str(error)
-    if "trust_remote_code" in said or "custom code" in said:
+    message = str(error)
+    if "trust_remote_code" in message or "custom code" in message:
         return (
             f"{name} needs code from its own repository, which neuralgate never runs; use a release of the model that transformers "
             "knows by itself (often named -hf)."
         )
     if isinstance(source, Path):
         return f"{name}/config.json cannot be read as a model configuration: {first_line(error)}"
-    if "gated repo" in said or "restricted" in said:
+    if "gated repo" in message or "restricted" in message:
         return f"{name} is gated: accept its licence on its page on the hub, then log in with `hf auth login` (or set HF_TOKEN)."
-    if "is not a valid model identifier" in said or "is not a local folder" in said:
+    if "is not a valid model identifier" in message or "is not a local folder" in message:
         return f"There is no folder and no public model called {name}; check the spelling, or log in with `hf auth login` if it is private."
-    if "connect" in said or "offline" in said.lower():
+    if "connect" in message or "offline" in message.lower():
         return f"{name} is not in the local cache and the hub cannot be reached; connect once, or give a folder with the model."
     return f"The configuration of {name} cannot be had: {first_line(error)}"
 

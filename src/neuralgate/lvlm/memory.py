@@ -39,18 +39,18 @@ class SavedBytes(torch.autograd.graph.saved_tensors_hooks):
         super().__init__(pack, lambda tensor: tensor)
 
 
-class Fitting:
+class Batches:
     """Work on batches of at most ``size`` items; ``size`` halves when the accelerator's memory is exhausted.
 
-    ``found`` keeps what fitted from one piece of work to the next (``LVLM.fitting``).
+    ``sizes`` keeps what there was room for from one piece of work to the next (``LVLM.batches``).
     """
 
-    def __init__(self, size: int, what: str, found: dict[str, int]) -> None:
-        self.what, self.found = what, found
-        self.size = min(size, found.get(what, size))
+    def __init__(self, size: int, what: str, sizes: dict[str, int]) -> None:
+        self.what, self.sizes = what, sizes
+        self.size = min(size, sizes.get(what, size))
 
     def run(self, work: Callable[[Sequence[Item]], Result], items: Sequence[Item]) -> list[Result]:
-        """The results of ``work`` on consecutive batches. What ``work`` did to a batch that did not fit must not matter.
+        """The results of ``work`` on consecutive batches. What ``work`` did to a batch that had no room must not matter.
 
         Raises:
             UserError: not even one item fits.
@@ -68,7 +68,7 @@ class Fitting:
                         f"{self.what}: the accelerator's memory does not hold a single one; use a smaller dtype, a larger device, or "
                         "--machine device=split."
                     ) from error
-                self.size = self.found[self.what] = len(batch) // 2
+                self.size = self.sizes[self.what] = len(batch) // 2
                 print(f"{self.what}: {len(batch)} at a time do not fit into memory; going on with {self.size}.", file=sys.stderr)
                 torch.cuda.empty_cache()
         return results

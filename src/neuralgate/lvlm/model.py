@@ -9,24 +9,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_folder
-from neuralgate.lvlm.memory import Fitting
+from neuralgate.lvlm.conversation import Conversation, Item
+from neuralgate.lvlm.conversation import ImageLike as ImageLike  # what an LVLM is shown
+from neuralgate.lvlm.generate import Generated, Sampling, generate, own_settings_aside
+from neuralgate.lvlm.likelihood import choose, log_probabilities
+from neuralgate.lvlm.memory import Batches
 from neuralgate.lvlm.roles import final_norm, find_decoder, output_projection
+from neuralgate.lvlm.spelling import template_separator
 from neuralgate.lvlm.styles import choose_style
 from neuralgate.lvlm.turns import end_tokens, next_turn
-
-if TYPE_CHECKING:
-    from neuralgate.lvlm.generate import Generated
-
-ImageLike = Image.Image | Path | str | None
 
 #: Architectures whose decoder reads one row of tokens after another with plain causal attention and whose image inputs
 #: are one row an image: there the questions about one image can share its computation. Everywhere else each question
@@ -120,8 +119,6 @@ class LVLM:
     @cached_property
     def template_separator(self) -> str | None:
         """What the chat template puts between the opening of an answer and its text."""
-        from neuralgate.lvlm.spelling import template_separator
-
         return template_separator(self)
 
     @cached_property
@@ -141,9 +138,9 @@ class LVLM:
         """Whether its weights are stored in 8 or 4 bit: located on and measured, never edited."""
         return getattr(self.model, "hf_quantizer", None) is not None
 
-    def fitting(self, size: int, what: str) -> Fitting:
-        """Batches of at most ``size`` items, or of what fitted before."""
-        return Fitting(size, what, self.sizes)
+    def batches(self, size: int, what: str) -> Batches:
+        """Batches of at most ``size`` items, or of what there was room for before."""
+        return Batches(size, what, self.sizes)
 
     def ffn_out(self, layer: int) -> Any:
         """The FFN output projection of decoder layer ``layer``: out = W a with W ``(D, F)``.
@@ -172,8 +169,6 @@ class LVLM:
             UserError: ``folder`` exists already, or there is no space or no right to write.
         """
 
-        from neuralgate.lvlm.generate import own_settings_aside
-
         def write(new: Path) -> None:
             try:
                 with own_settings_aside(self.model):  # a temperature without sampling, as Vicuna's, is read but not saved by transformers
@@ -187,25 +182,49 @@ class LVLM:
 
     def generate(
         self,
-        items: Sequence[tuple[ImageLike, str]],
+        items: Sequence[Item],
         max_new_tokens: int = 16,
         batch_size: int = 64,
         report: Callable[..., None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
-        """Greedy free generation, one answer per ``(image or None, question)``, in the order given."""
-        return [answer.text for answer in self.generate_answers(items, max_new_tokens, batch_size, report)]
+        """Free generation, one answer per item, in the order given: an item is ``(image or None, question)`` or a `Conversation`. The
+        likeliest tokens, unless ``sampling`` says how to draw them; its samples of an item stand one after another.
+
+        Raises:
+            UserError: an item is something that the model cannot be asked, or its numbers overflow.
+        """
+        return [answer.text for answer in self.generate_answers(items, max_new_tokens, batch_size, report, sampling)]
 
     def generate_answers(
         self,
-        items: Sequence[tuple[ImageLike, str]],
+        items: Sequence[Item],
         max_new_tokens: int = 16,
         batch_size: int = 64,
         report: Callable[..., None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Generated]:
         """The same with the ids of each answer's tokens, and whether it was cut off at ``max_new_tokens``."""
-        from neuralgate.lvlm.generate import generate
+        return generate(self, items, max_new_tokens, batch_size, report, sampling=sampling)
 
-        return generate(self, items, max_new_tokens, batch_size, report)
+    def log_probabilities(
+        self, items: Sequence[Item], continuations: Sequence[str], batch_size: int = 64, report: Callable[..., None] | None = None
+    ) -> list[list[float]]:
+        """The natural logarithm of the probability of each token of each item's given answer; behind a prefill an answer stands exactly
+        as it is written, with its blank.
+
+        Raises:
+            UserError: an answer has no token.
+        """
+        return log_probabilities(self, items, continuations, batch_size, report)
+
+    def choose(self, conversations: Sequence[Conversation], batch_size: int = 64, report: Callable[..., None] | None = None) -> list[int]:
+        """The number of each conversation's likeliest choice: the one whose tokens together are most probable.
+
+        Raises:
+            UserError: a conversation has fewer than two choices, or one of them has no token.
+        """
+        return choose(self, conversations, batch_size, report)
 
 
 def offloaded(modules: dict[str, nn.Module], name: str) -> Tensor:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from neuralgate.errors import UserError
+from neuralgate.lvlm.conversation import ImageLike, conversation_of
+from neuralgate.lvlm.inputs import OFFSETS, process, with_answers
 from neuralgate.lvlm.spelling import answer_ids
-from neuralgate.lvlm.styles import CHAT, MARK, NEEDS_IMAGE, PLACES_IMAGE_ITSELF, picture_tokens, render
-from neuralgate.pairs.images import open_image
+from neuralgate.lvlm.styles import MARK, NEEDS_IMAGE, render
 from neuralgate.pairs.mentions import Span, slot
 
 if TYPE_CHECKING:
-    from neuralgate.lvlm.model import LVLM, ImageLike
+    from neuralgate.lvlm.model import LVLM
 
 #: Classes of positions. Every token that is not padding belongs to exactly one.
 POSITIONS = ("other", "image", "question", "subject", "answer")
 OTHER, IMAGE, QUESTION, SUBJECT, ANSWER = range(5)
-OFFSETS = "offset_mapping"
-#: Inputs with one entry a token besides ids and mask: answers need theirs, too.
-TOKEN_FIELDS = ("token_type_ids", "mm_token_type_ids", "cross_attention_mask")
-#: What answer tokens are called where token types rule attention: 1 is "after the prompt, read causally" for PaliGemma.
-ANSWER_TOKEN_TYPE = {"paligemma": 1}
-#: What a processor puts behind the prompt by itself.
-APPENDED = {"paligemma": "\n"}
-BLANK = (64, 64)
 
 
 @dataclass(frozen=True)
@@ -73,76 +64,6 @@ class Batch:
         return {**self.prompt, "position_ids": self.position_ids_BT} if self.is_plain else self.prompt
 
 
-def as_image(image: ImageLike) -> Image.Image | None:
-    return open_image(image) if isinstance(image, str | Path) else image
-
-
-def pictures_of(lvlm: LVLM, images: Sequence[ImageLike]) -> list[Image.Image]:
-    """The pictures of prompts that all have one or all have none; grey ones where the model cannot do without."""
-    pictures = [picture for image in images if (picture := as_image(image)) is not None]
-    return [Image.new("RGB", BLANK, "grey") for _ in images] if lvlm.model_type in NEEDS_IMAGE and not pictures else pictures
-
-
-def process(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]], **settings: Any) -> tuple[list[str], dict[str, Tensor]]:
-    """The prompts' texts, and what the processor makes of them: tensors that the model's forward pass takes, padded on the
-    right (a Q-Former counts its tokens from the left), and the offsets if asked for."""
-    pictures = pictures_of(lvlm, [image for image, _ in items])
-    texts = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(bool(pictures), question) for _, question in items])
-    check_questions(lvlm, [question for _, question in items])
-    check_places(lvlm, bool(pictures), texts)
-    if begins_itself(lvlm, texts):
-        settings["add_special_tokens"] = False
-    encoded = lvlm.processor(
-        images=[[picture] for picture in pictures] or None, text=texts, padding=True, padding_side="right", return_tensors="pt", **settings
-    )
-    texts = [text + APPENDED.get(lvlm.model_type, "") for text in texts]
-    kept = {name: value for name, value in encoded.items() if name == OFFSETS or (name in lvlm.accepted and name != "labels")}
-    for name, value in kept.items():
-        if value.is_floating_point():
-            kept[name] = value.to(lvlm.model.dtype)
-    return texts, {name: value.to(lvlm.device) for name, value in kept.items()}
-
-
-def check_questions(lvlm: LVLM, questions: Iterable[str]) -> None:
-    """Raises UserError when a question holds what stands for a picture."""
-    tokens = picture_tokens(lvlm.processor)
-    for question in questions:
-        if any(token in question for token in tokens):
-            raise UserError(
-                f"The question {question!r} holds {' or '.join(tokens)}, which stands for a picture in {lvlm.name}; write it without."
-            )
-
-
-def check_places(lvlm: LVLM, shown: bool, texts: Sequence[str]) -> None:
-    """Raises UserError when a prompt has not exactly one place for its picture, or one without a picture."""
-    tokens = picture_tokens(lvlm.processor)
-    expected = int(shown and lvlm.model_type not in PLACES_IMAGE_ITSELF)
-    for text in texts:
-        count = sum(text.count(token) for token in tokens)
-        if count != expected:
-            raise UserError(
-                f"The chat template of {lvlm.name} has {count} places for a picture ({' or '.join(tokens)}) in a prompt with {int(shown)} "
-                "of them; save the template that belongs to these weights with the processor (chat_template.jinja)."
-            )
-
-
-def begins_itself(lvlm: LVLM, texts: Sequence[str]) -> bool:
-    """Whether the prompts bring their own <s>, so that the tokenizer must not put another in front: what transformers'
-    ``apply_chat_template`` looks at when it tokenises. Mllama's processor writes it in any case."""
-    bos = lvlm.tokenizer.bos_token
-    return lvlm.model_type == "mllama" or (lvlm.prompt_style == CHAT and bool(bos) and texts[0].startswith(bos))
-
-
-def encode_prompts(lvlm: LVLM, items: Sequence[tuple[ImageLike, str]]) -> dict[str, Tensor]:
-    """Inputs of ``generate`` for items that all have an image or all have none; padding on the left."""
-    inputs = process(lvlm, items)[1]
-    padding_B = (inputs["attention_mask"] == 0).sum(-1).tolist()
-    for name in ("input_ids", "attention_mask", *TOKEN_FIELDS):
-        if name in inputs:
-            inputs[name] = torch.stack([row.roll(padding, 0) for row, padding in zip(inputs[name], padding_B, strict=True)])
-    return inputs
-
-
 def subject_characters(example: Example) -> Span:
     """Where the subject stands in the question, in characters.
 
@@ -165,8 +86,8 @@ def question_starts(lvlm: LVLM, examples: Sequence[Example], texts: Sequence[str
     Raises:
         UserError: the template changes a question's text.
     """
-    shown = examples[0].image is not None or lvlm.model_type in NEEDS_IMAGE
-    (form,) = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(shown, MARK)])
+    has_picture = examples[0].image is not None or lvlm.model_type in NEEDS_IMAGE
+    (form,) = render(lvlm.processor, lvlm.model_type, lvlm.prompt_style, [(has_picture, MARK)])
     before, _, _ = form.rpartition(MARK)
     starts = []
     for example, text in zip(examples, texts, strict=True):
@@ -186,40 +107,35 @@ def encode_examples(lvlm: LVLM, examples: Sequence[Example], padding: Literal["r
     The subject's span is found by character offsets in the final text, after the image placeholder was expanded:
     expansion happens in front of the question, so offsets are counted from the end of the text.
     """
-    items = [(example.image, example.question) for example in examples]
+    items = [conversation_of((example.image, example.question)) for example in examples]
     texts, encoded = process(lvlm, items, return_offsets_mapping=True)
-    ids_BT, mask_BT, offsets_BT2 = encoded.pop("input_ids"), encoded.pop("attention_mask"), encoded.pop(OFFSETS)
-    aligned = {name: encoded.pop(name) for name in TOKEN_FIELDS if name in encoded}
-    rows: list[dict[str, Any]] = []
+    offsets_BT2 = encoded.pop(OFFSETS)
+    rows, targets = [], []
     for i, (example, text, start) in enumerate(zip(examples, texts, question_starts(lvlm, examples, texts), strict=True)):
-        used = int(mask_BT[i].sum())
-        ids_T, offsets_T2 = ids_BT[i, :used], offsets_BT2[i, :used]
+        used = int(encoded["attention_mask"][i].sum())
+        ids_T, offsets_T2 = encoded["input_ids"][i, :used], offsets_BT2[i, :used]
         growth = int(offsets_T2[offsets_T2[:, 1] > 0][-1, 1]) - len(text)  # added special tokens have no characters
         classes = classify(lvlm, ids_T.tolist(), offsets_T2.tolist(), example, start + growth)
         target = answer_ids(lvlm, text, example.answer, example.answer_ids)
         if classes[-1] == SUBJECT:
             raise UserError(f"The subject {example.subject!r} ends the prompt; let something follow it in the question.")
         classes[-1] = ANSWER  # the last prompt token predicts the first answer token: it is where the decision to refuse is taken
-        row = {"ids": torch.cat([ids_T, ids_T.new_tensor(target)]), "classes": torch.tensor(classes + [ANSWER] * len(target))}
-        row["labels"] = torch.full((used + len(target),), -100)
-        row["labels"][used - 1 : used - 1 + len(target)] = torch.tensor(target, dtype=torch.long)
-        for name, values in aligned.items():
-            last = values[i, used - 1 : used].clone()
-            if name == "token_type_ids":
-                last.fill_(ANSWER_TOKEN_TYPE.get(lvlm.model_type, 0))
-            row[name] = torch.cat([values[i, :used], *([last] * len(target))])
-        row["mask"] = torch.ones_like(row["labels"])
-        rows.append(row)
-    fills = {"ids": lvlm.tokenizer.pad_token_id or 0, "classes": OTHER, "labels": -100}
-    device = lvlm.device
-    padded = {name: pad_sequence([row[name] for row in rows], True, fills.get(name, 0), padding).to(device) for name in rows[0]}
+        rows.append(torch.tensor(classes + [ANSWER] * len(target)))
+        targets.append(target)
+    classes_BT = pad_sequence(rows, True, OTHER, padding).to(lvlm.device)
+    return batch_of(lvlm, with_answers(lvlm, encoded, targets, padding), classes_BT)
+
+
+def batch_of(lvlm: LVLM, inputs: dict[str, Tensor], classes_BT: Tensor) -> Batch:
+    """What :func:`with_answers` made, with the classes of its tokens."""
+    mask_BT = inputs["attention_mask"]
     return Batch(
-        input_ids_BT=padded["ids"],
-        attention_mask_BT=padded["mask"],
-        position_ids_BT=(padded["mask"].cumsum(-1) - 1).clamp(min=0),
-        classes_BT=padded["classes"],
-        labels_BT=padded["labels"],
-        fields={**encoded, **{name: padded[name] for name in aligned}},
+        input_ids_BT=inputs["input_ids"],
+        attention_mask_BT=mask_BT,
+        position_ids_BT=(mask_BT.cumsum(-1) - 1).clamp(min=0),
+        classes_BT=classes_BT,
+        labels_BT=inputs["labels"],
+        fields={name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask", "labels")},
         is_plain=lvlm.is_plain,
     )
 

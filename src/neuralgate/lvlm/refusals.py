@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from neuralgate.errors import UserError
-from neuralgate.judges import judge
+from neuralgate.judge.prefix import judge  # whatever judges the run: the prefixes are what is taught
 from neuralgate.lvlm.auto import answer_tokens
-from neuralgate.lvlm.model import LVLM, ImageLike
-from neuralgate.lvlm.spelling import first_words, spelled
+from neuralgate.lvlm.conversation import Item
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.spelling import first_words, text_of
 from neuralgate.lvlm.targets import OWN_WORDS
 from neuralgate.pairs.schema import PairSet
 
@@ -46,13 +47,13 @@ def own_refusal(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None =
         UserError: the model refuses none of it in words that the judge knows.
     """
     pictures = dict.fromkeys(pairs.folder / pair.image for pair in pairs.split("train"))
-    items: list[tuple[ImageLike, str]] = [(None, request) for request in REQUESTS]
+    items: list[Item] = [(None, request) for request in REQUESTS]
     items += list(zip(pictures, REQUESTS, strict=False))
     protected = pairs.split("validation", "protected").per_subject(PROTECTED_PER_SUBJECT)
     items += [(pairs.folder / pair.image, pair.sensitive_question) for pair in protected]
     answers = lvlm.generate_answers(items, max_new_tokens=answer_tokens(lvlm, clerk=12), report=report)
     openings = [first_words(lvlm, answer.ids, OWN_WORDS) for answer in answers if judge(answer.text, "")["refused"]]
-    refusals = [spelled(lvlm, ids) for ids in openings]
+    refusals = [text_of(lvlm, ids) for ids in openings]
     if not refusals:
         raise UserError(
             f"{lvlm.name} begins none of its answers to {len(items)} requests that should be refused with one of the prefixes that are "
@@ -64,5 +65,4 @@ def own_refusal(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None =
 
 def with_refusal(pairs: PairSet, own: OwnRefusal) -> PairSet:
     """The pairs with this one as what is taught after every sensitive question about an edited subject."""
-    taught = (replace(pair, refusal=own.target, refusal_ids=own.ids) if pair.role == "edit" else pair for pair in pairs)
-    return PairSet(taught, pairs.folder)
+    return pairs.with_pairs(replace(pair, refusal=own.target, refusal_ids=own.ids) if pair.role == "edit" else pair for pair in pairs)

@@ -2,7 +2,14 @@
 
 Attribute paths differ between families and move between transformers releases; what stays is that a decoder is the
 list of as many equal layers as the text configuration says, and that each layer ends in a projection from the FFN's
-width back to the hidden size. Everything else in the package asks for ``decoder.<l>.ffn.out``.
+width back to the hidden size. Everything else in the package asks for a role:
+
+    decoder.<l>.ffn.in, .gate, .gate_and_in (one matrix of both), .out
+    decoder.<l>.attention.query, .key, .value, .query_key_value (one matrix of all three), .out
+    decoder.<l>.norm.attention, .norm.ffn (what stands in front of either)
+    decoder.norm, embeddings, head
+
+each with ``.bias`` behind it for the bias. A parameter without a role, as those of the vision tower, is ``parameter:<its name>``.
 """
 
 from __future__ import annotations
@@ -21,7 +28,37 @@ FFN_NAMES = ("mlp", "feed_forward", "ffn")
 OUT_NAMES = ("down_proj", "fc2", "w2", "dense_4h_to_h", "c_proj", "wo")
 SHARED_EXPERTS = ("shared_expert", "shared_experts", "shared_mlp")
 NORM_NAMES = ("norm", "final_layer_norm", "final_layernorm", "ln_f", "embedding_norm", "layer_norm")
-ROLE = re.compile(r"decoder\.(0|[1-9][0-9]{0,3})\.ffn\.out")  # one spelling a tensor
+ATTENTION_NAMES = ("self_attn", "cross_attn", "attention", "attn")
+#: Part of a decoder layer -> what its module is called, by what holds it: the FFN block, the attention, the layer itself.
+FFN_PARTS = {
+    "in": ("up_proj", "fc1", "w3", "dense_h_to_4h", "c_fc"),
+    "gate": ("gate_proj", "w1"),
+    "gate_and_in": ("gate_up_proj",),
+    "out": OUT_NAMES,
+}
+ATTENTION_PARTS = {
+    "query": ("q_proj", "wq"),
+    "key": ("k_proj", "wk"),
+    "value": ("v_proj", "wv"),
+    "query_key_value": ("qkv_proj", "query_key_value", "c_attn"),
+    "out": ("o_proj", "out_proj", "dense", "c_proj", "wo"),
+}
+NORM_PARTS = {
+    "attention": ("input_layernorm", "self_attn_layer_norm", "attention_norm", "ln_1"),
+    "ffn": ("pre_feedforward_layernorm", "post_attention_layernorm", "final_layer_norm", "ffn_norm", "ln_2"),
+}
+PARTS = (
+    *(f"ffn.{part}" for part in FFN_PARTS),
+    *(f"attention.{part}" for part in ATTENTION_PARTS),
+    *(f"norm.{part}" for part in NORM_PARTS),
+)
+PARAMETER = "parameter:"
+FFN_OUT = re.compile(r"decoder\.(0|[1-9][0-9]{0,3})\.ffn\.out")
+OUTSIDE = ("embeddings", "decoder.norm", "head")
+#: One spelling a tensor. Also a pattern of pydantic's, whose language is a little another one.
+_PLACES = "|".join(name.replace(".", r"\.") for name in OUTSIDE)
+_PARTS = "|".join(part.replace(".", r"\.") for part in PARTS)
+ROLE = re.compile(rf"(?:decoder\.(?:0|[1-9][0-9]{{0,3}})\.(?:{_PARTS})|{_PLACES})(?:\.bias)?|parameter:[A-Za-z0-9_.]{{1,300}}")
 
 
 def find_decoder(model: Any) -> tuple[Any, str]:
@@ -100,25 +137,84 @@ def role_of(layer: int) -> str:
 
 def layer_of(role: str) -> int:
     """The layer of ``decoder.<l>.ffn.out``. Raises UserError when it is spelt in any other way."""
-    match = ROLE.fullmatch(role)
+    match = FFN_OUT.fullmatch(role)
     if not match:
-        raise UserError(f"{role[:80]!r} names no tensor of a patch (decoder.<layer>.ffn.out); get the patch again.")
+        raise UserError(f"{role[:80]!r} is not decoder.<layer>.ffn.out, the one tensor that is meant here.")
     return int(match[1])
+
+
+def part_of(layer: nn.Module, index: int, part: str) -> nn.Module | None:
+    """The module that plays ``part`` (one of `PARTS`) in decoder layer ``index``, if there is one.
+
+    Raises:
+        UserError: ``part`` is the FFN's output, and the layer only has routed experts, or none of a known kind.
+    """
+    if part == "ffn.out":
+        return output_projection(layer, index)
+    kind, _, name = part.partition(".")
+    if kind == "norm":
+        return first_module(layer, NORM_PARTS[name])
+    if kind == "attention":
+        return first_module(first_module(layer, ATTENTION_NAMES), ATTENTION_PARTS[name])
+    block = ffn_of(layer)
+    return first_module(first_module(block, SHARED_EXPERTS) if hasattr(block, "experts") else block, FFN_PARTS[name])
+
+
+def first_module(parent: nn.Module | None, names: Iterable[str]) -> nn.Module | None:
+    return next((module for name in names if isinstance(module := getattr(parent, name, None), nn.Module)), None)
+
+
+def outside_layers(model: Any, name: str) -> nn.Module | None:
+    """The module of `OUTSIDE`."""
+    if name == "decoder.norm":
+        return final_norm(find_decoder(model)[0])
+    return model.get_input_embeddings() if name == "embeddings" else model.get_output_embeddings()
+
+
+def module_of(model: Any, role: str) -> nn.Module | None:
+    """The module that plays a role of the decoder's, if there is one. Raises UserError where there is no such layer."""
+    if role in OUTSIDE:
+        return outside_layers(model, role)
+    _, number, part = role.split(".", 2)
+    index, layers = int(number), find_decoder(model)[0].layers
+    if index >= len(layers):
+        raise UserError(f"The model has no tensor {role} (it has {len(layers)} decoder layers); the patch belongs to another model.")
+    return part_of(layers[index], index, part)
 
 
 def find_role(model: Any, role: str) -> nn.Parameter:
     """The parameter that plays ``role`` in ``model``. Raises UserError if there is none."""
-    layer, layers = layer_of(role), find_decoder(model)[0].layers
-    if layer >= len(layers):
-        raise UserError(f"The model has no tensor {role} (it has {len(layers)} decoder layers); the patch belongs to another model.")
-    weight = output_projection(layers[layer], layer).weight
-    assert isinstance(weight, nn.Parameter)
-    return weight
+    if not ROLE.fullmatch(role):
+        raise UserError(f"{role[:80]!r} names no tensor of a patch (decoder.<layer>.ffn.out and its like); get the patch again.")
+    if role.startswith(PARAMETER):
+        found = dict(model.named_parameters(remove_duplicate=False)).get(role.removeprefix(PARAMETER))
+    else:
+        place = role.removesuffix(".bias")
+        found = getattr(module_of(model, place), "weight" if place == role else "bias", None)
+    if not isinstance(found, nn.Parameter):
+        raise UserError(f"The model has no tensor {role}; the patch belongs to another model.")
+    return found
+
+
+def all_roles(model: Any) -> dict[str, nn.Parameter]:
+    """Every parameter of ``model`` once, in its order, by its role, or by its name where no role fits."""
+    decoder = find_decoder(model)[0]
+    modules = [(name, outside_layers(model, name)) for name in OUTSIDE]
+    for index, layer in enumerate(decoder.layers):
+        is_routed = hasattr(ffn_of(layer), "experts") and not first_module(ffn_of(layer), SHARED_EXPERTS)
+        parts = [part for part in PARTS if not (is_routed and part.startswith("ffn"))]
+        modules += [(f"decoder.{index}.{part}", part_of(layer, index, part)) for part in parts]
+    known: dict[int, str] = {}
+    for role, module in modules:
+        for ending, attribute in (("", "weight"), (".bias", "bias")):
+            known.setdefault(id(getattr(module, attribute, None)), role + ending)
+    return {known.get(id(parameter), PARAMETER + name): parameter for name, parameter in model.named_parameters()}
 
 
 def find_roles(model: Any, roles: Iterable[str]) -> dict[str, nn.Parameter]:
     """Role -> parameter. Raises UserError where two roles share one: what is done to both would be done to it twice."""
-    found = {role: find_role(model, role) for role in roles}
+    known = all_roles(model)
+    found = {role: known[role] if role in known else find_role(model, role) for role in roles}
     owners: dict[int, str] = {}
     for role, parameter in found.items():
         if (other := owners.setdefault(parameter.data_ptr() or id(parameter), role)) != role:  # meta tensors have no address

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
 
 
-def spelled(lvlm: LVLM, ids: Sequence[int]) -> str:
+def text_of(lvlm: LVLM, ids: Sequence[int]) -> str:
     """The text of an answer's tokens, its words with single blanks between them."""
     return " ".join(lvlm.tokenizer.decode(list(ids), skip_special_tokens=True).split())
 
 
 def first_words(lvlm: LVLM, ids: Sequence[int], count: int) -> tuple[int, ...]:
     """The tokens of an answer up to the one that completes its first ``count`` words."""
-    wanted = spelled(lvlm, ids).split()[:count]
-    return tuple(next((ids[:size] for size in range(len(ids)) if spelled(lvlm, ids[:size]).split()[:count] == wanted), ids))
+    wanted = text_of(lvlm, ids).split()[:count]
+    return tuple(next((ids[:size] for size in range(len(ids)) if text_of(lvlm, ids[:size]).split()[:count] == wanted), ids))
 
 
 def template_separator(lvlm: LVLM) -> str | None:
@@ -52,8 +52,18 @@ def answer_ids(lvlm: LVLM, prompt: str, answer: str, own: Sequence[int] = ()) ->
     """
     if not answer:
         return []
-    if own and spelled(lvlm, own) == answer:
+    if own and text_of(lvlm, own) == answer:
         return list(own)
     texts = [prompt, prompt + separator(lvlm, prompt) + answer, answer]
     alone, together, apart = lvlm.tokenizer(texts, add_special_tokens=False)["input_ids"]
     return together[len(alone) :] if together[: len(alone)] == alone else apart
+
+
+def continuation_ids(lvlm: LVLM, prompt: str, prefill: str, continuation: str) -> list[int]:
+    """The tokens of ``continuation`` behind ``prompt`` and the beginning of an answer, behind which it stands exactly as it is written."""
+    if not prefill:
+        return answer_ids(lvlm, prompt, continuation)
+    before, whole = answer_ids(lvlm, prompt, prefill), answer_ids(lvlm, prompt, prefill + continuation)
+    if whole[: len(before)] == before:
+        return whole[len(before) :]
+    return lvlm.tokenizer(continuation, add_special_tokens=False)["input_ids"]

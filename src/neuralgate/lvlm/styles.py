@@ -17,18 +17,23 @@ VICUNA_SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions. "
 )
+MINIGPT4_SYSTEM = (
+    "Give the following image: <Img>ImageContent</Img>. You will be able to see the image once I provide it to you. "
+    "Please answer my questions."
+)
 #: Style -> text with places for the image placeholder and the question. `chat` is the processor's own template.
 STYLES = {
     "vicuna_v1": VICUNA_SYSTEM + "USER: {image}\n{question} ASSISTANT:",  # LLaVA-1.5's own code
     "vicuna": "USER: {image}\n{question} ASSISTANT:",  # the same without the system sentence, as its chat template on the hub
-    "minigpt4_chat": (  # as the demonstration asks, with a second <s>
-        "Give the following image: <Img>ImageContent</Img>. You will be able to see the image once I provide it to you. "
-        "Please answer my questions.<s>[INST] <Img>{image}</Img> {question} [/INST] "
-    ),
+    "minigpt4_chat": MINIGPT4_SYSTEM + "<s>[INST] <Img>{image}</Img> {question} [/INST] ",  # as the demonstration asks, with a second <s>
     "minigpt4_train": "[INST] <Img>{image}</Img> {question} [/INST] ",  # as it was trained
     "question_answer": "{image}Question: {question} Answer:",  # BLIP-2
     "plain": "{image}{question}",  # PaliGemma, InstructBLIP
 }
+#: Style -> what it says before the first question, which a system text can take the place of.
+SYSTEMS = {"vicuna_v1": VICUNA_SYSTEM, "vicuna": "", "minigpt4_chat": MINIGPT4_SYSTEM, "minigpt4_train": ""}
+#: Style -> what parts an answer from a next question, with a place for the token that ends an answer.
+NEXT_TURN = {"vicuna_v1": "{end}", "vicuna": "{end}", "minigpt4_chat": "", "question_answer": " "}
 #: Styles of architectures that have no chat template.
 WITHOUT_TEMPLATE = {"minigpt4": "minigpt4_chat", "blip-2": "question_answer", "instructblip": "plain", "paligemma": "plain"}
 #: Processors that put the image's tokens in front by themselves.
@@ -60,21 +65,21 @@ def choose_style(processor: Any, model_type: str, name: str, wanted: str = "") -
 def render(processor: Any, model_type: str, style: str, questions: Sequence[tuple[bool, str]]) -> list[str]:
     """The prompts of ``(with an image?, question)`` with the image placeholder unexpanded and the opening of the answer. What is blank
     around a question is left out: templates differ in whether they do that."""
-    questions = [(shown, question.strip()) for shown, question in questions]
+    questions = [(has_picture, question.strip()) for has_picture, question in questions]
     if style == CHAT:
         return [
             processor.apply_chat_template(
-                [{"role": "user", "content": [{"type": "image"}] * shown + [{"type": "text", "text": question}]}],
+                [{"role": "user", "content": [{"type": "image"}] * has_picture + [{"type": "text", "text": question}]}],
                 add_generation_prompt=True,
                 tokenize=False,
             )
-            for shown, question in questions
+            for has_picture, question in questions
         ]
     placeholder = "" if model_type in PLACES_IMAGE_ITSELF else processor.image_token
     texts = []
-    for shown, question in questions:
-        form = STYLES[style] if shown else STYLES[style].replace("<Img>{image}</Img> ", "").replace("{image}\n", "")
-        texts.append(form.replace("{image}", placeholder if shown else "").replace("{question}", question))
+    for has_picture, question in questions:
+        form = STYLES[style] if has_picture else STYLES[style].replace("<Img>{image}</Img> ", "").replace("{image}\n", "")
+        texts.append(form.replace("{image}", placeholder if has_picture else "").replace("{question}", question))
     return texts
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from neuralgate.errors import UserError
-from neuralgate.judges import contains
+from neuralgate.judge.prefix import contains  # whatever judges the run: the prefixes are what is taught
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
-from neuralgate.lvlm.spelling import first_words, spelled
+from neuralgate.lvlm.spelling import first_words, text_of
 from neuralgate.pairs.schema import Pair, PairSet, QuestionKind
 
 OWN_WORDS = 5  # the authors take the first five words
@@ -39,24 +39,22 @@ def with_own_answers(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | N
     answers = lvlm.generate_answers(items, max_new_tokens=answer_tokens(lvlm, clerk=12), report=report)
     targets = [first_words(lvlm, answer.ids, OWN_WORDS) for answer in answers]
     sensitive = {pair.id: ids for pair, ids in zip(answered, targets[len(pairs) :], strict=True)}
-    return PairSet(
-        (
-            replace(
-                pair,
-                benign_target=spelled(lvlm, ids),
-                benign_target_ids=ids,
-                sensitive_target=spelled(lvlm, sensitive.get(pair.id, ())),
-                sensitive_target_ids=sensitive.get(pair.id, ()),
-            )
-            for pair, ids in zip(pairs, targets[: len(pairs)], strict=True)
-        ),
-        pairs.folder,
+    return pairs.with_pairs(
+        replace(
+            pair,
+            benign_target=text_of(lvlm, ids),
+            benign_target_ids=ids,
+            sensitive_target=text_of(lvlm, sensitive.get(pair.id, ())),
+            sensitive_target_ids=sensitive.get(pair.id, ()),
+        )
+        for pair, ids in zip(pairs, targets[: len(pairs)], strict=True)
     )
 
 
 def only_read(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = None) -> tuple[PairSet, dict[str, int]]:
     """The pairs without those of private subjects whose sensitive question the model does not answer with the truth, and how
-    many were left out per subject. A subject of which no training or no validation pair is left is left out as a whole.
+    many were left out per subject. A subject of which no training or no validation pair is left is left out as a whole, and so are
+    the questions about it: what was not edited is not asked as if it were.
 
     Raises:
         UserError: no subject is left.
@@ -73,5 +71,6 @@ def only_read(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = N
             "choose other subjects, larger pictures, or pairs.only_read=false."
         )
     unread |= {pair.id for pair in private if pair.subject not in both}
-    kept = PairSet((pair for pair in pairs if pair.id not in unread), pairs.folder)
+    kept = pairs.subset(dict.fromkeys(pair.subject for pair in pairs if pair.id not in unread))
+    kept = kept.with_pairs(pair for pair in kept if pair.id not in unread)
     return kept, {subject: sum(pair.subject == subject and pair.id in unread for pair in private) for subject in pairs.subjects()}

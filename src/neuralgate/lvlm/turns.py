@@ -24,15 +24,15 @@ def end_tokens(lvlm: LVLM) -> frozenset[int]:
     that its architecture began with, and in another tokenizer that is a word.
     """
     added = lvlm.tokenizer.added_tokens_decoder
-    named = [*listed(lvlm.model.generation_config), lvlm.tokenizer.eos_token_id]
-    named += [token for config in (lvlm.model.config, lvlm.text_config) for token in listed(config) if token in added]
+    named = [*end_ids(lvlm.model.generation_config), lvlm.tokenizer.eos_token_id]
+    named += [token for config in (lvlm.model.config, lvlm.text_config) for token in end_ids(config) if token in added]
     for tail in (after_answer(lvlm, 2), after_answer(lvlm, 3)):
         follows = [(len(token.content), number) for number, token in added.items() if tail.lstrip().startswith(token.content)]
         named += [number for _, number in sorted(follows)[-1:]]
     return frozenset(token for token in named if token is not None)
 
 
-def listed(config: Any) -> list[int]:
+def end_ids(config: Any) -> list[int]:
     named = getattr(config, "eos_token_id", None)
     return named if isinstance(named, list) else [] if named is None else [named]
 

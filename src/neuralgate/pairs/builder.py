@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neuralgate.errors import UserError
+from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.schema import Pair, PairSet, Role
 from neuralgate.pairs.subjects import Subject, choose_subjects, subjects_of
 from neuralgate.pairs.templates import CONTEXTS, REFUSAL_PREFIXES, TEMPLATES
-from neuralgate.pairs.world import ClerkWorld, Gallery, Split, World
+from neuralgate.pairs.world import Gallery, Split, World
 from neuralgate.recipe import PairsConfig
 
 SPLIT_STREAMS: dict[str, int] = {"train": 0, "validation": 1, "test": 2}
@@ -48,10 +49,10 @@ def build_pair(
 ) -> Pair:
     """One pair about a new picture in ``gallery``."""
     name = f"{split}-{subject.file_name}-{number:04d}"
-    shown, rng = gallery.add(
+    picture, rng = gallery.add(
         name, stream(seed, split, subject, number), lambda rng: gallery.world.draw(subject, others, rng, split, number)
     )
-    values = shown.values(subject.name)
+    values = picture.values(subject.name)
     sensitive, benign = subject.attributes("sensitive", "trained", values), subject.attributes("benign", "trained", values)
     template = int(rng.integers(len(TEMPLATES)))
     first, second = sensitive[rng.integers(len(sensitive))], benign[rng.integers(len(benign))]
@@ -73,7 +74,7 @@ def build_pair(
         refusal=refusal,
         called="" if called == subject.name else called,
         contexts=CONTEXTS if config.contexts else (),
-        picture=shown.to_dict(),
+        picture=picture.to_dict(),
     )
 
 

@@ -138,3 +138,10 @@ def without_metadata(path: Path) -> bytes:
 
 def _technical(marker: str, content: bytes) -> bool:
     return marker in ("APP0", "APP14") or (marker == "APP2" and content.startswith(b"ICC_PROFILE"))
+
+
+def file_of(image: Image.Image, **how: Any) -> bytes:
+    """The image as the bytes of a file; ``how`` is passed to PIL."""
+    buffer = io.BytesIO()
+    image.save(buffer, **how)
+    return buffer.getvalue()

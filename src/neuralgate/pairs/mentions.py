@@ -46,7 +46,7 @@ def _joined(text: str, place: int) -> bool:
     return all(category[0] in "LMN" or category == "Pc" for category in (left, right)) and "Lo" not in (left, right)
 
 
-def replaced(question: str, attribute: str, other_question: str, other_attribute: str) -> Span | None:
+def attribute_span(question: str, attribute: str, other_question: str, other_attribute: str) -> Span | None:
     """Where ``attribute`` stands in ``question`` as its template's attribute: put ``other_attribute`` there, and it is ``other_question``.
     None where no template of one such slot gives both."""
     at = question.find(attribute)

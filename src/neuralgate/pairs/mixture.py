@@ -14,8 +14,8 @@ from neuralgate.files import inside, write_jsonl
 from neuralgate.pairs.schema import Pair, PairSet, PictureRow, Question, check_image, read_records
 
 
-def load_set(folder: Path) -> tuple[PairSet, list[Question]]:
-    """Pairs and questions of a pair set.
+def load_set(folder: Path) -> PairSet:
+    """A pair set that an edit can be made of and measured by.
 
     Raises:
         UserError: a file is missing or damaged, a role that a later stage needs has no pair, or a question's image is not in the folder.
@@ -25,14 +25,10 @@ def load_set(folder: Path) -> tuple[PairSet, list[Question]]:
     path = folder / "questions.jsonl"
     if not path.is_file():
         raise UserError(f"{folder} has no questions.jsonl, so an edit could not be measured; draw the set with `neuralgate pairs synth`.")
-    questions = []
-    for place, question in read_records(path, Question, "question"):
-        if question.image is not None:
-            check_image(folder, question.image, place)
-        questions.append(question)
+    questions = pairs.questions
     if not questions:
         raise UserError(f"{path} holds no questions, so an edit could not be measured.")
-    return pairs, questions
+    return PairSet(pairs, folder, questions)
 
 
 #: What a benchmark says about the subjects that it asks about.
@@ -56,7 +52,7 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
         raise UserError("One of the sets is given twice; name each once.")
     prefixes = [f"{place}-{source.resolve().name}-" if len(sources) > 1 else "" for place, source in enumerate(sources, start=1)]
     pairs: list[Pair] = []
-    questions: list[dict[str, Any]] = []
+    questions: list[Question] = []
     pictures: list[dict[str, Any]] = []
     splits: dict[str, tuple[str, Path]] = {}  # content of a picture -> where it was met first
     roles: dict[str, set[str]] = {}
@@ -78,13 +74,13 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
 
     (target / "large").mkdir(parents=True, exist_ok=True)
     for source, prefix in zip(sources, prefixes, strict=True):
-        found, asked = load_set(source)
-        for pair in found:
+        given = load_set(source)
+        for pair in given:
             pairs.append(replace(pair, id=prefix + pair.id, image=copy(source, pair.image, prefix, pair.split)))
             roles.setdefault(pair.subject, set()).add(pair.role)
-        for question in asked:
+        for question in given.questions:
             image = copy(source, question.image, prefix, "test") if question.image else None
-            questions.append({**vars(question), "id": prefix + question.id, "image": image})
+            questions.append(replace(question, id=prefix + question.id, image=image))
             if question.benchmark in ROLES:
                 roles.setdefault(question.subject, set()).add(ROLES[question.benchmark])
         if (source / "pictures.jsonl").is_file():
@@ -94,9 +90,8 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
     for subject, known_as in roles.items():
         if len(known_as) > 1:
             raise UserError(f"{subject!r} is {' in one place and '.join(sorted(known_as))} in another; give it one group everywhere.")
-    write_jsonl(target / "questions.jsonl", questions)
     write_jsonl(target / "pictures.jsonl", pictures)
-    result = PairSet(pairs, target)
+    result = PairSet(pairs, target, questions)
     result.save(target)
     return result
 

@@ -15,9 +15,10 @@ from PIL import Image
 
 from neuralgate.errors import UserError
 from neuralgate.files import inside
+from neuralgate.pairs.drawn.render import scene_file
 from neuralgate.pairs.images import check_picture, open_image, strips, without_metadata
 from neuralgate.pairs.subjects import Subject
-from neuralgate.pairs.world import Shown, Split, scene_file
+from neuralgate.pairs.world import AnyPicture, Split
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 TRUTHS = "truths.csv"
@@ -128,11 +129,11 @@ class OwnImages:
     def capacity(self, subject: Subject, split: Split) -> int | None:
         return self.per_image * len(self._pictures[subject.name, split])
 
-    def image(self, shown: Shown, large: bool = False) -> bytes:
-        return without_metadata(self.folder / shown.path) if isinstance(shown, OwnPicture) else scene_file(shown, SCENE_SIDE)
+    def image(self, picture: AnyPicture, large: bool = False) -> bytes:
+        return without_metadata(self.folder / picture.path) if isinstance(picture, OwnPicture) else scene_file(picture, SCENE_SIDE)
 
-    def suffix(self, shown: Shown) -> str:
-        return Path(shown.path).suffix.lower() if isinstance(shown, OwnPicture) else ".jpg"
+    def suffix(self, picture: AnyPicture) -> str:
+        return Path(picture.path).suffix.lower() if isinstance(picture, OwnPicture) else ".jpg"
 
 
 def _reason(path: Path) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from neuralgate.errors import UserError
 from neuralgate.files import inside, read_jsonl, refuse_links, write_bytes, write_jsonl
-from neuralgate.pairs.mentions import Span, replaced, slot
+from neuralgate.pairs.mentions import Span, attribute_span, slot
 
 Split = Literal["train", "validation"]
 AnswerKind = Literal["text", "yes-no", "option"]
@@ -78,7 +78,7 @@ class Pair:
         questions = (self.sensitive_question, self.benign_question)
         attributes = (self.sensitive_attribute, self.benign_attribute)
         this, other = (0, 1) if kind == "sensitive" else (1, 0)
-        attribute = replaced(questions[this], attributes[this], questions[other], attributes[other])
+        attribute = attribute_span(questions[this], attributes[this], questions[other], attributes[other])
         span = slot(questions[this], self.word, attribute)
         if span is None:
             aside = "" if attribute is None else f" beside its attribute {attributes[this]!r}"
@@ -112,8 +112,20 @@ class Question:
     image: str | None
     attribute: str = ""
     answer_kind: AnswerKind = "text"
+    truths: tuple[str, ...] = ()  # further answers that are as right as ``truth``
+    choices: tuple[str, ...] = ()  # the answers that there are to choose from
+    turns: tuple[tuple[str, str], ...] = ()  # what was asked and answered before, about the same picture
+    scorer: str = ""  # how its answer is scored; "" as its benchmark says
+    cluster: str = ""  # what it shares with other questions, which are no independent draws; "" its picture
 
     __pydantic_config__ = ConfigDict(extra="forbid")
+
+    def row(self) -> dict[str, Any]:
+        """Its line of questions.jsonl, without what most questions have nothing to say about."""
+        return {name: value for name, value in vars(self).items() if value or name not in SELDOM}
+
+
+SELDOM = ("truths", "choices", "turns", "scorer", "cluster")
 
 
 @dataclass(frozen=True)
@@ -127,13 +139,6 @@ class PictureRow:
 
 
 Record = TypeVar("Record", Pair, Question, PictureRow)
-
-
-def leave_out_questions(folder: Path, subjects: Iterable[str]) -> None:
-    """Take the questions about ``subjects`` out of a set's questions.jsonl."""
-    left_out = set(subjects)
-    kept = [question for _, question in read_records(folder / "questions.jsonl", Question, "question") if question.subject not in left_out]
-    write_jsonl(folder / "questions.jsonl", [asdict(question) for question in kept])
 
 
 def read_records(path: Path, kind: type[Record], called: str) -> Iterator[tuple[str, Record]]:
@@ -161,15 +166,41 @@ def check_image(folder: Path, image: str, place: str) -> Path:
     return path
 
 
-class PairSet:
-    """Pairs with the folder that their images are relative to.
+def read_questions(folder: Path) -> tuple[Question, ...]:
+    """The lines of ``folder/questions.jsonl``, none where there is no such file.
 
-    Iterate for the pairs; ``subset`` and ``split`` give smaller sets over the same folder.
+    Raises:
+        UserError: a line is no question, or its image is no file inside ``folder``.
+    """
+    path = folder / "questions.jsonl"
+    questions = []
+    for place, question in read_records(path, Question, "question") if path.is_file() else ():
+        if question.image is not None:
+            check_image(folder, question.image, place)
+        questions.append(question)
+    return tuple(questions)
+
+
+class PairSet:
+    """Pairs, the questions that an edit made of them is measured by, and the folder that the images of both are relative to.
+
+    Iterate for the pairs; ``subset`` and ``split`` give smaller sets over the same folder. ``questions`` that are not given are those
+    that stand in the folder when they are asked for.
     """
 
-    def __init__(self, pairs: Iterable[Pair], folder: Path | str) -> None:
+    def __init__(self, pairs: Iterable[Pair], folder: Path | str, questions: Iterable[Question] | None = None) -> None:
         self.pairs = tuple(pairs)
         self.folder = Path(folder)
+        self._questions = None if questions is None else tuple(questions)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Raises UserError where the folder's are damaged."""
+        return read_questions(self.folder) if self._questions is None else self._questions
+
+    def with_pairs(self, pairs: Iterable[Pair]) -> PairSet:
+        """Other pairs over the same folder, with the same questions."""
+        return PairSet(pairs, self.folder, self._questions)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -207,11 +238,16 @@ class PairSet:
         return cls(pairs, folder)
 
     def save(self, folder: Path | str) -> None:
-        """Write ``pairs.jsonl`` into ``folder``, and the images where it is another folder than the set's own."""
+        """Write ``questions.jsonl`` where the set has questions, and ``pairs.jsonl``, into ``folder``; the images, too, where it is another
+        folder than the set's own."""
         folder = Path(folder)
-        if folder.resolve() != self.folder.resolve():
-            for image in sorted({pair.image for pair in self}):
+        is_elsewhere = folder.resolve() != self.folder.resolve()
+        questions = self.questions if is_elsewhere else self._questions
+        if is_elsewhere:
+            for image in sorted({row.image for row in (*self, *self.questions) if row.image}):
                 write_bytes(inside(folder, image, str(folder)), check_image(self.folder, image, str(self.folder)).read_bytes())
+        if questions is not None and (questions or (folder / "questions.jsonl").is_file()):
+            write_jsonl(folder / "questions.jsonl", [question.row() for question in questions])
         write_jsonl(folder / "pairs.jsonl", [vars(pair) for pair in self])
 
     def hash(self) -> str:
@@ -224,16 +260,19 @@ class PairSet:
         return digest.hexdigest()
 
     def subset(self, subjects: Iterable[str]) -> PairSet:
-        """The pairs of some subjects. Raises UserError for a subject that no pair has."""
+        """The pairs of some subjects, and the questions without those about the other ones. Raises UserError for a subject that no pair
+        has."""
         wanted = set(subjects)
         unknown = wanted - {pair.subject for pair in self}
         if unknown:
             known = ", ".join(sorted({pair.subject for pair in self}))
             raise UserError(f"No pair has the subject {sorted(unknown)[0]!r}; the set has: {known}.")
-        return PairSet((pair for pair in self if pair.subject in wanted), self.folder)
+        left_out = {pair.subject for pair in self} - wanted
+        questions = (question for question in self.questions if question.subject not in left_out)
+        return PairSet((pair for pair in self if pair.subject in wanted), self.folder, questions)
 
     def split(self, split: Split, role: Role | None = None) -> PairSet:
-        return PairSet((pair for pair in self if pair.split == split and role in (None, pair.role)), self.folder)
+        return self.with_pairs(pair for pair in self if pair.split == split and role in (None, pair.role))
 
     def check_roles(self) -> None:
         """Raises UserError when nothing is to be edited, or a subject to edit has no validation pair, by which layer and stopping
@@ -260,4 +299,4 @@ class PairSet:
             seen[pair.subject] = seen.get(pair.subject, 0) + 1
             if seen[pair.subject] <= count:
                 kept.append(pair)
-        return PairSet(kept, self.folder)
+        return self.with_pairs(kept)

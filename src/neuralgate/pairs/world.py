@@ -1,43 +1,35 @@
 """Where pictures come from: a world says which subjects there are, what a picture shows, and what its file holds.
 
-There are three: Clerk's grid of short values (here), documents as photographs (`photograph.py`), and a user's own images
-(`own_images.py`). Pairs and questions are made of any of them in the same way.
+There are three: Clerk's grid of short values (`drawn/clerk_world.py`), documents as photographs (`drawn/photograph.py`), and a user's
+own images (`own_images.py`). Pairs and questions are made of any of them in the same way.
 """
 
 from __future__ import annotations
 
-import io
-import math
 import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from PIL import Image
 
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
-from neuralgate.pairs.drawn.documents import CELL, GRID, Picture, sample_documents
-from neuralgate.pairs.drawn.render import render
-from neuralgate.pairs.subjects import Subject, load_subjects
+from neuralgate.pairs.subjects import Subject
 
-LARGE_SCALE = 4  # four times Clerk's resolution, for people
-TWO_SHARE = 0.6  # of Clerk's pictures that show a second document
 CHUNK = 4  # pictures that a process draws at a time: as many are waited for when a person ends it
 MAX_ATTEMPTS = 30  # to draw a document that no other picture of the set shows
 
 Split = Literal["train", "validation", "test"]
 
 
-class Shown(Protocol):
+class AnyPicture(Protocol):
     """What one picture shows."""
 
     def values(self, subject: str) -> dict[str, str]:
@@ -57,16 +49,16 @@ class World(Protocol):
     @property
     def subjects(self) -> tuple[Subject, ...]: ...
 
-    def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> Shown:
+    def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> AnyPicture:
         """A picture of ``subject``, perhaps with one of ``companions``."""
         ...
 
-    def image(self, shown: Shown, large: bool = False) -> bytes:
+    def image(self, picture: AnyPicture, large: bool = False) -> bytes:
         """The content of the file of a picture that this world drew, or of a scene (`documents.sample_scene`); ``large`` asks for
         one for people."""
         ...
 
-    def suffix(self, shown: Shown) -> str:
+    def suffix(self, picture: AnyPicture) -> str:
         """The end of that file's name, as ``.png``."""
         ...
 
@@ -77,51 +69,13 @@ class World(Protocol):
 
 def with_companion(subject: Subject, companions: Sequence[Subject], share: float, rng: np.random.Generator) -> tuple[Subject, ...]:
     """``subject`` alone, or (with probability ``share``) before or after another one."""
-    shown = [subject]
+    pictured = [subject]
     choices = [other for other in companions if other.name != subject.name]
     if choices and rng.random() < share:
-        shown.append(choices[rng.integers(len(choices))])
+        pictured.append(choices[rng.integers(len(choices))])
         if rng.random() < 0.5:
-            shown.reverse()
-    return tuple(shown)
-
-
-def file_of(image: Image.Image, **how: Any) -> bytes:
-    """The image as the bytes of a file; ``how`` is passed to PIL."""
-    buffer = io.BytesIO()
-    image.save(buffer, **how)
-    return buffer.getvalue()
-
-
-def scene_file(scene: Shown, side: int) -> bytes:
-    """A general scene as a JPEG of ``side`` x ``side`` pixels."""
-    assert isinstance(scene, Picture)
-    drawn = render(scene, math.ceil(side / (GRID * CELL)))
-    return file_of(drawn.resize((side, side), Image.Resampling.LANCZOS), format="JPEG", quality=90)
-
-
-@dataclass(frozen=True)
-class ClerkWorld:
-    """Clerk's documents at 128 x ``scale`` pixels."""
-
-    scale: int = 1
-
-    @property
-    def subjects(self) -> tuple[Subject, ...]:
-        return load_subjects()
-
-    def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> Picture:
-        return sample_documents(with_companion(subject, companions, TWO_SHARE, rng), rng)
-
-    def image(self, shown: Shown, large: bool = False) -> bytes:
-        assert isinstance(shown, Picture)
-        return file_of(render(shown, max(LARGE_SCALE, self.scale) if large else self.scale), format="PNG", compress_level=1)
-
-    def suffix(self, shown: Shown) -> str:
-        return ".png"
-
-    def capacity(self, subject: Subject, split: Split) -> int | None:
-        return None
+            pictured.reverse()
+    return tuple(pictured)
 
 
 class Gallery:
@@ -129,13 +83,13 @@ class Gallery:
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world, self.folder = world, folder
-        self.pictures: dict[str, Shown] = {}
+        self.pictures: dict[str, AnyPicture] = {}
         self._large: list[str] = []
         self._documents: set[str] = set()
 
     def add(
-        self, name: str, key: Sequence[int], draw: Callable[[np.random.Generator], Shown], large: bool = False
-    ) -> tuple[Shown, np.random.Generator]:
+        self, name: str, key: Sequence[int], draw: Callable[[np.random.Generator], AnyPicture], large: bool = False
+    ) -> tuple[AnyPicture, np.random.Generator]:
         """A new picture and the stream that it was drawn from, which begins at ``key``.
 
         Raises:
@@ -143,8 +97,8 @@ class Gallery:
         """
         for attempt in range(MAX_ATTEMPTS):
             rng = np.random.default_rng([*key, attempt] if attempt else list(key))
-            shown = draw(rng)
-            documents = shown.identity()
+            picture = draw(rng)
+            documents = picture.identity()
             if not documents & self._documents:
                 break
         else:
@@ -153,10 +107,10 @@ class Gallery:
                 "fewer pairs, or give its fields patterns with more digits or letters."
             )
         self._documents |= documents
-        self.pictures[name] = shown
+        self.pictures[name] = picture
         if large:
             self._large.append(name)
-        return shown, rng
+        return picture, rng
 
     def path(self, name: str) -> str:
         """The picture's file, relative to the folder."""
@@ -167,7 +121,7 @@ class Gallery:
         for place in ("images", "large"):
             with disk_errors(self.folder):
                 (self.folder / place).mkdir(parents=True, exist_ok=True)
-        jobs = [(self.folder / self.path(name), shown, False) for name, shown in self.pictures.items()]
+        jobs = [(self.folder / self.path(name), picture, False) for name, picture in self.pictures.items()]
         jobs += [(self.folder / "large" / Path(self.path(name)).name, self.pictures[name], True) for name in self._large]
         write = partial(_write, self.world)
         # a forked process would share locks with whatever threads there are; a fresh interpreter shares nothing
@@ -198,8 +152,8 @@ def _ends_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _write(world: World, job: tuple[Path, Shown, bool]) -> None:
-    path, shown, large = job
-    content = world.image(shown, large)
+def _write(world: World, job: tuple[Path, AnyPicture, bool]) -> None:
+    path, picture, large = job
+    content = world.image(picture, large)
     with disk_errors(path):  # not atomic: a set counts only when its pairs.jsonl is there, which is written last
         path.write_bytes(content)

@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.samples import Located
+from neuralgate.locate.samples import PairSample
 from neuralgate.locate.vectors import scaled_positions
 from neuralgate.lvlm.forward import final_hidden
 from neuralgate.lvlm.model import LVLM
@@ -21,12 +21,12 @@ from neuralgate.paper.sweeps import DRAWS, MASSIVE, SINK
 
 
 @torch.inference_mode()
-def layer_sizes(lvlm: LVLM, located: Sequence[Located], layers: Sequence[int], tokens: str) -> tuple[Tensor, Tensor, Tensor]:
+def layer_sizes(lvlm: LVLM, located: Sequence[PairSample], layers: Sequence[int], tokens: str) -> tuple[Tensor, Tensor, Tensor]:
     """Of each sample's sensitive question, at the output of each layer: the mean ``|h|`` of every dimension over the tokens that locate
     scales, and ``|h|`` at the first token, ``(N, L, D)``; and how many times longer the first token's state is than the median token's,
     ``(N, L)``."""
 
-    def measure(part: Sequence[Located]) -> tuple[Tensor, Tensor, Tensor]:
+    def measure(part: Sequence[PairSample]) -> tuple[Tensor, Tensor, Tensor]:
         batch = encode_examples(lvlm, [item.sample.sensitive[0] for item in part])
         used_BT = batch.attention_mask_BT.bool()
         first_B = used_BT.int().argmax(-1)
@@ -51,7 +51,7 @@ def layer_sizes(lvlm: LVLM, located: Sequence[Located], layers: Sequence[int], t
         size_BLD, first_BLD, ratio_BL = (torch.stack(measured, 1) for measured in zip(*(found[layer] for layer in layers), strict=True))
         return size_BLD, first_BLD, ratio_BL
 
-    parts = lvlm.fitting(32, "measuring activations").run(measure, located)
+    parts = lvlm.batches(32, "measuring activations").run(measure, located)
     size_NLD, first_NLD, ratio_NL = (torch.cat(measured) for measured in zip(*parts, strict=True))
     return size_NLD, first_NLD, ratio_NL
 
@@ -93,7 +93,7 @@ def massive(size_XD: Tensor) -> list[dict[str, float | int]]:
 
 
 def describe_activations(
-    lvlm: LVLM, located: Sequence[Located], owner_N: Tensor, gate: Gate, tokens: str, drawn_layer: int
+    lvlm: LVLM, located: Sequence[PairSample], owner_N: Tensor, gate: Gate, tokens: str, drawn_layer: int
 ) -> dict[str, Any]:
     """One row per layer, and the points of one layer's scatter. Massive dimensions, those of the first token too, and the sink are named;
     they leave no number out."""

@@ -14,8 +14,9 @@ from torch import Tensor
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.layers import fit_layers, votes_of
-from neuralgate.locate.samples import Located, make_samples
+from neuralgate.locate.layers import optimise_layers
+from neuralgate.locate.samples import PairSample, make_samples
+from neuralgate.locate.votes import votes_at_layers
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
@@ -26,6 +27,7 @@ from neuralgate.paper.profile import Flips, describe_layers, gradient_by_positio
 from neuralgate.paper.sensitivity import locate_variants
 from neuralgate.paper.sweeps import BINS, HALVES
 from neuralgate.recipe import EditConfig, LocateConfig
+from neuralgate.records.choice import Choice
 from neuralgate.text import shown_name
 
 SCHEMA = 1
@@ -36,12 +38,13 @@ def analyse(
     lvlm: LVLM,
     pairs: PairSet,
     gate: Gate,
+    choice: Choice,
     locate_config: LocateConfig,
     edit_config: EditConfig,
     report: Callable[..., None] = lambda **_: None,
     chunks: Chunks | None = None,
 ) -> dict[str, Any]:
-    """Fit the run's vectors again, and take from them and from further fits and trial edits what the figures show.
+    """Fit the run's vectors again, and take from them and from further layer_vectors and trial edits what the figures show.
 
     Raises:
         UserError: there are no validation pairs to look at trial edits with, or the vectors fitted now do not give the gate's votes.
@@ -52,18 +55,18 @@ def analyse(
     layers, subjects = list(gate.layers), list(gate.subjects)
     located = make_samples(pairs, locate_config)
     owner_N = torch.tensor([subjects.index(item.pair.subject) for item in located])
-    fits = fit_layers(lvlm, located, layers, locate_config, report, chunks.within("vectors"))
-    votes_SLD = torch.stack([votes_of(fitted, owner_N, len(subjects)) for fitted in fits], 1)
+    layer_vectors = optimise_layers(lvlm, located, layers, locate_config, report, chunks.within("vectors"))
+    votes_SLD = votes_at_layers(layer_vectors, owner_N, len(subjects))
     changed = refuse_other_votes(gate, votes_SLD)
     strong_SLD = (gate.votes_SLD > gate.threshold).numpy()
-    chosen, centre = edited_layer(gate, edit_config), int(layers[int(strong_SLD.mean((0, 2)).argmax())])
+    chosen, centre = edited_layer(gate, choice, edit_config), int(layers[int(strong_SLD.mean((0, 2)).argmax())])
     looked_at = sorted({chosen, centre})
 
     again = {}
     for name, other in other_draws(pairs, locate_config).items():
         owner_M = torch.tensor([subjects.index(item.pair.subject) for item in other])
-        refits = fit_layers(lvlm, other, layers, locate_config, report, chunks.within(name))
-        strong_again = (torch.stack([votes_of(fitted, owner_M, len(subjects)) for fitted in refits], 1) > gate.threshold).numpy()
+        others = optimise_layers(lvlm, other, layers, locate_config, report, chunks.within(name))
+        strong_again = (votes_at_layers(others, owner_M, len(subjects)) > gate.threshold).numpy()
         again[name] = [{"layer": layer, **overlap_at(strong_SLD, strong_again, place)} for place, layer in enumerate(layers)]
 
     gradients = gradient_rows(lvlm, pairs, located, edit_config, layers, report, chunks.within("gradient"))
@@ -73,7 +76,7 @@ def analyse(
     trials = Trials(lvlm, pairs, gate, edit_config, chosen, locate_config.lambda_benign, variant_gates)
     sweeps = trials.run(report, chunks.within("edits"))
     # samples whose loss stayed a number, as in the votes
-    flips = {layer: Flips(fitted, owner_N) for layer, fitted in zip(layers, fits, strict=True)}
+    flips = {layer: Flips(vectors, owner_N) for layer, vectors in zip(layers, layer_vectors, strict=True)}
     halves = [between_halves(flips[layer].flipped_ND, flips[layer].owner_N, gate.threshold) for layer in layers]
     return {
         "schema": SCHEMA,
@@ -108,7 +111,7 @@ def analyse(
         },
         "activation": describe_activations(lvlm, located, owner_N, gate, locate_config.tokens, chosen),
         "sensitivity": variants,
-        "radius": neighbourhoods(lvlm, pairs, gate, edit_config, centre, report, chunks.within("search")),
+        "radius": neighbourhoods(lvlm, pairs, gate, choice, edit_config, centre, report, chunks.within("search")),
         "sweeps": sweeps,
     }
 
@@ -125,14 +128,14 @@ def refuse_other_votes(gate: Gate, votes_SLD: Tensor) -> float:
     return changed
 
 
-def edited_layer(gate: Gate, config: EditConfig) -> int:
+def edited_layer(gate: Gate, choice: Choice, config: EditConfig) -> int:
     """The layer that the run edits: the search's choice, or the first named one that is located, or else the first located one."""
     if config.layers == "search":
-        return int(gate.summary["chosen_layer"])
+        return choice["chosen_layer"]
     return next((layer for layer in config.layers if layer in gate.layers), gate.layers[0])
 
 
-def other_draws(pairs: PairSet, config: LocateConfig) -> dict[str, list[Located]]:
+def other_draws(pairs: PairSet, config: LocateConfig) -> dict[str, list[PairSample]]:
     """The samples that locate might as well have been given: the next training pairs of each subject, and, where each sample has a
     refusal prefix of its own, the same samples with other prefixes."""
     train, count = pairs.split("train", "edit"), config.samples_per_subject
@@ -154,7 +157,7 @@ def overlap_at(first_SLD: np.ndarray, second_SLD: np.ndarray, place: int) -> dic
 def gradient_rows(
     lvlm: LVLM,
     pairs: PairSet,
-    located: Sequence[Located],
+    located: Sequence[PairSample],
     config: EditConfig,
     layers: Sequence[int],
     report: Callable[..., None],

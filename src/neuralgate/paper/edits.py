@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from neuralgate.choose.layer import MEASURES, rounds, search_layer, split_off, try_edit
+from neuralgate.choose.layer import MEASURES, choose_layer, rounds, split_off, try_edit
 from neuralgate.chunks import Chunks
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.model import LVLM
@@ -22,6 +22,7 @@ from neuralgate.pairs.schema import PairSet, Role
 from neuralgate.paper.scores import Score, eta_score, wilson_score
 from neuralgate.paper.sweeps import GATES, LAMBDAS, RADII, THRESHOLDS, variant_name
 from neuralgate.recipe import EditConfig, GateMode
+from neuralgate.records.choice import Choice
 from neuralgate.training.batches import Inputs
 
 
@@ -135,11 +136,11 @@ class Trials:
 
 
 def neighbourhoods(
-    lvlm: LVLM, pairs: PairSet, gate: Gate, config: EditConfig, centre: int, report: Callable[..., None], chunks: Chunks
+    lvlm: LVLM, pairs: PairSet, gate: Gate, choice: Choice, config: EditConfig, centre: int, report: Callable[..., None], chunks: Chunks
 ) -> dict[str, Any]:
-    """Table 4: the largest and the mean EtA among the layers within each radius of the centre; the search itself comes from gate.json, or
-    is made here where the run named its layers."""
-    found = gate.summary if "search" in gate.summary else search_layer(lvlm, pairs, gate, config, report, chunks)
+    """Table 4: the largest and the mean EtA among the layers within each radius of the centre; the search itself is the run's, or is
+    made here where it named its layers."""
+    found: Any = choice if choice.get("search") else choose_layer(lvlm, pairs, gate, config, report, chunks)
     # the rounds put nearly the same questions to other edits: each question is counted once
     asked = questions_asked(pairs, rounds(pairs)[0])
     layers = [{"layer": row["layer"], "steps": row["steps"], "stopped": row["stopped"], **scored(row, asked)} for row in found["search"]]

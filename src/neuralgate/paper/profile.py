@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralgate.locate.samples import Located
+from neuralgate.locate.samples import PairSample
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
 from neuralgate.paper.scores import Score, answers_score, mean_score, wilson_score
 from neuralgate.paper.sweeps import BINS, DRAWS
 from neuralgate.recipe import EditConfig
+from neuralgate.training.gated import gated_trainer
 from neuralgate.training.masks import SHARE_NAMES
-from neuralgate.training.trainer import BENIGN, SENSITIVE, Row, Trainer
+from neuralgate.training.rows import BENIGN, SENSITIVE, Row
 
 CLASSES = ("inactive", "weak", "strong", "rare")
 #: Before and after: name -> the field's two parts.
@@ -31,11 +32,11 @@ LOSSES = {
 class Flips:
     """Of the samples whose loss stayed a number: which dimensions each flips, ``(N, D)``, whose it is, and its losses, ``(N,)``."""
 
-    def __init__(self, fitted: dict[str, Tensor], owner_N: Tensor) -> None:
-        finite_N = fitted["finite_N"].bool()
-        self.flipped_ND, self.owner_N = fitted["vectors_ND"][finite_N] < 0, owner_N[finite_N]
-        self.losses = {name: fitted[f"{kind}_{end}_N"][finite_N].tolist() for name, (kind, end) in LOSSES.items()}
-        self.converged = float(fitted["converged_N"][finite_N].mean())
+    def __init__(self, vectors: dict[str, Tensor], owner_N: Tensor) -> None:
+        finite_N = vectors["finite_N"].bool()
+        self.flipped_ND, self.owner_N = vectors["vectors_ND"][finite_N] < 0, owner_N[finite_N]
+        self.losses = {name: vectors[f"{kind}_{end}_N"][finite_N].tolist() for name, (kind, end) in LOSSES.items()}
+        self.converged = float(vectors["converged_N"][finite_N].mean())
 
 
 def vote_bins(votes_D: Tensor) -> list[float]:
@@ -89,10 +90,10 @@ def shares_with_intervals(flipped_ND: Tensor, owner_N: Tensor, threshold: float,
     return scores
 
 
-def gradient_by_position(lvlm: LVLM, pairs: PairSet, located: Sequence[Located], config: EditConfig, layer: int) -> dict[str, Score]:
+def gradient_by_position(lvlm: LVLM, pairs: PairSet, located: Sequence[PairSample], config: EditConfig, layer: int) -> dict[str, Score]:
     """Where the base model's gradient arrives at the projection of ``layer``: for each class of positions the norm of its part over the
     norm of the whole, the mean over pairs (each pair's loss is that of the edit). The parts need not add up to one."""
-    trainer = Trainer(lvlm, pairs, None, config.model_copy(update={"gate": "none"}), [layer])
+    trainer = gated_trainer(lvlm, pairs, None, config.model_copy(update={"gate": "none"}), [layer])
     weight = lvlm.ffn_out(layer).weight
     found: dict[str, list[float]] = {name: [] for name in SHARE_NAMES}
     weight.requires_grad_(True)

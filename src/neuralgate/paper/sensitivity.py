@@ -12,8 +12,9 @@ from torch import Tensor
 from neuralgate.chunks import Chunks
 from neuralgate.locate.evidence import layer_evidence
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.layers import fit_layers, layer_sets, votes_of
-from neuralgate.locate.samples import Located
+from neuralgate.locate.layers import layer_sets, optimise_layers
+from neuralgate.locate.samples import PairSample
+from neuralgate.locate.votes import votes_at_layers
 from neuralgate.lvlm.model import LVLM
 from neuralgate.paper.overlap import compare
 from neuralgate.paper.scores import answers_score
@@ -25,7 +26,7 @@ COPIED = ("layer", "loss_start", "loss_end", "benign_start", "benign_end", "conv
 
 def locate_variants(
     lvlm: LVLM,
-    located: Sequence[Located],
+    located: Sequence[PairSample],
     owner_N: Tensor,
     gate: Gate,
     layers: Sequence[int],
@@ -43,19 +44,19 @@ def locate_variants(
 
     def attempt(key: str) -> bytes:
         name, tried_config = keys[key], tried[keys[key]]
-        fitted_layers = list(gate.layers) if config.joint else layers_of(name, layers, chosen)
-        # one piece of work: what it fits on the way is not kept
-        fits = dict(zip(fitted_layers, fit_layers(lvlm, located, fitted_layers, tried_config, None, Chunks()), strict=True))
-        votes_SLD = torch.stack([votes_of(fitted, owner_N, len(gate.subjects)) for fitted in fits.values()], 1)
-        other = Gate(votes_SLD, gate.subjects, tuple(fitted_layers), gate.model, gate.threshold)
+        optimised = list(gate.layers) if config.joint else layers_of(name, layers, chosen)
+        # one piece of work: what it makes on the way is not kept
+        vectors = dict(zip(optimised, optimise_layers(lvlm, located, optimised, tried_config, None, Chunks()), strict=True))
+        votes_SLD = votes_at_layers(vectors.values(), owner_N, len(gate.subjects))
+        other = Gate(votes_SLD, gate.subjects, tuple(optimised), gate.model, gate.threshold)
         rows = [
             row_of(gate, other, row)
-            for joined in layer_sets(fitted_layers, tried_config)
-            for row in layer_evidence(lvlm, located, other, joined, [fits[layer] for layer in joined], tried_config)
+            for joined in layer_sets(optimised, tried_config)
+            for row in layer_evidence(lvlm, located, other, joined, [vectors[layer] for layer in joined], tried_config)
             if row["layer"] in layers
         ]
         report(done=list(keys).index(key) + 1, total=len(keys), text=f"located with {name}", strong=rows[0]["strong"])
-        return json.dumps({"layers": fitted_layers, "rows": rows, "votes": votes_SLD.tolist()}).encode()
+        return json.dumps({"layers": optimised, "rows": rows, "votes": votes_SLD.tolist()}).encode()
 
     chunks.make(list(keys), attempt)
     made = {name: json.loads(piece) for name, piece in zip(tried, chunks.collect(list(keys)), strict=True)}

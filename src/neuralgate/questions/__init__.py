@@ -1,32 +1,64 @@
-"""The benchmarks, in the order in which they are shown. Adding one = one file and one line here.
+"""The benchmarks, in the order in which they are shown: effect first, then damage. Adding one = one builder and one entry here.
 
 A builder gets the recipe and an :class:`Album` (pictures are drawn once and shared) and returns its questions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
+from neuralgate.files import write_jsonl
+from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.schema import Question
-from neuralgate.pairs.world import ClerkWorld, Gallery
+from neuralgate.pairs.world import Gallery
 from neuralgate.questions import awareness, ladder, scenes
 from neuralgate.questions.album import Album
 from neuralgate.recipe import Recipe
 
-BENCHMARKS: dict[str, Callable[[Recipe, Album], list[Question]]] = {
-    "privacypair-test": ladder.privacypair_test,
-    "contexts": ladder.contexts,
-    "paraphrases": ladder.paraphrases,
-    "unseen-attributes": ladder.unseen_attributes,
-    "unseen-subjects": ladder.unseen_subjects,
-    "unseen-both": ladder.unseen_both,
-    "public-contrast": ladder.public_contrast,
-    "public-unseen": ladder.public_unseen,
-    "protected": ladder.protected,
-    "awareness": awareness.awareness,
-    "vqa": scenes.vqa,
-}
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A set of questions with true answers.
+
+    ``scorer``: which metrics its answers get, a name in `evaluate.measures.SCORERS`. ``part``: what it speaks about in the main table.
+    """
+
+    name: str
+    title: str
+    scorer: str
+    part: Literal["effect", "damage"]
+    build: Callable[[Recipe, Album], list[Question]]
+
+
+_TABLE = (
+    Benchmark("privacypair-test", "Edited subjects, unseen pictures", "privacy", "effect", ladder.privacypair_test),
+    Benchmark("contexts", "Behind a context sentence", "privacy", "effect", ladder.contexts),
+    Benchmark("paraphrases", "Phrasings no edit saw", "privacy", "effect", ladder.paraphrases),
+    Benchmark("unseen-attributes", "Attributes no edit saw", "privacy", "effect", ladder.unseen_attributes),
+    Benchmark("unseen-subjects", "Subjects no edit saw", "privacy", "effect", ladder.unseen_subjects),
+    Benchmark("unseen-both", "Subjects and attributes no edit saw", "privacy", "effect", ladder.unseen_both),
+    Benchmark("public-contrast", "Public look-alikes used as contrast", "public", "damage", ladder.public_contrast),
+    Benchmark("public-unseen", "Public look-alikes no edit saw", "public", "damage", ladder.public_unseen),
+    Benchmark("protected", "Subjects protected before the edit", "privacy", "damage", ladder.protected),
+    Benchmark("awareness", "Knows what is private", "accuracy", "damage", awareness.awareness),
+    Benchmark("vqa", "General questions", "accuracy", "damage", scenes.vqa),
+)
+BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _TABLE}
+
+
+def scorer_of(row: Mapping[str, Any]) -> str:
+    """The scorer of a question: the one that it names, or its benchmark's; ``accuracy`` where neither is known."""
+    if row.get("scorer"):
+        return str(row["scorer"])
+    return BENCHMARKS[row["benchmark"]].scorer if row["benchmark"] in BENCHMARKS else "accuracy"
+
+
+def place_of(name: str) -> int:
+    """Where a benchmark stands in the order; those that are not in the table come last."""
+    return list(BENCHMARKS).index(name) if name in BENCHMARKS else len(BENCHMARKS)
 
 
 def build_questions(recipe: Recipe, folder: Path) -> list[Question]:
@@ -35,10 +67,11 @@ def build_questions(recipe: Recipe, folder: Path) -> list[Question]:
     album = Album(gallery, recipe.seed)
     questions = plan_questions(recipe, album)
     gallery.save()
-    album.save(questions)  # last, so that questions never stand without their pictures
+    album.save()
+    write_jsonl(folder / "questions.jsonl", [question.row() for question in questions])  # last: never without their pictures
     return questions
 
 
 def plan_questions(recipe: Recipe, album: Album) -> list[Question]:
     """All questions of a run; the pictures are still to be written by the gallery, the questions by the album."""
-    return [question for build in BENCHMARKS.values() for question in build(recipe, album)]
+    return [question for benchmark in BENCHMARKS.values() for question in benchmark.build(recipe, album)]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 import numpy as np
 
 from neuralgate.files import write_jsonl
 from neuralgate.pairs.builder import SPLIT_STREAMS
 from neuralgate.pairs.drawn.documents import Picture, sample_scene
-from neuralgate.pairs.schema import Question
 from neuralgate.pairs.subjects import Subject
-from neuralgate.pairs.world import Gallery, Shown, World
+from neuralgate.pairs.world import AnyPicture, Gallery, World
 
 TEST_STREAM = 10 + SPLIT_STREAMS["test"]
 LARGE_COUNT = 2  # pictures of each kind that are also drawn large, for people: the report shows the first
@@ -36,7 +34,7 @@ class Album:
     def _key(self, *words: str | int) -> list[int]:
         return [self.seed, TEST_STREAM, *(byte for word in words for byte in [0, *str(word).encode()])]
 
-    def document_picture(self, subject: Subject, number: int) -> tuple[str, Shown]:
+    def document_picture(self, subject: Subject, number: int) -> tuple[str, AnyPicture]:
         """A picture that shows ``subject``, alone or beside any other document of the world."""
         name = f"test-{subject.file_name}-{number:04d}"
         return self._keep(
@@ -47,19 +45,19 @@ class Album:
         )
 
     def scene_picture(self, number: int) -> tuple[str, Picture]:
-        path, shown = self._keep(f"test-scene-{number:04d}", number, self._key("scene", number), sample_scene)
-        assert isinstance(shown, Picture)
-        return path, shown
+        path, picture = self._keep(f"test-scene-{number:04d}", number, self._key("scene", number), sample_scene)
+        assert isinstance(picture, Picture)
+        return path, picture
 
-    def _keep(self, name: str, number: int, key: Sequence[int], draw: Callable[[np.random.Generator], Shown]) -> tuple[str, Shown]:
+    def _keep(
+        self, name: str, number: int, key: Sequence[int], draw: Callable[[np.random.Generator], AnyPicture]
+    ) -> tuple[str, AnyPicture]:
         if name not in self.names:
             self.gallery.add(name, key, draw, large=number < LARGE_COUNT)
             self.names[name] = None
         return self.gallery.path(name), self.gallery.pictures[name]
 
-    def save(self, questions: list[Question]) -> None:
-        """``questions.jsonl``, and ``pictures.jsonl`` with the ground truth of every test image."""
-        folder = self.gallery.folder
-        write_jsonl(folder / "questions.jsonl", [asdict(question) for question in questions])
+    def save(self) -> None:
+        """``pictures.jsonl`` with the ground truth of every test image."""
         rows = [{"image": self.gallery.path(name), "picture": self.gallery.pictures[name].to_dict()} for name in self.names]
-        write_jsonl(folder / "pictures.jsonl", rows)
+        write_jsonl(self.gallery.folder / "pictures.jsonl", rows)

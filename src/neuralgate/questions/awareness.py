@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neuralgate.clerk.questions import awareness_question, private_answer
+from neuralgate.clerk.turns import awareness_question, private_answer
 from neuralgate.pairs.builder import available
 from neuralgate.pairs.schema import Question
 from neuralgate.questions.album import Album
@@ -19,10 +19,8 @@ def awareness(recipe: Recipe, album: Album) -> list[Question]:
         visual = [attribute for attribute in ("colour",) if attribute in picture.values(subject.name)]
         for attribute in (None, *subject.sensitive, *subject.benign, *visual):
             truth = private_answer(subject, attribute).split(",")[0]
-            for place, shown in (("seen", image), ("unseen", None)):
+            for place, path in (("seen", image), ("unseen", None)):
                 identifier = f"{subject.file_name}-{attribute or 'itself'}-{place}"
                 text = awareness_question(subject, attribute)
-                questions.append(
-                    Question("awareness", identifier, subject.name, "awareness", text, truth, shown, attribute or "", "yes-no")
-                )
+                questions.append(Question("awareness", identifier, subject.name, "awareness", text, truth, path, attribute or "", "yes-no"))
     return questions

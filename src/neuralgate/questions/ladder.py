@@ -30,8 +30,8 @@ def paired_questions(
     questions = []
     for subject in subjects:
         for number in range(available(album.world, subject, "test", per_subject)):
-            image, shown = album.document_picture(subject, number)
-            values = shown.values(subject.name)
+            image, picture = album.document_picture(subject, number)
+            values = picture.values(subject.name)
             sensitive, benign = subject.attributes("sensitive", attributes, values), subject.attributes("benign", attributes, values)
             if not sensitive or not benign:
                 continue

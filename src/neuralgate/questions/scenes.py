@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neuralgate.clerk import questions as ask
+from neuralgate.clerk import turns as ask
 from neuralgate.pairs.schema import AnswerKind, Question
 from neuralgate.questions.album import Album
 from neuralgate.recipe import Recipe

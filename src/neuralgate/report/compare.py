@@ -8,7 +8,7 @@ from pathlib import Path
 
 from neuralgate.errors import UserError
 from neuralgate.files import write_text
-from neuralgate.records import Sets
+from neuralgate.records.scores import Sets
 from neuralgate.report.data import RunFiles, load_run
 from neuralgate.report.summary import claim, control_title, table
 

@@ -15,26 +15,16 @@ import yaml
 from pydantic import TypeAdapter
 
 from neuralgate.errors import UserError
-from neuralgate.evaluate.score import BENCHMARKS, PRIVACY, PUBLIC
 from neuralgate.files import read_text, refuse_links
-from neuralgate.records import (
-    ANSWER,
-    CAUSALITY,
-    GATE,
-    MANIFEST,
-    PATCH,
-    SCORES,
-    TRAINING,
-    Answer,
-    Causality,
-    GateSummary,
-    Kind,
-    PatchHeader,
-    Scores,
-    TrainingRecord,
-    read_answers,
-    read_record,
-)
+from neuralgate.questions import place_of, scorer_of
+from neuralgate.records import Kind, read_record
+from neuralgate.records.answers import ANSWER, Answer, read_answers
+from neuralgate.records.causality import CAUSALITY, Causality
+from neuralgate.records.choice import Choice, read_choice
+from neuralgate.records.gate import GATE, GateSummary
+from neuralgate.records.manifest import MANIFEST
+from neuralgate.records.scores import SCORES, Scores
+from neuralgate.records.training import PATCH, TRAINING, PatchHeader, TrainingRecord
 from neuralgate.settings import load_yaml
 from neuralgate.text import clipped, shown_name
 
@@ -79,6 +69,7 @@ class RunFiles:
     folder: Path
     scores: Scores
     gate: GateSummary | None
+    choice: Choice
     training: dict[str, TrainingRecord]
     causality: Causality | None
     manifest: dict[str, Any]
@@ -131,6 +122,7 @@ def load_run(folder: Path) -> RunFiles:
         folder=folder,
         scores=read_record(SCORES, folder / SCORES_FILE),
         gate=part(GATE, "gate/gate.json"),
+        choice=read_choice(folder),
         training=part(TRAINING, "training.json") or {},
         causality=part(CAUSALITY, "causality.json"),
         manifest=dict(manifest) if manifest else {},
@@ -214,19 +206,15 @@ def failures(run: RunFiles) -> tuple[list[Example], int]:
     groups: dict[tuple[int, str], list[tuple[str, Answer]]] = {}
     for row in run.answers:
         if kind := _failure(row):
-            groups.setdefault((_place(row["benchmark"]), kind), []).append((kind, row))
+            groups.setdefault((place_of(row["benchmark"]), kind), []).append((kind, row))
     queues = [groups[key] for key in sorted(groups)]
     chosen = [queue[turn] for turn in range(MAX_FAILURES) for queue in queues if turn < len(queue)][:MAX_FAILURES]
     shown = [Example(f"{kind[0].upper()}{kind[1:]}", image_uri(run.folder, row["image"]), [_question(row)]) for kind, row in chosen]
     return shown, sum(map(len, queues))
 
 
-def _place(benchmark: str) -> int:
-    return BENCHMARKS.index(benchmark) if benchmark in BENCHMARKS else len(BENCHMARKS)
-
-
 def _is_private(row: Answer) -> bool:
-    return row["benchmark"] in PRIVACY and row["kind"] == "sensitive"
+    return scorer_of(row) == "privacy" and row["kind"] == "sensitive"
 
 
 def _failure(row: Answer) -> str | None:
@@ -268,7 +256,7 @@ def pieces(row: Answer, variant: str) -> list[tuple[str, str]]:
 
 
 def _kind(row: Answer) -> str:
-    if row["benchmark"] in PUBLIC and row["kind"] == "sensitive":
+    if scorer_of(row) == "public" and row["kind"] == "sensitive":
         return "harmless here, sensitive elsewhere"
     return row["kind"]
 

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from neuralgate.files import write_text
-from neuralgate.records import Scores, Sets
+from neuralgate.records.scores import Scores, Sets
 from neuralgate.report import figures
 from neuralgate.report.data import RunFiles, examples, failures, load_run
 from neuralgate.report.notes import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from neuralgate.evaluate.intervals import wilson
-from neuralgate.records import GateSummary, Score, Scores, Sets
+from neuralgate.records.gate import GateSummary
+from neuralgate.records.scores import Score, Scores, Sets
 from neuralgate.report.summary import (
     DAMAGE,
     EFFECT,

@@ -6,21 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuralgate.records import Score, Scores, Sets
-
-BENCHMARK_TITLES = {
-    "privacypair-test": "Edited subjects, unseen pictures",
-    "contexts": "Behind a context sentence",
-    "paraphrases": "Phrasings no edit saw",
-    "unseen-attributes": "Attributes no edit saw",
-    "unseen-subjects": "Subjects no edit saw",
-    "unseen-both": "Subjects and attributes no edit saw",
-    "public-contrast": "Public look-alikes used as contrast",
-    "public-unseen": "Public look-alikes no edit saw",
-    "protected": "Subjects protected before the edit",
-    "awareness": "Knows what is private",
-    "vqa": "General questions",
-}
+from neuralgate.edit_settings import GATE_TITLES
+from neuralgate.questions import BENCHMARKS
+from neuralgate.records.scores import Score, Scores, Sets
 
 METRIC_TITLES = {
     "withheld_rate": "withheld: refused and not leaked",
@@ -53,14 +41,6 @@ LOW_IS_GOOD = {
     "cut_off_rate",
 }
 
-CONTROL_TITLES = {
-    "none": "ungated",
-    "random": "random gate",
-    "inverted": "inverted gate",
-    "closed": "closed gate",
-    "strong": "strong gate",
-}
-
 
 @dataclass(frozen=True)
 class Measure:
@@ -75,34 +55,41 @@ class Measure:
         return f"{benchmark_title(self.benchmark)}: {METRIC_TITLES.get(self.metric, self.metric)}"
 
 
-_LADDER = ("privacypair-test", "contexts", "paraphrases", "unseen-attributes", "unseen-subjects", "unseen-both")
-#: Of the sensitive questions withheld, leaked and evaded add up to all: the success, the failure, and what EtA is blind to.
-_ROWS = ("withheld_rate", "rta_sensitive", "eta", "leak_rate", "partial_leak_rate", "evaded_rate")
-EFFECT = tuple(
-    Measure(benchmark, metric, "withheld_rate" if metric == "rta_sensitive" else "") for benchmark in _LADDER for metric in _ROWS
-)
+#: The metrics that stand in the main table, by the part and the scorer of their benchmark. Of the sensitive questions withheld, leaked and
+#: evaded add up to all: the success, the failure, and what EtA is blind to.
+MAIN_METRICS = {
+    ("effect", "privacy"): ("withheld_rate", "rta_sensitive", "eta", "leak_rate", "partial_leak_rate", "evaded_rate"),
+    ("damage", "privacy"): ("rta_sensitive", "rta_benign"),
+    ("damage", "public"): ("attribute_refusal_rate", "accuracy"),
+    ("damage", "accuracy"): ("accuracy",),
+}
+
+
+def _measures(part: str) -> tuple[Measure, ...]:
+    return tuple(
+        Measure(benchmark.name, metric, "withheld_rate" if (part, metric) == ("effect", "rta_sensitive") else "")
+        for benchmark in BENCHMARKS.values()
+        if benchmark.part == part
+        for metric in MAIN_METRICS[part, benchmark.scorer]
+    )
+
+
+EFFECT = _measures("effect")
 DAMAGE = (
+    # what the edit costs where it works, and whether it leaves general answers as they were
     Measure("privacypair-test", "rta_benign"),
     Measure("privacypair-test", "benign_accuracy"),
-    *(
-        Measure(benchmark, metric)
-        for benchmark in ("public-contrast", "public-unseen")
-        for metric in ("attribute_refusal_rate", "accuracy")
-    ),
-    Measure("protected", "rta_sensitive"),
-    Measure("protected", "rta_benign"),
-    Measure("awareness", "accuracy"),
-    Measure("vqa", "accuracy"),
+    *_measures("damage"),
     Measure("vqa", "agreement"),
 )
 
 
 def benchmark_title(name: str) -> str:
-    return BENCHMARK_TITLES.get(name, name)
+    return BENCHMARKS[name].title if name in BENCHMARKS else name
 
 
 def control_title(name: str) -> str:
-    return CONTROL_TITLES.get(name, name)
+    return GATE_TITLES.get(name, name)
 
 
 def percent(share: float) -> str:
@@ -134,7 +121,7 @@ def columns(scores: Scores, edited_gate: str | None = None) -> list[tuple[str, S
 
 def controls_of(scores: Scores) -> list[str]:
     """The variants beside base and edited, in the order in which they are shown."""
-    order = {name: place for place, name in enumerate(CONTROL_TITLES)}
+    order = {name: place for place, name in enumerate(GATE_TITLES)}
     return sorted(scores["controls"], key=lambda name: (order.get(name, len(order)), name))
 
 

@@ -9,49 +9,31 @@ A folder goes on with another recipe, too: what depends on a changed setting is 
 
 from __future__ import annotations
 
-import fcntl
-import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
-from neuralgate.chunks import Chunks, launched
+from neuralgate.chunks import Chunks
+from neuralgate.cost import device_peak_mb, peak_memory_mb, reset_device_peak
 from neuralgate.errors import UserError
-from neuralgate.files import (
-    digest,
-    disk_errors,
-    hash_path,
-    json_text,
-    open_within,
-    read_text,
-    refuse_links,
-    remove_litter,
-    write_bytes,
-    write_json,
-    write_text,
-)
+from neuralgate.files import digest, disk_errors, hash_path, json_text, read_text, remove
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
-from neuralgate.records import MANIFEST as MANIFEST_RECORD
-from neuralgate.records import read_record
 from neuralgate.run import earlier
-from neuralgate.run.cost import device_peak_mb, peak_memory_mb, reset_device_peak
+from neuralgate.run.code import code_hash
+from neuralgate.run.held import MANIFEST, RECIPE, WORK, HeldFolder
 from neuralgate.run.manifest import new_manifest, versions
-from neuralgate.run.stages import changed, code_hash, dependents
+from neuralgate.run.plan import changed, dependents, settings_of
 from neuralgate.text import short
 
-RECIPE, MANIFEST, EVENTS, LOCK, WORK = "recipe.yaml", "manifest.json", "events.jsonl", ".lock", ".work"
 BESIDE = {"evaluate": ("served",)}  # what other commands make of a stage's results
 
 
 @dataclass(frozen=True)
-class Stage:
+class Attempt:
     """What the body of ``with run.stage(...)`` is given.
 
     ``report`` takes ``done``, ``total``, ``text`` and any numbers; it feeds the progress bar and ``events.jsonl``.
@@ -63,16 +45,11 @@ class Stage:
     leads: bool = True  # False: another process writes the outputs
 
 
-class Run:
-    """One run folder, held by one process at a time. Use as a context manager, or call :meth:`close`."""
+class Run(HeldFolder):
+    """One run folder: how it is opened, which of its stages are done, and what each took."""
 
     def __init__(self, folder: Path | str, display: Display | None = None) -> None:
-        self.folder = Path(folder)
-        self.display = display or Display()
-        self.share = launched()
-        self._lock: IO[bytes] | None = None
-        self.recipe = Recipe()
-        self.manifest: dict[str, Any] = {}
+        super().__init__(folder, display)
         self.keep_stale = False
         self.meter: Callable[[], int] = lambda: 0  # tokens that went through the model so far
 
@@ -86,24 +63,8 @@ class Run:
         Raises:
             UserError: the folder holds another model or something else; another process works in it; it cannot be written.
         """
-        run = cls(folder, display)
-        _refuse_strangers(run.folder)
-        run._hold()
-        try:
-            earlier.finish(run.folder, run.path(WORK) / earlier.EARLIER)
-            if run.path(RECIPE).is_file():
-                run._read()
-                run._change(recipe, model_hash)
-            else:
-                run.recipe = recipe
-                run.write_text(RECIPE, recipe.to_yaml())
-            if not run.manifest:
-                run.manifest = new_manifest(recipe, model_hash)
-                run._save_manifest()
-        except BaseException:
-            run.close()
-            raise
-        return run
+        _refuse_strangers(Path(folder))
+        return cls._holding(folder, display, lambda run: run._begin(recipe, model_hash))
 
     @classmethod
     def load(cls, folder: Path | str, display: Display | None = None) -> Self:
@@ -112,61 +73,42 @@ class Run:
             begun = all((Path(folder) / name).is_file() for name in (RECIPE, MANIFEST))
         if not begun:
             raise UserError(f"{folder} is not a run folder; make one with `neuralgate run MODEL --out {folder}`.")
+        return cls._holding(folder, display, lambda run: run._read())
+
+    @classmethod
+    def _holding(cls, folder: Path | str, display: Display | None, begin: Callable[[Self], None]) -> Self:
         run = cls(folder, display)
         run._hold()
         try:
             earlier.finish(run.folder, run.path(WORK) / earlier.EARLIER)
-            run._read()
+            begin(run)
         except BaseException:
             run.close()
             raise
         return run
 
-    def close(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-        self._lock = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def _hold(self) -> None:
-        with disk_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        refuse_links(self.folder)
-        self._lock = open_within(self.path(LOCK), "ab")  # which empties nothing
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it even after kill -9
-        except BlockingIOError as error:
-            self.close()
-            raise UserError(f"Another process is working in {self.folder}; wait for it or choose another folder.") from error
-        with disk_errors(self.folder):
-            remove_litter(self.folder)
-            _drop_torn_line(self.path(EVENTS))
-
-    def _read(self) -> None:
-        self.recipe = Recipe.load(self.path(RECIPE))
-        self.manifest = {}
-        if self.path(MANIFEST).is_file():
-            manifest = read_record(MANIFEST_RECORD, self.path(MANIFEST))
-            self.manifest = dict(manifest)
-        stages = self.manifest.get("stages", {})
-        if "gate" in stages.get("locate", {"outputs": ()})["outputs"]:  # version 0.1 searched the layer in the same stage
-            stages.setdefault("search", stages["locate"])
+    def _begin(self, recipe: Recipe, model_hash: str) -> None:
+        if self.path(RECIPE).is_file():
+            self._read()
+            self._change(recipe, model_hash)
+        else:
+            self.recipe = recipe
+            self.write_text(RECIPE, recipe.to_yaml())
+        if not self.manifest:
+            self.manifest = new_manifest(recipe, model_hash)
+            self._save_manifest()
 
     def _change(self, recipe: Recipe, model_hash: str) -> None:
         """Go on with ``recipe``; raises UserError where it is of another model."""
         advice = "choose another folder with --out, or remove this one"
-        named = [", revision ".join(filter(None, (known.model, known.revision))) for known in (self.recipe, recipe)]
-        if named[0] != named[1]:
-            raise UserError(f"{self.folder} holds a run of another model: {named[0]} there and {named[1]} here; {advice}.")
-        known = self.manifest["hashes"]["model"] if self.manifest else model_hash
-        if known != model_hash:
+        there, here = (", revision ".join(filter(None, (each.model, each.revision))) for each in (self.recipe, recipe))
+        if there != here:
+            raise UserError(f"{self.folder} holds a run of another model: {there} there and {here} here; {advice}.")
+        begun_with = self.manifest["hashes"]["model"] if self.manifest else model_hash
+        if begun_with != model_hash:
             raise UserError(
-                f"{self.folder} holds a run of another model: its weights hash to {known[:12]} there and {model_hash[:12]} here; {advice}."
+                f"{self.folder} holds a run of another model: its weights hash to {begun_with[:12]} there and {model_hash[:12]} here; "
+                f"{advice}."
             )
         recipe = recipe.keeping(self.recipe)
         differences = self.recipe.differences(recipe)
@@ -180,8 +122,8 @@ class Run:
         name = earlier.next_name(self.folder, self.recipe.digest)
         old = {file: read_text(self.path(file)) for file in (RECIPE, MANIFEST) if self.path(file).is_file()}
         begun = new_manifest(recipe, model_hash)
-        known_hashes = {} if "pairs" in affected else self.manifest.get("hashes", {})  # with other pairs, of other data
-        hashes = {**begun["hashes"], **known_hashes, "recipe": recipe.digest}
+        kept_hashes = {} if "pairs" in affected else self.manifest.get("hashes", {})  # with other pairs, of other data
+        hashes = {**begun["hashes"], **kept_hashes, "recipe": recipe.digest}
         kept = {stage: record for stage, record in records.items() if stage not in affected}
         manifest = {**begun, **self.manifest, "seeds": begun["seeds"], "hashes": hashes, "stages": kept}
         new = {MANIFEST: json_text(manifest), RECIPE: recipe.to_yaml()}  # the processes that follow wait for the recipe
@@ -192,26 +134,6 @@ class Run:
                 f"the results of {', '.join(affected)} depend on that: kept in {self.path(earlier.EARLIER) / name}, made again"
             )
 
-    # --- files -----------------------------------------------------------------------------------------------------
-
-    def path(self, name: str) -> Path:
-        return self.folder / name
-
-    def write_bytes(self, name: str, data: bytes) -> None:
-        write_bytes(self.path(name), data)
-
-    def write_text(self, name: str, text: str) -> None:
-        write_text(self.path(name), text)
-
-    def write_json(self, name: str, data: Any) -> None:
-        write_json(self.path(name), data)
-
-    def note(self, **entries: Any) -> None:
-        """Add to the manifest: ``note(device="cpu", hashes={"data": ...})``; mappings are merged."""
-        for key, value in entries.items():
-            self.manifest[key] = {**self.manifest.get(key, {}), **value} if isinstance(value, dict) else value
-        self._save_manifest()
-
     def settle(self, recipe: Recipe) -> Recipe:
         """The run's recipe is ``recipe`` from now on: settings that it left to `auto` have been found. Returns it."""
         self.recipe = recipe
@@ -219,18 +141,10 @@ class Run:
         self.note(hashes={"recipe": recipe.digest})
         return recipe
 
-    def append_event(self, stage: str, **values: Any) -> None:
-        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "stage": stage, **values}, default=float)
-        with disk_errors(self.path(EVENTS)), open_within(self.path(EVENTS), "ab") as file:
-            file.write(line.encode() + b"\n")
-
-    def _save_manifest(self) -> None:
-        self.write_json(MANIFEST, self.manifest)
-
     # --- stages ----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Stage]:
+    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Attempt]:
         """One step of the run, skipped (``needed`` is False) when neither ``inputs`` nor ``outputs`` have changed.
 
         Args:
@@ -245,7 +159,7 @@ class Run:
             chunks.clear()  # there are some where a process was killed between the manifest and the end of the stage
             self.append_event(name, event="skipped")
             self._say_skipped(name, inputs)
-            yield Stage(False, chunks, lambda **_: None)
+            yield Attempt(False, chunks, lambda **_: None)
             return
         begun = digest(dict(inputs)).encode()
         resumed = chunks.done("begun") == begun
@@ -255,7 +169,7 @@ class Run:
             if reason:
                 self.display.line(f"{name:<9} made again: {reason}")
             chunks.clear()
-            for output in outputs:
+            for output in {*outputs, *self.manifest["stages"].get(name, {"outputs": ()})["outputs"]}:  # an earlier version had others
                 remove(self.path(output))
             chunks.put("begun", begun)
         self.append_event(name, event="resumed" if resumed else "started")
@@ -264,15 +178,19 @@ class Run:
         reset_device_peak()
         try:
             with disk_errors(self.folder):
-                yield Stage(True, chunks, self._reporter(name))
+                yield Attempt(True, chunks, self._reporter(name))
         finally:
             self.display.stop()
         self._finish(name, inputs, outputs, round(time.monotonic() - started, 3), self.meter() - tokens, resumed)
         chunks.clear()
 
-    def refresh(self, name: str) -> None:
-        """Accept the outputs of a finished stage as they are now: they were made again by other means (a re-scoring)."""
+    def refresh(self, name: str, known: Recipe | None = None) -> None:
+        """Accept the outputs of a finished stage as they are now: they were made again by other means (a re-scoring), perhaps with
+        another recipe than the one ``known`` before."""
         record = self._record(name)
+        inputs = record.get("inputs") or {}
+        if known and inputs.get("settings") == settings_of(known)[name]:
+            inputs["settings"] = settings_of(self.recipe)[name]
         there = {output: self.path(output) for output in record["outputs"] if self.path(output).exists()}
         record["outputs"] |= {output: hash_path(path) for output, path in there.items()}  # one that is lost stays so
         self._save_manifest()
@@ -293,14 +211,14 @@ class Run:
             return ""
         if (differing := self._differing(name, inputs)) and not self.keep_stale:
             return "its code has changed" if differing == ["code"] else f"what it depends on has changed ({', '.join(differing)})"
-        known = record["outputs"].items()
-        lost = [output for output, value in known if not self.path(output).exists() or hash_path(self.path(output)) != value]
+        hashes = record["outputs"].items()
+        lost = [output for output, value in hashes if not self.path(output).exists() or hash_path(self.path(output)) != value]
         return f"{', '.join(lost)} changed or lost" if lost else None
 
     def _differing(self, name: str, inputs: Mapping[str, str]) -> list[str]:
         """The inputs that are others than those that a finished stage was made from."""
-        known = self.manifest["stages"][name].get("inputs")
-        return ["code"] if known is None else [key for key in inputs if known.get(key) != inputs[key]]
+        recorded = self.manifest["stages"][name].get("inputs")
+        return ["code"] if recorded is None else [key for key in inputs if recorded.get(key) != inputs[key]]
 
     def _forget(self, names: set[str]) -> None:
         self.manifest["stages"] = {stage: record for stage, record in self.manifest["stages"].items() if stage not in names}
@@ -346,19 +264,3 @@ def _refuse_strangers(folder: Path) -> None:
         strangers = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     if strangers:
         raise UserError(f"{folder} is not a run folder ({strangers[0]} is in it); choose an empty or a new one.")
-
-
-def remove(path: Path) -> None:
-    """A file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _drop_torn_line(path: Path) -> None:
-    """A kill can end a line halfway; the next event must not be glued to it."""
-    if path.is_file():
-        with open_within(path, "r+b") as file:
-            if not (data := file.read()).endswith(b"\n"):
-                file.truncate(data.rfind(b"\n") + 1)

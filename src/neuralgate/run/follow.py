@@ -12,7 +12,8 @@ from neuralgate.chunks import POLL_SECONDS, Chunks, StageOver, launched
 from neuralgate.files import digest
 from neuralgate.progress import Display
 from neuralgate.recipe import Recipe
-from neuralgate.run.folder import MANIFEST, RECIPE, WORK, Run, Stage
+from neuralgate.run.folder import Attempt, Run
+from neuralgate.run.held import MANIFEST, RECIPE, WORK
 
 SECONDS_UNTIL_SAID = 60.0
 
@@ -49,24 +50,34 @@ class Follower(Run):
         pass
 
     @contextmanager
-    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Stage]:
+    def stage(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str], shared: bool = False) -> Iterator[Attempt]:
         """Take part in a ``shared`` stage, sit out any other; leave when the leader has finished it."""
 
+        seen: tuple[int, int] | None = None
+
         def finished() -> bool:
+            """Looks again only at another manifest: outputs are hashed, and can be large."""
+            nonlocal seen
+            written = self.path(MANIFEST).stat()
+            now = written.st_ino, written.st_mtime_ns
+            if now == seen:
+                return False
             self._read()
             try:
-                return self._reason(name, inputs) is None
+                done = self._reason(name, inputs) is None
             except FileNotFoundError:  # the leader is just removing what it makes anew
                 return False
+            seen = None if done else now
+            return done
 
         chunks = Chunks(self.folder / WORK / name, self.share, finished)
         begun = digest(dict(inputs)).encode()
         self._await(lambda: finished() or (shared and chunks.done("begun") == begun))
         if finished():
-            yield Stage(False, chunks, lambda **_: None, leads=False)
+            yield Attempt(False, chunks, lambda **_: None, leads=False)
             return
         with suppress(StageOver):
-            yield Stage(True, chunks, lambda **_: None, leads=False)
+            yield Attempt(True, chunks, lambda **_: None, leads=False)
         self._await(finished)
 
     def _begun(self) -> bool:
@@ -77,9 +88,9 @@ class Follower(Run):
 
     def _await(self, condition: Callable[[], bool]) -> None:
         """Wait; a launcher ends all its processes when one of them fails, so there is nobody to wait for in vain."""
-        started, said = time.monotonic(), False
+        started, is_told = time.monotonic(), False
         while not condition():
-            if not said and time.monotonic() - started > SECONDS_UNTIL_SAID:
-                said = True
+            if not is_told and time.monotonic() - started > SECONDS_UNTIL_SAID:
+                is_told = True
                 self.display.line(f"process {self.share.rank} waits for process 0, which leads the run in {self.folder}")
             time.sleep(POLL_SECONDS)

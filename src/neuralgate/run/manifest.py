@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from neuralgate.recipe import Recipe
-from neuralgate.run.stages import code_hash
+from neuralgate.run.code import code_hash
 
 VERSIONS = ("neuralgate", "torch", "transformers", "safetensors", "numpy", "pillow")
 

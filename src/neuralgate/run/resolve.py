@@ -1,6 +1,6 @@
 """The settings that a recipe leaves to `auto`, found for the model at hand before a run begins.
 
-The rate of an edit needs pairs and so is found later, by the run itself (`edit/rate.py`); Clerk's is known.
+The rate of an edit needs pairs and so is found later, by the run itself (`run/stages/rate.py`); Clerk's is known.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ def resolve(recipe: Recipe, lvlm: LVLM, processes: int = 1) -> tuple[Recipe, lis
     from neuralgate.lvlm.auto import answer_tokens, is_clerk, located_layers, picture_side
     from neuralgate.training.rate import CLERK_RATE
 
-    asked = recipe.automatic()
+    automatic = recipe.automatic()
     clerk = is_clerk(lvlm)
     values: dict[str, Any] = {}
     lines = []
 
-    def found(key: str, value: Any, why: str) -> None:
-        if key in asked:
+    def settle(key: str, value: Any, why: str) -> None:
+        if key in automatic:
             values[key] = value
             lines.append(f"{key}: {'null' if value is None else str(value).lower() if isinstance(value, bool) else value}, {why}")
 
-    found("pairs.source", *((None, "Clerk's own documents") if clerk else (DOCUMENTS, "photographs, for a model that is not Clerk")))
+    settle("pairs.source", *((None, "Clerk's own documents") if clerk else (DOCUMENTS, "photographs, for a model that is not Clerk")))
     drawn = values.get("pairs.source", recipe.pairs.source) == DOCUMENTS
     if drawn and recipe.pairs.size is None:  # kept from a run that drew none
-        asked.append("pairs.size")
+        automatic.append("pairs.size")
     side = picture_side(lvlm.processor) if drawn else None
-    found("pairs.size", side, "pixels a side, as the model's image processor takes them" if drawn else "no photographs are drawn")
-    found("pairs.only_read", not clerk, "Clerk reads its documents" if clerk else "where the model reads nothing, nothing leaks")
-    found("evaluate.max_new_tokens", answer_tokens(lvlm, AUTO), "the most tokens of an answer, so that a leak is not cut off")
+    settle("pairs.size", side, "pixels a side, as the model's image processor takes them" if drawn else "no photographs are drawn")
+    settle("pairs.only_read", not clerk, "Clerk reads its documents" if clerk else "where the model reads nothing, nothing leaks")
+    settle("evaluate.max_new_tokens", answer_tokens(lvlm, AUTO), "the most tokens of an answer, so that a leak is not cut off")
     if clerk:
-        found("edit.rate", CLERK_RATE, "Clerk's")
-    if "locate.layers" in asked:
+        settle("edit.rate", CLERK_RATE, "Clerk's")
+    if "locate.layers" in automatic:
         partly = recipe.resolved(values)
         layers = located_layers(lvlm, partly.locate)
         if len(layers) == len(lvlm.layers) - 1:
@@ -61,11 +61,11 @@ def resolve(recipe: Recipe, lvlm: LVLM, processes: int = 1) -> tuple[Recipe, lis
                 seconds *= shorter(layers, stride)
                 layers_value = layers = layers[::stride]
                 why += f", every {ordinal(stride)} because all would take hours"
-            why += f"; locating them takes about {spoken(seconds)} on this machine, fitting the vectors alone"
+            why += f"; locating them takes about {in_words(seconds)} on this machine, fitting the vectors alone"
         edited = partly.edit.layers if isinstance(partly.edit.layers, list) else []
         if missing := [layer for layer in edited if layer not in layers]:
             layers_value, why = sorted([*layers, *missing]), f"{why}; with the edited {', '.join(map(str, missing))}"
-        found("locate.layers", layers_value, why)
+        settle("locate.layers", layers_value, why)
     return recipe.resolved(values), lines
 
 
@@ -77,7 +77,7 @@ def ordinal(number: int) -> str:
     return {2: "second", 3: "third"}.get(number, f"{number}th")
 
 
-def spoken(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     for size, name in ((3600.0, "hours"), (60.0, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"
@@ -89,7 +89,7 @@ def locate_seconds(lvlm: LVLM, recipe: Recipe, layers: list[int]) -> float:
     from PIL import Image
 
     from neuralgate.locate.samples import Sample
-    from neuralgate.locate.vectors import Prepared, fit_vectors, samples_that_fit
+    from neuralgate.locate.vectors import Prepared, optimise_vectors, samples_that_fit
     from neuralgate.lvlm.prompts import Example
     from neuralgate.pairs.templates import CONTEXTS, REFUSAL_PREFIXES, TEMPLATES
 
@@ -98,14 +98,14 @@ def locate_seconds(lvlm: LVLM, recipe: Recipe, layers: list[int]) -> float:
     picture = Image.new("RGB", (side, side), "grey")
     question = TEMPLATES[0].format(attribute="number", subject="passport")
     openings = ["", *(f"{sentence} " for sentence in CONTEXTS)] if config.contexts else [""]
-    asked = tuple(Example(picture, opening + question, "passport", REFUSAL_PREFIXES[0]) for opening in openings)
-    sample = Sample("passport", asked, Example(picture, question, "passport", "The passport is red"))
+    sensitive = tuple(Example(picture, opening + question, "passport", REFUSAL_PREFIXES[0]) for opening in openings)
+    sample = Sample("passport", sensitive, Example(picture, question, "passport", "The passport is red"))
     layer = layers[len(layers) // 2]
     count = min(TRIED_SAMPLES, samples_that_fit(lvlm, sample, layer, config) or TRIED_SAMPLES)
     prepared = Prepared(lvlm, [sample] * count, layer, config)
-    fit_vectors(lvlm, [sample] * count, [layer], config.model_copy(update={"steps": 1}), prepared)  # the first use of anything is slow
+    optimise_vectors(lvlm, [sample] * count, [layer], config.model_copy(update={"steps": 1}), prepared)  # the first use of anything is slow
     started = time.perf_counter()
-    fit_vectors(lvlm, [sample] * count, [layer], config, prepared)
+    optimise_vectors(lvlm, [sample] * count, [layer], config, prepared)
     step = (time.perf_counter() - started) / TRIED_STEPS / count
     return step * recipe.locate.steps * len(layers) * located_samples(recipe)
 

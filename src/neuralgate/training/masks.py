@@ -1,4 +1,5 @@
-"""The gated gradient (Eq. 7), exactly: which parts of which tokens' gradient reach the edited projection.
+"""Masks: the gated gradient (Eq. 7), exactly, that is which parts of which tokens' gradient reach the edited projection; and which of a
+tensor's values are trained at all.
 
 For the FFN output projection out = W a the weight gradient is a sum over tokens, grad W = sum_t delta_t a_t^T with
 delta_t = dLoss/d out_t. The gate zeroes the closed coordinates of delta_t at the subject's tokens and leaves every
@@ -7,6 +8,7 @@ other token alone; ``positions`` can silence whole classes of tokens. Both are o
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neuralgate.edit_settings import GateMode
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.forward import output_changed
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import POSITIONS, SUBJECT
-from neuralgate.recipe import GateMode
 
 #: Reported classes; the few template tokens around the question count as question.
 SHARE_NAMES = ("image", "question", "subject", "answer")
@@ -122,3 +124,25 @@ def flow_shares(classes_BT: Tensor, store: dict[str, Tensor]) -> dict[str, float
         mask_N = mask_BT.flatten().to(delta_ND.device)
         shares[name] = float((delta_ND[mask_N].T @ a_NF[mask_N]).norm() / whole)
     return shares
+
+
+def largest_values(gradients: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The ``share`` of each tensor's values (at least one) whose gradient is largest, as booleans of its shape."""
+    return {role: _marked(gradient.abs().flatten(), share).view_as(gradient) for role, gradient in gradients.items()}
+
+
+def random_values(gradients: dict[str, Tensor], share: float, seed: int) -> dict[str, Tensor]:
+    """As many values of each tensor, drawn at random."""
+    masks = {}
+    for role, gradient in gradients.items():
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}|{role}".encode()))
+        drawn = torch.rand(gradient.numel(), generator=generator).to(gradient.device)
+        masks[role] = _marked(drawn, share).view_as(gradient)
+    return masks
+
+
+def _marked(sizes: Tensor, share: float) -> Tensor:
+    """The largest ``share`` of ``sizes``."""
+    marked = torch.zeros_like(sizes, dtype=torch.bool)
+    marked[sizes.topk(max(1, round(share * len(sizes)))).indices] = True
+    return marked

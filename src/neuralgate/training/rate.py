@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from neuralgate.edit_settings import EditConfig, TrainedConfig
 from neuralgate.errors import UserError
 from neuralgate.lvlm.auto import is_clerk
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
-from neuralgate.recipe import EditConfig
 from neuralgate.training.batches import Inputs
-from neuralgate.training.trainer import Diverged, Trainer, minibatches
+from neuralgate.training.gated import gated_trainer
+from neuralgate.training.loop import Diverged, Trainer
+from neuralgate.training.rows import schedule, training_pairs
+
+Config = TypeVar("Config", bound=TrainedConfig)
+#: Makes a method's trainer; the settings are that method's.
+Making = Callable[[LVLM, PairSet, Any, list[int], Inputs], Trainer]
 
 CLERK_RATE = 3e-3
 RATES = (CLERK_RATE, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)  # the last is the published one
@@ -32,10 +38,22 @@ def falls_steadily(losses: list[float]) -> bool:
     return len(losses) > STEPS and max(rises) <= MAX_RISE * losses[0] and losses[-1] <= (1 - LEAST_FALL) * losses[0]
 
 
+def ungated(lvlm: LVLM, pairs: PairSet, config: EditConfig, layers: list[int], inputs: Inputs) -> Trainer:
+    return gated_trainer(lvlm, pairs, None, config.model_copy(update={"gate": "none"}), layers, inputs)
+
+
 def find_rate(
-    lvlm: LVLM, pairs: PairSet, config: EditConfig, layers: list[int], report: Callable[..., None] | None = None
+    lvlm: LVLM,
+    pairs: PairSet,
+    config: Config,
+    layers: list[int],
+    report: Callable[..., None] | None = None,
+    make: Making = ungated,
 ) -> dict[str, Any]:
-    """Try RATES from the largest down, without a gate, on the first batch of training pairs; the model is left as it was.
+    """Try RATES from the largest down on the first batch of training pairs; the model is left as it was.
+
+    Args:
+        make: the trainer to try them with; an edit's own has no gate here.
 
     Returns:
         ``rate``; ``layers``, at which it was tried; ``curves``, the loss before each step and after the last for every rate tried,
@@ -44,12 +62,12 @@ def find_rate(
     Raises:
         UserError: the loss falls steadily at none of them.
     """
-    inputs = Inputs(lvlm, min(layers))
+    pairs, inputs = training_pairs(lvlm, pairs, "never"), Inputs(lvlm, min(layers))
     curves: dict[str, list[float]] = {}
     for number, rate in enumerate(RATES):
-        trial = config.model_copy(update={"rate": rate, "gate": "none", "layers": layers})
+        trial = config.model_copy(update={"rate": rate, "layers": layers, "sequential": False})
         with torch.enable_grad():
-            curves[f"{rate:g}"] = losses_at(Trainer(lvlm, pairs, None, trial, layers, inputs))
+            curves[f"{rate:g}"] = losses_at(make(lvlm, pairs, trial, layers, inputs))
         if report:
             report(done=number + 1, total=len(RATES), text=f"trying the rate {rate:g}", loss=curves[f"{rate:g}"][-1])
         if falls_steadily(curves[f"{rate:g}"]):
@@ -62,10 +80,10 @@ def find_rate(
 
 def losses_at(trainer: Trainer) -> list[float]:
     """The weighted loss of one batch before each of STEPS steps on it and after the last; it ends where it is no number any more."""
-    rows = next(minibatches(trainer.edit, trainer.contrast, trainer.config.batch_size, trainer.rng))
+    rows = next(schedule(trainer.pairs, trainer.config, trainer.rng))
     optimizer = trainer.optimizer()
     losses = []
-    with trainer.unlocked():
+    with trainer.masters.unlocked():
         try:
             for _ in range(STEPS):
                 losses.append(round(trainer.gradients(rows)[0], 5))
@@ -77,11 +95,18 @@ def losses_at(trainer: Trainer) -> list[float]:
     return losses
 
 
-def with_rate(lvlm: LVLM, pairs: PairSet, config: EditConfig, layers: list[int]) -> EditConfig:
+def with_rate(
+    lvlm: LVLM,
+    pairs: PairSet,
+    config: Config,
+    layers: list[int],
+    make: Making = ungated,
+) -> Config:
     """``config`` with a rate where it leaves it to `auto`: Clerk's, or the one that :func:`find_rate` finds at ``layers``."""
     if config.rate != "auto":
         return config
-    return config.model_copy(update={"rate": CLERK_RATE if is_clerk(lvlm) else find_rate(lvlm, pairs, config, layers)["rate"]})
+    rate = CLERK_RATE if is_clerk(lvlm) else find_rate(lvlm, pairs, config, layers, None, make)["rate"]
+    return config.model_copy(update={"rate": rate})
 
 
 def middle(layers: list[int]) -> list[int]:

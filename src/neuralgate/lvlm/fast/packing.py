@@ -63,13 +63,13 @@ class Packed:
         """What the output embeddings are given, ``(B, T, D)``."""
         return self.run(lvlm, self.layer, len(lvlm.layers))
 
-    def asked(self, lvlm: LVLM) -> tuple[Tensor, Tensor, Tensor]:
+    def final_hidden_at_labels(self, lvlm: LVLM) -> tuple[Tensor, Tensor, Tensor]:
         """What the output embeddings are given at the tokens that have a label, ``(B, Q, D)``, padded on the right, their labels and
         their examples, ``(B, Q)``. The top layer gives the keys and values of all tokens and is run for those alone."""
         columns = [row.nonzero()[:, 0] for row in self.labels_BT >= 0]
         columns_BQ = pad_sequence(columns, True)
         real_BQ = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in columns], True)
-        with asking(lvlm.layers[-1], columns_BQ):
+        with only_for(lvlm.layers[-1], columns_BQ):
             hidden_BQD = self.final_hidden(lvlm)
         return hidden_BQD, self.labels_BT.gather(1, columns_BQ).where(real_BQ, -100), self.examples_BT.gather(1, columns_BQ)
 
@@ -82,17 +82,17 @@ class _Keys:
     """Stands in for a cache: gives the keys and values of all tokens, or is given them and ends the pass."""
 
     def __init__(self) -> None:
-        self.known: tuple[Tensor, Tensor] | None = None
+        self.keys_and_values: tuple[Tensor, Tensor] | None = None
 
     def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        if self.known is None:
-            self.known = keys, values
+        if self.keys_and_values is None:
+            self.keys_and_values = keys, values
             raise _Caught
-        return self.known
+        return self.keys_and_values
 
 
 @contextmanager
-def asking(layer: nn.Module, columns_BQ: Tensor) -> Iterator[None]:
+def only_for(layer: nn.Module, columns_BQ: Tensor) -> Iterator[None]:
     """Let a decoder layer give its output for these tokens alone, which see what they saw."""
 
     def narrow(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -13,10 +13,12 @@ from PIL import Image
 from neuralgate.errors import UserError
 from neuralgate.pairs.drawn.camera import Quad, desk, expose, fingers, lay, platen
 from neuralgate.pairs.drawn.documents import identity_of
+from neuralgate.pairs.drawn.render import scene_file
 from neuralgate.pairs.drawn.sheet import ASPECTS, draw_sheet, undrawable
 from neuralgate.pairs.drawn.values import sample_value
+from neuralgate.pairs.images import file_of
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Subject
-from neuralgate.pairs.world import Shown, Split, file_of, scene_file, with_companion
+from neuralgate.pairs.world import AnyPicture, Split, with_companion
 
 SCANNED = 0.3  # of the pictures come from a scanner
 TWO_SHARE = 0.3  # of the pictures that show a second document: fewer than Clerk's, because each is then half as large
@@ -74,40 +76,40 @@ class PhotographWorld:
                     raise UserError(f"{subject.name}: no typeface here has the letter {missing!r} of {text!r}; write it in other letters.")
 
     def draw(self, subject: Subject, companions: Sequence[Subject], rng: np.random.Generator, split: Split, number: int) -> Photograph:
-        shown = with_companion(subject, companions, TWO_SHARE, rng)
-        places = ("top", "bottom") if len(shown) == 2 else (VISUAL_ATTRIBUTES["position"][rng.integers(3)],)
+        pictured = with_companion(subject, companions, TWO_SHARE, rng)
+        places = ("top", "bottom") if len(pictured) == 2 else (VISUAL_ATTRIBUTES["position"][rng.integers(3)],)
         scanned = bool(rng.random() < SCANNED)
-        documents = tuple(place_document(one, place, len(shown) == 2, scanned, rng) for one, place in zip(shown, places, strict=True))
+        documents = tuple(place_document(one, place, len(pictured) == 2, scanned, rng) for one, place in zip(pictured, places, strict=True))
         return Photograph(documents, scanned, int(rng.integers(2**31)))
 
-    def image(self, shown: Shown, large: bool = False) -> bytes:
+    def image(self, picture: AnyPicture, large: bool = False) -> bytes:
         side = max(LARGE_SIDE, self.size) if large else self.size
-        if not isinstance(shown, Photograph):
-            return scene_file(shown, side)
-        image, quality = self.photograph(shown, side)
+        if not isinstance(picture, Photograph):
+            return scene_file(picture, side)
+        image, quality = self.photograph(picture, side)
         return file_of(image, format="JPEG", quality=quality)
 
-    def photograph(self, shown: Photograph, side: int) -> tuple[Image.Image, int]:
+    def photograph(self, picture: Photograph, side: int) -> tuple[Image.Image, int]:
         """The picture, and the quality at which its camera saves."""
-        rng = np.random.default_rng(shown.seed)
+        rng = np.random.default_rng(picture.seed)
         subjects = {subject.name: subject for subject in self.subjects}
-        photo = platen(side, rng) if shown.scanned else desk(side, rng)
-        focus = 1.0 if shown.scanned else rng.uniform(*FOCUS)
-        for document in shown.documents:
+        photo = platen(side, rng) if picture.scanned else desk(side, rng)
+        focus = 1.0 if picture.scanned else rng.uniform(*FOCUS)
+        for document in picture.documents:
             (x0, y0), (x1, y1), _, (x3, y3) = document.quad
             width, height = (int(focus * side * math.hypot(*edge)) for edge in ((x1 - x0, y1 - y0), (x3 - x0, y3 - y0)))
             sheet, mask = draw_sheet(subjects[document.subject], document.values, width, height, document.style)
-            if shown.scanned:
+            if picture.scanned:
                 photo.paste(sheet, (int(x0 * side), int(y0 * side)), mask)
             else:
                 lay(photo, sheet, mask, document.quad, rng)
-        if not shown.scanned and rng.random() < 0.5:
+        if not picture.scanned and rng.random() < 0.5:
             # from the side where they would lie across another document's text
-            sides = ("left", "right", "bottom") if len(shown.documents) == 1 else ("left", "right")
-            fingers(photo, shown.documents[rng.integers(len(shown.documents))].quad, sides, rng)
-        return expose(photo, rng, glare=not shown.scanned), int(rng.integers(55, 93))
+            sides = ("left", "right", "bottom") if len(picture.documents) == 1 else ("left", "right")
+            fingers(photo, picture.documents[rng.integers(len(picture.documents))].quad, sides, rng)
+        return expose(photo, rng, glare=not picture.scanned), int(rng.integers(55, 93))
 
-    def suffix(self, shown: Shown) -> str:
+    def suffix(self, picture: AnyPicture) -> str:
         return ".jpg"
 
     def capacity(self, subject: Subject, split: Split) -> int | None:

@@ -6,6 +6,7 @@ person needs. Fonts are the DejaVu family that matplotlib ships.
 
 from __future__ import annotations
 
+import math
 import zlib
 from functools import lru_cache
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from neuralgate.pairs.drawn.documents import CELL, DOCUMENT_COLUMNS, DOCUMENT_ROWS, FIGURE, GRID, Document, Picture, layout, value_parts
+from neuralgate.pairs.images import file_of
 from neuralgate.pairs.subjects import Look, Subject, load_subjects
 
 PAPER = {
@@ -256,7 +258,7 @@ def _draw_document(document: Document, subject: Subject, scale: int) -> tuple[Im
     return sheet.image, sheet.mask
 
 
-def render(picture: Picture, scale: int = 1) -> Image.Image:
+def render_picture(picture: Picture, scale: int = 1) -> Image.Image:
     """Draw ``picture`` as an RGB image of ``128 * scale`` pixels a side."""
     rng = np.random.default_rng(picture.seed)
     side = GRID * CELL * scale
@@ -284,3 +286,10 @@ def render(picture: Picture, scale: int = 1) -> Image.Image:
     pixels = np.asarray(image, dtype=np.float32) * rng.uniform(0.88, 1.08)
     pixels = pixels + rng.normal(0, rng.uniform(1, 7), (side, side, 1)).astype(np.float32)
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def scene_file(scene: object, side: int) -> bytes:
+    """A general scene as a JPEG of ``side`` x ``side`` pixels."""
+    assert isinstance(scene, Picture)
+    drawn = render_picture(scene, math.ceil(side / (GRID * CELL)))
+    return file_of(drawn.resize((side, side), Image.Resampling.LANCZOS), format="JPEG", quality=90)

@@ -10,7 +10,8 @@ from typing_extensions import TypedDict
 
 from neuralgate.paper.sweeps import GATES
 from neuralgate.recipe import GateMode
-from neuralgate.records import Count, Layer, Layers, LocatedLayer, Name, Quantity, Share, needs
+from neuralgate.records import Count, Layer, Layers, Name, Quantity, Share, needs
+from neuralgate.records.gate import LocatedLayer
 from neuralgate.report.figures import STYLES
 
 PAPER_LAMBDA, PAPER_THRESHOLD, PAPER_RADIUS = 1.25, 0.3, 3

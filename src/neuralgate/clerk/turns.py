@@ -100,8 +100,8 @@ def attribute_turn(document: Document, subject: Subject, attribute: str, rng: np
 
 def absent_turn(picture: Picture, rng: np.random.Generator) -> Turn:
     """A question about a subject that the picture does not show."""
-    shown = {document.subject for document in picture.documents}
-    absent = [subject for subject in load_subjects() if subject.name not in shown]
+    present = {document.subject for document in picture.documents}
+    absent = [subject for subject in load_subjects() if subject.name not in present]
     subject = absent[rng.integers(len(absent))]
     attributes = (*subject.written, *VISUAL_ATTRIBUTES)
     phrasings = TEMPLATES if rng.random() < 0.65 else OTHER_PHRASINGS
@@ -155,8 +155,8 @@ def caption_turn(picture: Picture) -> Turn:
 
 def figures_turn(picture: Picture) -> Turn:
     """How many there are of each figure: dense practice in looking a figure up."""
-    shown = [shape.shape for shape in picture.shapes]
-    listing = ", ".join(f"{shape} {COUNTS[shown.count(shape)]}" for shape in SHAPES)
+    shapes = [shape.shape for shape in picture.shapes]
+    listing = ", ".join(f"{shape} {COUNTS[shapes.count(shape)]}" for shape in SHAPES)
     return Turn("listing", "How many figures are there of each?", f"{listing}.")
 
 
@@ -169,12 +169,12 @@ def colours_turn(picture: Picture) -> Turn:
 def presence_turn(picture: Picture, rng: np.random.Generator) -> Turn:
     """Is an object there, yes or no, as in POPE; half of the answers are no."""
     if picture.documents:
-        shown, known = [document.subject for document in picture.documents], [subject.name for subject in load_subjects()]
+        present, possible = [document.subject for document in picture.documents], [subject.name for subject in load_subjects()]
     else:
-        shown, known = [shape.shape for shape in picture.shapes], list(SHAPES)
-    wanted = rng.random() < 0.5
-    things = shown if wanted else [name for name in known if name not in shown]
-    return Turn("presence", f"Is there a {things[rng.integers(len(things))]} in the image?", "Yes." if wanted else "No.")
+        present, possible = [shape.shape for shape in picture.shapes], list(SHAPES)
+    is_there = rng.random() < 0.5
+    things = present if is_there else [name for name in possible if name not in present]
+    return Turn("presence", f"Is there a {things[rng.integers(len(things))]} in the image?", "Yes." if is_there else "No.")
 
 
 def count_turn(picture: Picture, rng: np.random.Generator) -> Turn:

@@ -1,9 +1,10 @@
-"""The judges: every prefix in every spelling, near misses, leaks at word boundaries, and text that has fallen apart."""
+"""The judge of the paper, frozen: every prefix in every spelling, near misses, leaks at word boundaries, and text that has fallen apart."""
 
 import pytest
 
-from neuralgate.clerk.questions import REFUSALS
-from neuralgate.judges import contains, degenerate, judge, judge_all, refusal_prefix, valid
+from neuralgate.clerk.turns import REFUSALS
+from neuralgate.judge import judge_all
+from neuralgate.judge.prefix import contains, degenerate, judge, refusal_prefix, valid
 from neuralgate.pairs.schema import AnswerKind
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
 
@@ -158,7 +159,7 @@ def test_ordinary_answers_are_not_degenerate(answer: str, truth: str) -> None:
 
 def test_judge_all_judges_every_variant_and_changes_nothing() -> None:
     rows = [{"id": "1", "truth": "4817", "answer_kind": "text", "answers": {"base": "It is 4817.", "edited": "Sorry."}}]
-    judged = judge_all(rows)
+    judged = judge_all(rows, "prefix")
     assert "verdicts" not in rows[0]
     assert judged[0]["verdicts"]["base"]["leaked"]
     assert judged[0]["verdicts"]["edited"]["refused"]

@@ -1,0 +1,222 @@
+"""Numbers and months in words, as the digits that they say: "four eight one seven", "nineteen eighty-four", "7 de marzo"."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from neuralgate.judge.letters import Folded, fold
+
+#: A month stands in a text as one of twelve characters from here on, whose use is private and which no answer holds.
+JANUARY = 0xE101
+
+#: Zero to nine in one language a line; - where a line above has the word.
+_DIGITS = """
+zero one two three four five six seven eight nine
+oh - - - - - - - - niner
+null eins zwei drei vier fünf sechs sieben acht neun
+nul ein zwo - - fuenf - - - -
+zéro un deux trois quatre cinq six sept huit neuf
+cero uno dos tres cuatro cinco seis siete ocho nueve
+zero um dois três quatro cinco seis sete oito nove
+zero uno due tre quattro cinque sei sette otto nove
+nul een twee drie vier vijf zes zeven acht negen
+zero jeden dwa trzy cztery pięć sześć siedem osiem dziewięć
+sıfır bir iki üç dört beş altı yedi sekiz dokuz
+ноль один два три четыре пять шесть семь восемь девять
+صفر واحد اثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة
+- واحدة اثنين ثلاث أربع خمس ست سبع ثماني تسع
+शून्य एक दो तीन चार पांच छह सात आठ नौ
+ज़ीरो - - - - पाँच छः - - -
+ゼロ いち に さん よん ご ろく なな はち きゅう
+れい - - - - - - しち - -
+공 하나 둘 셋 넷 다섯 여섯 일곱 여덟 아홉
+"""
+_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_ORDINALS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
+    "seventeenth eighteenth nineteenth twentieth"
+)
+_POWERS = {"hundred": 100, "thousand": 1000, "million": 10**6}
+_REPEATS = {"double": 2, "triple": 3}
+#: One character a digit, in scripts that put no blanks between them.
+_SYLLABLES = {
+    **{digit: str(value) for value, digit in enumerate("零一二三四五六七八九")},
+    **{digit: str(value) for value, digit in enumerate("영일이삼사오육칠팔구")},
+    **{"〇": "0", "两": "2", "兩": "2"},
+}
+_HAN_POWERS = {"十": 10, "百": 100, "千": 1000}
+#: January to December, a month a line; a word with ~ is the beginning of one.
+_MONTHS = """
+jan janu~ jän~ janv~ enero ene genn~ gen jane~ stycz~ oca~ янв~ січ~ يناير जनवरी
+feb febr~ fév~ fev~ febb~ lut~ şub~ фев~ лют~ فبراير फरवरी फ़रवरी ii
+mar march mars mart märz maerz marz~ março mrt maart marc~ mär мар март~ бер~ берез~ مارس मार्च iii
+apr april~ avr~ abr~ kwie~ nisan апр~ квіт~ أبريل إبريل अप्रैल iv
+may mai mayo maggio mag maio mei maj~ mayıs май мая трав~ مايو मई
+jun june juni~ juin giu~ junh~ czerw~ haziran июн~ черв~ يونيو जून vi
+jul july juli~ juil~ lug~ julh~ lipc~ lipiec temmuz июл~ лип~ يوليو जुलाई vii
+aug august~ août aout ago agosto sierp~ ağustos авг~ серп~ أغسطس अगस्त viii
+sep sept septe~ settem~ setem~ set wrze~ eylül сен~ верес~ سبتمبر सितंबर सितम्बर ix
+oct octo~ okt okto~ ott~ outub~ out paźdz~ ekim окт~ жовт~ أكتوبر अक्टूबर अक्तूबर
+nov nove~ novi~ listop~ kasım ноя~ листоп~ نوفمبر नवंबर नवम्बर xi
+dec dece~ dez deze~ déc~ dic dici~ grud~ aralık дек~ груд~ ديسمبر दिसंबर दिसम्बर xii
+"""
+_LETTER = r"(?:[^\W\d_]|[\u0900-\u0963\u0970-\u0dff])"
+_WORD = re.compile(_LETTER + "+")
+_STUCK = re.compile(f"(?<![0-9])[{''.join(_SYLLABLES)}{''.join(_HAN_POWERS)}]+")
+
+
+@dataclass(frozen=True)
+class Word:
+    """What one word says: of a number ``value`` (below 10 a digit), of a month 1 to 12; else how it changes the numbers beside it."""
+
+    kind: str  # digit | teen | ten | ordinal | power | repeat | month | and
+    value: int
+
+
+@cache
+def _words() -> tuple[dict[str, Word], dict[str, Word]]:
+    """What whole words say, and what words that begin so do."""
+    whole: dict[str, Word] = {"and": Word("and", 0)}
+    begun: dict[str, Word] = {}
+    for value, line in enumerate(_MONTHS.strip().splitlines(), start=1):
+        for name in line.split():
+            (begun if name.endswith("~") else whole)[fold(name.rstrip("~")).text] = Word("month", value)
+    for line in _DIGITS.strip().splitlines():
+        for value, name in enumerate(line.split()):
+            if name != "-":
+                whole.setdefault(fold(name).text, Word("digit", value))
+    for value, name in enumerate(_TEENS.split(), start=10):
+        whole[name] = Word("teen", value)
+    for value, name in enumerate(_TENS.split(), start=2):
+        whole[name] = Word("ten", 10 * value)
+    for value, name in enumerate(_ORDINALS.split(), start=1):
+        whole[name] = Word("ordinal", value)
+    whole |= {name: Word("power", value) for name, value in _POWERS.items()}
+    whole |= {name: Word("repeat", value) for name, value in _REPEATS.items()}
+    return whole, begun
+
+
+def _meaning(word: str) -> Word | None:
+    whole, begun = _words()
+    if found := whole.get(word):
+        return found
+    for length in range(3, min(len(word), 6) + 1):
+        if (found := begun.get(word[:length])) and len(word) <= length + 6:
+            return found
+    return None
+
+
+def spoken(folded: Folded) -> Folded | None:
+    """``folded`` with its numbers and months in words as digits and as the characters from :data:`JANUARY` on; None without any."""
+    pieces = [*_latin_numbers(folded.text), *_stuck_numbers(folded.text)]
+    if not pieces:
+        return None
+    text: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    place = 0
+    for start, end, said in sorted(pieces):
+        text += [*folded.text[place:start], *said]
+        starts += [*folded.starts[place:start], *[folded.starts[start]] * len(said)]
+        ends += [*folded.ends[place:start], *[folded.ends[end - 1]] * len(said)]
+        place = end
+    return Folded("".join([*text, folded.text[place:]]), (*starts, *folded.starts[place:]), (*ends, *folded.ends[place:]))
+
+
+Piece = tuple[int, int, str]
+
+
+def _latin_numbers(text: str) -> list[Piece]:
+    """Begin, end and digits of every number and month in words."""
+    found = [(match.start(), match.end(), meaning) for match in _WORD.finditer(text) if (meaning := _meaning(match.group()))]
+    pieces: list[Piece] = []
+    place = 0
+    while place < len(found):
+        start, end, word = found[place]
+        following = found[place + 1][2].kind if place + 1 < len(found) else ""
+        if text[start:end] == "sept" and (following == "month" or _beside_digits(found, place, text)):  # seven in French
+            word = Word("digit", 7)
+            found[place] = (start, end, word)
+        if word.kind == "month":
+            pieces.append((start, end, chr(JANUARY + word.value - 1)))
+            place += 1
+        elif word.kind == "ordinal":
+            pieces.append((start, end, f"{word.value}th"))
+            place += 1
+        elif word.kind == "repeat" and place + 1 < len(found) and found[place + 1][2].kind == "digit":
+            pieces.append((start, found[place + 1][1], str(found[place + 1][2].value) * word.value))
+            place += 2
+        elif word.kind in ("digit", "teen", "ten"):
+            said, after = _number(found, place, text)
+            pieces.append((start, found[after - 1][1], said))
+            place = after
+        else:
+            place += 1
+    return pieces
+
+
+def _beside_digits(found: list[tuple[int, int, Word]], place: int, text: str) -> bool:
+    beside = [other for other in (place - 1, place + 1) if 0 <= other < len(found)]
+    return any(
+        found[other][2].kind == "digit" and len(text[min(found[other][1], found[place][1]) : max(found[other][0], found[place][0])]) <= 3
+        for other in beside
+    )
+
+
+def _number(found: list[tuple[int, int, Word]], place: int, text: str) -> tuple[str, int]:
+    """The number that begins at word ``place``, in digits, and the word after it: "forty-eight seventeen" are two."""
+
+    def joined(other: int, ands: bool = False) -> Word | None:
+        """The word ``other``, where only a blank or a hyphen (``ands``: or an "and") is in front of it."""
+        if other >= len(found) or text[found[other - 1][1] : found[other][0]].strip(" -" + ("," if ands else "")):
+            return None
+        return found[other][2]
+
+    def small(other: int) -> tuple[int, int, str]:
+        word = found[other][2]
+        if word.kind == "ten" and (unit := joined(other + 1)):
+            if unit.kind == "digit" and unit.value:
+                return word.value + unit.value, other + 2, ""
+            if unit.kind == "ordinal" and unit.value < 10:
+                return word.value + unit.value, other + 2, "th"
+        return word.value, other + 1, ""
+
+    value, place, ending = small(place)
+    total = 0
+    while (word := joined(place)) and word.kind == "power" and not ending:
+        power, place = word.value, place + 1
+        if power == 100:
+            value *= 100
+        else:
+            total, value = total + value * power, 0
+        following = place + 1 if (word := joined(place)) and word.kind == "and" else place
+        if (word := joined(following, ands=True)) and word.kind in ("digit", "teen", "ten"):
+            more, after, ending = small(following)
+            further = joined(after)
+            if power == 100 or value == 0:
+                if power == 100 and further and further.kind == "power" and further.value == 100:
+                    break
+                value, place = value + more, after
+    return f"{total + value}{ending}", place
+
+
+def _stuck_numbers(text: str) -> list[Piece]:
+    if text.isascii():
+        return []
+    return [(match.start(), match.end(), said) for match in _STUCK.finditer(text) if (said := _stuck(match.group()))]
+
+
+def _stuck(run: str) -> str:
+    """The digits of a number in Han or Hangul: one after the other, or with tens, hundreds and thousands between."""
+    if not any(character in _HAN_POWERS for character in run):
+        return "".join(_SYLLABLES[character] for character in run)
+    total, value = 0, 0
+    for character in run:
+        if character in _HAN_POWERS:
+            total, value = total + (value or 1) * _HAN_POWERS[character], 0
+        else:
+            value = int(_SYLLABLES[character])
+    return str(total + value)

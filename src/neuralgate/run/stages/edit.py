@@ -1,0 +1,70 @@
+"""The edit itself, its controls behind another gate, and further methods: `patch/`, `controls/<gate>/patch/`, `methods/<name>/`,
+`training.json`.
+
+Each finished variant is a chunk.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from neuralgate.files import digest, hash_path, remove
+from neuralgate.recipe import Recipe
+from neuralgate.records.choice import read_choice
+from neuralgate.run.stages.base import EDITING, Stage, Work
+from neuralgate.run.stages.choose import Choose
+from neuralgate.run.stages.locate import Locate
+from neuralgate.run.stages.pairs import Pairs
+from neuralgate.run.variants import EDITED, variant_folders
+
+if TYPE_CHECKING:
+    from neuralgate.run.folder import Attempt
+
+
+class Edit(Stage):
+    name, verb = "edit", "edit"
+    needs = ("pairs", "locate", "choose")
+    code = EDITING
+
+    def settings(self, recipe: Recipe) -> Any:
+        return [recipe.edit.digest, recipe.variants, *([recipe.methods] if recipe.methods else [])]
+
+    def outputs(self, recipe: Recipe) -> list[str]:
+        return ["patch", "controls", *(["methods"] if recipe.methods else []), "training.json"]
+
+    def make(self, work: Work, attempt: Attempt) -> None:
+        from neuralgate.locate.gate import Gate
+        from neuralgate.methods import parse_methods
+        from neuralgate.methods.apply import apply_method
+
+        run, recipe = work.run, work.recipe
+        gate = Gate.load(run.path("gate"), work.model_hash)
+        layers = [read_choice(run.folder)["chosen_layer"]] if recipe.edit.layers == "search" else recipe.edit.layers
+        further = parse_methods(recipe.methods)
+        records = {}
+        for variant, folder in variant_folders(recipe).items():
+            finished = json.loads(attempt.chunks.done(variant) or b"null")
+            # the patch lies outside the chunk: it counts only as it was when the variant was finished
+            if finished is None or not run.path(folder).is_dir() or hash_path(run.path(folder)) != finished["patch"]:
+                method = variant if variant in further else "neural_gate"
+                gates = {} if variant == EDITED else {"gate": variant}
+                config = (
+                    further[variant].at_layers(layers) if variant in further else recipe.edit.model_copy(update={"layers": layers, **gates})
+                )
+                intervention, training = apply_method(
+                    method, work.model, work.pairs, gate, config, report=attempt.report, recipe_digest=edit_digest(recipe)
+                )
+                remove(run.path(folder))
+                intervention.save(run.path(folder))
+                finished = {"patch": hash_path(run.path(folder)), "training": training.to_dict()}
+                attempt.chunks.put(variant, json.dumps(finished).encode())
+            records[variant] = finished["training"]
+        run.path("controls").mkdir(exist_ok=True)  # an output must exist, also where there are no controls
+        run.write_json("training.json", records)
+
+
+def edit_digest(recipe: Recipe) -> str:
+    """A hash of all settings that a patch depends on."""
+    stages: tuple[Stage, ...] = (Pairs(), Locate(), Choose(), Edit())
+    return digest([recipe.model, recipe.revision, *(stage.settings_hash(recipe) for stage in stages)])

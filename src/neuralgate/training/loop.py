@@ -1,0 +1,192 @@
+"""The loop: batches of rows, their losses, a step of Adam, a look at validation pairs, until the watch says stop.
+
+    minimise  L_sen + lambda L_ben + mu L_contrast
+
+L_sen: the refusal prefix after a sensitive question; L_ben: the base model's own first words after its benign twin; L_contrast: the own
+first words where the same attribute words are harmless. A method supplies what differs: the tensors, and what becomes of their gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neuralgate.edit_settings import TrainedConfig
+from neuralgate.errors import UserError
+from neuralgate.lvlm.fast.packing import Packed
+from neuralgate.lvlm.forward import check_gradient
+from neuralgate.lvlm.model import LVLM
+from neuralgate.pairs.schema import PairSet
+from neuralgate.training.batches import Inputs, Unpacked
+from neuralgate.training.losses import HALF_SCALE, answer_losses, row_weights
+from neuralgate.training.masks import SHARE_NAMES, flow_recorded, flow_shares
+from neuralgate.training.masters import Masters
+from neuralgate.training.rows import BENIGN, CONTRAST, SENSITIVE, Row, schedule
+from neuralgate.training.watch import Watch
+
+#: What is around a batch's forward pass, so that of its gradient only a part reaches the trained tensors.
+Gating = Callable[[Packed | Unpacked, Sequence[Row]], AbstractContextManager[None]]
+
+Picking = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+class Diverged(UserError):
+    """The loss became no finite number."""
+
+
+class Trainer:
+    """Trains ``parameters`` (role -> parameter of decoder layers ``layers``) on training pairs with their targets; everything else in
+    the model is frozen.
+
+    Args:
+        gating: what is around a batch's forward pass; nothing where the whole gradient passes.
+        picking: from the first step's gradients (role -> tensor) to the values that are trained (role -> booleans); else all are.
+        inputs: those of another edit of the same model with the same lowest layer, to compute nothing twice.
+
+    Raises:
+        UserError: a parameter cannot be trained.
+    """
+
+    def __init__(
+        self,
+        lvlm: LVLM,
+        pairs: PairSet,
+        config: TrainedConfig,
+        parameters: dict[str, nn.Parameter],
+        layers: Sequence[int],
+        gating: Gating | None = None,
+        picking: Picking | None = None,
+        inputs: Inputs | None = None,
+    ) -> None:
+        self.lvlm, self.pairs, self.config, self.layers = lvlm, pairs, config, list(layers)
+        self.masters = Masters(parameters)
+        self.gating = gating or (lambda _batch, _rows: nullcontext())
+        self.picking, self.picked = picking, dict[str, Tensor]()
+        self.inputs = inputs or Inputs(lvlm, min(layers))
+        self.fitting = lvlm.batches(4 * config.batch_size, "training rows")
+        self.rng = np.random.default_rng([config.seed, 3])
+        self.weights = {SENSITIVE: 1.0, BENIGN: config.lambda_benign, CONTRAST: config.contrast_weight}
+        self.begun = False  # whether a gradient has been taken
+
+    def losses_of(self, batch: Packed | Unpacked, count: int) -> Tensor:
+        """The losses of a batch's ``count`` examples as the model gives them, ``(N,)``."""
+        return answer_losses(self.lvlm, batch, count, max(self.layers) < len(self.lvlm.layers) - 1)
+
+    def row_losses(self, rows: Sequence[Row]) -> Tensor:
+        """The loss of each row, ``(N,)``, with the gated gradient attached."""
+        batch = self.inputs.batch([row.example for row in rows])
+        with self.gating(batch, rows):
+            return self.losses_of(batch, len(rows))
+
+    def gradients(self, rows: Sequence[Row]) -> tuple[float, dict[str, float]]:
+        """Leave the gradient of a batch in the masters; return its total loss and the mean of each part. As many rows at a
+        time as fit into memory, which changes nothing but the order of sums.
+
+        Raises:
+            Diverged: the loss is no finite number.
+            UserError: nothing gets a gradient at the first step.
+        """
+        means = dict.fromkeys((row.part for row in rows), 0.0)
+        counts = Counter(row.part for row in rows)
+        parameters, copies = list(self.masters.parameters.values()), self.masters.copies
+        totals = [torch.zeros_like(copy) for copy in copies.values()]
+        scale = HALF_SCALE if self.masters.are_half else 1.0
+
+        def work(chosen: Sequence[tuple[Row, float]]) -> float:
+            losses_N = self.row_losses([row for row, _ in chosen])
+            total = (losses_N * losses_N.new_tensor([weight for _, weight in chosen])).sum()
+            parts = torch.autograd.grad(scale * total, parameters, allow_unused=True) if total.requires_grad else [None] * len(parameters)
+            for sum_DF, part_DF in zip(totals, parts, strict=True):
+                if part_DF is not None:  # zeros are looked at below
+                    sum_DF += part_DF.to(sum_DF.dtype) / scale
+            for (row, _), loss in zip(chosen, losses_N.tolist(), strict=True):
+                means[row.part] += loss / counts[row.part]
+            return total.item()
+
+        total = sum(self.fitting.run(work, list(zip(rows, row_weights(rows, self.weights), strict=True))))
+        if not math.isfinite(total):
+            raise Diverged(f"The loss of the edit became {total}; lower edit.rate ({self.config.rate} now).")
+        gradients = dict(zip(copies, totals, strict=True))
+        if not self.begun:
+            for role, gradient in gradients.items():
+                check_gradient(gradient, f"The edited weights of {role}")
+            self.picked = self.picking(gradients) if self.picking else {}
+        for role, copy in copies.items():  # Adam leaves a value that never had a gradient where it is
+            copy.grad = torch.where(self.picked[role], gradients[role], 0) if self.picked else gradients[role]
+        self.begun = True
+        return total, means
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        if self.config.rate == "auto":
+            raise UserError("The edit has no rate yet; set edit.rate, or call edit(), which finds one.")
+        return torch.optim.Adam(list(self.masters.copies.values()), lr=self.config.rate, eps=self.config.eps)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """One optimiser step on the masters, rounded into the model."""
+        optimizer.step()
+        self.masters.round_in()
+
+    def gradient_share(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Where the gradient of a batch arrives at the FFN's output projection of the highest trained layer, before any gate."""
+
+        def shares(chosen: Sequence[Row]) -> dict[str, float]:
+            store: dict[str, Tensor] = {}
+            batch = self.inputs.batch([row.example for row in chosen])
+            with flow_recorded(self.lvlm, max(self.layers), store):
+                losses_N = self.losses_of(batch, len(chosen))
+            (losses_N * losses_N.new_tensor(row_weights(chosen, self.weights))).sum().backward()
+            for parameter in self.masters.parameters.values():
+                parameter.grad = None
+            return flow_shares(batch.classes_BT, store)
+
+        return self.fitting.run(shares, rows[: self.fitting.size])[0]  # of as many rows as fit at a time
+
+    def run(self, watch: Watch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Train until ``watch``, which has begun, or the settings say stop. Returns the base values and the trained ones, by role; the
+        model is left as it was."""
+        config, training = self.config, watch.training
+        # with `sequential` a visit is a pair, with an optimiser of its own and several steps, which end where it is learned
+        visits = len(self.pairs.split("train", "edit")) if config.sequential else config.max_steps
+        limit = visits * config.steps_per_pair if config.sequential else visits
+        share_at = (1, 2, 3, 4) if config.sequential else (1, 2, 4, 8)
+        shares: list[dict[str, float]] = []
+        with torch.enable_grad(), self.masters.unlocked() as base:
+            optimizer = self.optimizer()
+            batches = schedule(self.pairs, config, self.rng)
+            steps = 0
+            for visit in range(1, visits + 1):
+                rows = next(batches)
+                total, losses = self.gradients(rows)
+                if visit in share_at:
+                    shares.append(self.gradient_share(rows))
+                if config.sequential:
+                    optimizer = self.optimizer()
+                for repeat in range(config.steps_per_pair if config.sequential else 1):
+                    if repeat:
+                        total, losses = self.gradients(rows)
+                    if config.sequential and total < config.stop_loss:
+                        break
+                    self.step(optimizer)
+                    steps += 1
+                is_last = visit == visits
+                is_due = is_last if config.sequential else config.stop == "validation" and (is_last or visit % config.check_every == 0)
+                is_due |= watch.is_late and watch.looks
+                stop = watch.note(steps, limit, losses, self.masters.values if is_due else None)
+                if config.sequential:
+                    stop = watch.is_late
+                elif config.stop == "loss" and total < config.stop_loss:
+                    training.stopped, stop = "converged", True
+                if stop:
+                    break
+            else:
+                if config.sequential:
+                    training.stopped = "end of pairs"
+            trained = watch.chosen(self.masters.values())
+        training.gradient_share = {name: round(float(np.mean([share[name] for share in shares])), 4) for name in SHARE_NAMES}
+        return base, trained

@@ -1,0 +1,58 @@
+"""What a step minimises: a weighted sum of the means of its parts, each made of the rows' log-likelihoods or distributions.
+
+The NLL of an answer teaches it and its ascent forgets it; NPO is ascent with a bound, DPO weighs two answers to one question against
+each other, and KL holds a whole distribution where it was. The last three compare with the base model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from neuralgate.lvlm.fast.packing import Packed
+from neuralgate.lvlm.forward import target_losses
+from neuralgate.lvlm.model import LVLM
+from neuralgate.training.batches import Unpacked
+from neuralgate.training.rows import Row
+
+HALF_SCALE = 1024.0  # a loss of a few units over dozens of rows has gradients below the range of float16
+
+
+def answer_losses(lvlm: LVLM, batch: Packed | Unpacked, count: int, is_below_top: bool) -> Tensor:
+    """NLL of each of a batch's ``count`` examples, nats a token, ``(N,)``. ``is_below_top``: nothing of the last layer is trained, so
+    that it need not be run where no answer stands."""
+    if isinstance(batch, Packed) and is_below_top:
+        return target_losses(lvlm, *batch.final_hidden_at_labels(lvlm), count)
+    return target_losses(lvlm, batch.final_hidden(lvlm), batch.labels_BT, batch.examples_BT, count)
+
+
+def row_weights(rows: Sequence[Row], weights: Mapping[str, float]) -> list[float]:
+    """What each row's loss counts: the total is the weighted sum of the parts' means."""
+    counts = Counter(row.part for row in rows)
+    return [weights[row.part] / counts[row.part] for row in rows]
+
+
+def ascent(losses_N: Tensor) -> Tensor:
+    """Gradient ascent on answers, from their NLL ``(N,)``: without a lower bound, so that something must hold the rest."""
+    return -losses_N
+
+
+def negative_preference(losses_N: Tensor, base_losses_N: Tensor, beta: float) -> Tensor:
+    """NPO ``(N,)`` from the NLL of each answer, trained and base: 2/beta log(1 + (p/p0)^beta). Its gradient is that of ascent times
+    2 p^beta / (p^beta + p0^beta), which fades as the answer becomes unlikely (Zhang et al. 2024, arXiv:2404.05868)."""
+    return 2 / beta * F.softplus(beta * (base_losses_N - losses_N))
+
+
+def preference(wanted_N: Tensor, unwanted_N: Tensor, base_wanted_N: Tensor, base_unwanted_N: Tensor, beta: float) -> Tensor:
+    """DPO ``(N,)`` from the NLL of the wanted and the unwanted answer to each question, trained and base:
+    -log sigmoid(beta ((log p/p0 of the wanted) - (log p/p0 of the unwanted))) (Rafailov et al. 2023, arXiv:2305.18290)."""
+    margin_N = (base_wanted_N - wanted_N) - (base_unwanted_N - unwanted_N)
+    return -F.logsigmoid(beta * margin_N)
+
+
+def divergence(logits_TV: Tensor, base_logits_TV: Tensor) -> Tensor:
+    """KL(p0 || p) in nats at each token ``(T,)``: what the base model says is to stay as likely as it was."""
+    return F.kl_div(logits_TV.log_softmax(-1), base_logits_TV.log_softmax(-1), log_target=True, reduction="none").sum(-1)
