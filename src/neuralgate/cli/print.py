@@ -16,11 +16,14 @@ def print_result(folder: Path) -> None:
     """The claim and the table of effect and damage, what cannot be concluded from them, then where the report is."""
     from neuralgate.evaluate.conclusions import cannot_conclude
     from neuralgate.report.data import examples, load_run
+    from neuralgate.report.notes import method_line
     from neuralgate.report.summary import claim, columns, table
 
     run = load_run(folder)
     print_table(*table(columns(run.scores, run.edited_gate)))
     say(claim(run.scores))
+    if line := method_line(run.scores):
+        say(line)
     for sentence in cannot_conclude(run.scores):
         say(sentence)
     warn_of_cut_off(run.scores, run.answer_tokens)

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from neuralgate.evaluate.conclusions import cannot_conclude
 from neuralgate.files import write_text
 from neuralgate.records.scores import Scores, Sets
 from neuralgate.report import figures
@@ -21,7 +22,6 @@ from neuralgate.report.notes import (
     cut_off_note,
     degenerate_note,
     difference_text,
-    few_subjects_note,
     how_scored,
     method_line,
     shares_note,
@@ -147,7 +147,7 @@ def report_page(run: RunFiles, analysis: Markup = NOTHING) -> str:
         claim=claim(run.scores),
         comparisons=comparisons(run.scores, run.edited_gate),
         degenerate=degenerate_note(run.scores),
-        few_subjects=few_subjects_note(run.scores),
+        open_questions=cannot_conclude(run.scores),
         method=method_line(run.scores),
         how_scored=how_scored(run.scores),
         cut_off=cut_off_note(run.scores, run.answer_tokens),

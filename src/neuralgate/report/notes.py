@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from neuralgate.evaluate.intervals import wilson
 from neuralgate.records.gate import GateSummary
 from neuralgate.records.scores import Score, Scores, Sets
 from neuralgate.report.summary import (
@@ -12,7 +11,6 @@ from neuralgate.report.summary import (
     EFFECT,
     LOW_IS_GOOD,
     Measure,
-    benchmark_title,
     columns,
     control_title,
     listed,
@@ -131,37 +129,6 @@ def difference_text(score: Score) -> str:
 
 def _verdict(measure: Measure, score: Score) -> str:
     return "better" if (score["value"] < 0) == (measure.metric in LOW_IS_GOOD) else "worse"
-
-
-FEW_SUBJECTS = 10
-#: So many clusters a test that flips their signs needs for p < 0.05: 2 of 2^k flips are as extreme as one where all have the same sign.
-TESTABLE = 6
-
-
-def subject_counts(scores: Scores) -> dict[str, int]:
-    """How many subjects the questions of each benchmark are about, where that was kept."""
-    return {
-        benchmark: max(map(len, metrics.values()), default=0) for benchmark, metrics in scores.get("subjects", {}).get("edited", {}).items()
-    }
-
-
-def few_subjects_note(scores: Scores) -> str | None:
-    """What cannot be concluded where a benchmark asks about fewer than ten subjects."""
-    few = {benchmark: count for benchmark, count in subject_counts(scores).items() if 0 < count < FEW_SUBJECTS}
-    if not few:
-        return None
-    most = max(few.values())
-    named = ", ".join(f"{benchmark_title(benchmark)} ({count})" for benchmark, count in few.items())
-    untestable = [benchmark_title(benchmark) for benchmark, count in few.items() if count < TESTABLE]
-    low = percent(wilson(most, most)[0])
-    text = (
-        f"Fewer than {FEW_SUBJECTS} subjects stand behind {named}. How these subjects are answered can be concluded; how any other "
-        f"one would be cannot, however many questions were asked: even where all of {most} subjects are answered alike, it may be no "
-        f"more than {low} % of subjects in general."
-    )
-    if untestable and scores.get("interval") == "clustered":
-        text += f" On fewer than {TESTABLE} subjects ({', '.join(untestable)}) no difference can have p < {ALPHA}."
-    return text
 
 
 def degenerate_note(scores: Scores) -> str | None:
