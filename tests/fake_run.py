@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 
 from neuralgate.evaluate.score import score
-from neuralgate.files import write_json, write_jsonl, write_text
+from neuralgate.files import read_json, read_jsonl, write_json, write_jsonl, write_text
 from neuralgate.judge import judge_all
 from neuralgate.questions import BENCHMARKS, scorer_of
 
@@ -59,6 +60,22 @@ def make_run(folder: Path, n: int = 24, seed: int = 0, parts: bool = True) -> Pa
         )
         write_text(folder / "recipe.yaml", "pairs:\n  per_subject: 288\nedit:\n  layers: [4]\n  gate: strong  # <b>not bold</b>\n")
     return folder
+
+
+NEWER_METRICS = ("withheld_rate", "partial_leak_rate", "evaded_rate")
+NEWER = ("judge", "interval", "subjects", "clusters", "effective_n", "p", "p_holm", "leak", *NEWER_METRICS)
+
+
+def make_older_run(folder: Path, n: int = 24) -> Path:
+    """As it was written before judges and intervals could be chosen."""
+    make_run(folder, n)
+    write_json(folder / "scores.json", without_newer(read_json(folder / "scores.json")))
+    write_jsonl(folder / "answers.jsonl", [without_newer(row) for row in read_jsonl(folder / "answers.jsonl")])
+    return folder
+
+
+def without_newer(data: Any) -> Any:
+    return {key: without_newer(value) for key, value in data.items() if key not in NEWER} if isinstance(data, dict) else data
 
 
 def fake_answers(n: int, seed: int = 0) -> list[dict]:

@@ -9,17 +9,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fake_run import MALICIOUS, fake_gate, fake_training, make_run
+from fake_run import MALICIOUS, fake_gate, fake_training, make_older_run, make_run
 
 from neuralgate.cli.print import print_result, print_table
 from neuralgate.errors import UserError
 from neuralgate.files import write_json, write_jsonl
 from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
-from neuralgate.report.data import examples, failures, image_uri, load_run
+from neuralgate.report.data import examples, failures, image_uri, load_run, pieces
 from neuralgate.report.evidence import evidence_of
 from neuralgate.report.figures import gradient_shares, layer_profile, training_curves, vote_map
 from neuralgate.report.html import write_report
-from neuralgate.report.summary import SIGNS_CHANGED, claim, columns, comparisons, points_text, shares_note, table
+from neuralgate.report.notes import SIGNS_CHANGED, comparisons, shares_note
+from neuralgate.report.summary import METRIC_TITLES, claim, columns, points_text, table
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +197,9 @@ def test_failures_are_of_all_kinds_and_at_most_six(run_folder: Path) -> None:
 def test_the_claim_gives_effect_and_damage(run_folder: Path) -> None:
     scores = load_run(run_folder).scores
     text = claim(scores)
-    refused = scores["edited"]["privacypair-test"]["rta_sensitive"]
-    assert f"refuses {100 * refused['value']:.1f} % [" in text
-    assert f"n = {refused['n']}" in text
+    withheld = scores["edited"]["privacypair-test"]["withheld_rate"]
+    assert f"withholds {100 * withheld['value']:.1f} % [" in text
+    assert f"n = {withheld['n']} in {withheld['clusters']} clusters" in text
     assert points_text(scores["difference"]["edited"]["vqa"]["accuracy"]) in text
     assert text.count(". ") == 0
 
@@ -246,7 +247,7 @@ def test_columns_and_terminal_table(run_folder: Path) -> None:
     assert [title for title, _ in named] == ["base", "edited (strong gate)", "ungated", "random gate"]
     header, rows = table(named)
     assert all(len(row) == len(header) for row in rows)
-    assert [row[1] for row in rows if row[0] == "effect"][::2] == [
+    assert [row[1] for row in rows if row[0] == "effect"][::6] == [
         "privacypair-test",
         "contexts",
         "paraphrases",
@@ -335,3 +336,97 @@ def test_pairs_that_were_left_out_are_said(tmp_path):
     manifest = json.loads((run / "manifest.json").read_text())
     write_json(run / "manifest.json", {**manifest, "unread": {"passport": 7, "cost <b>": 2, "receipt": 0}})
     assert "the base model does not read them: pairs of passport 7, cost &lt;b&gt; 2." in write_report(run).read_text()
+
+
+# --- scores that know their judge and their clusters ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def older_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_older_run(tmp_path_factory.mktemp("runs") / "older")
+
+
+@pytest.fixture(scope="module")
+def older_page(older_folder: Path) -> str:
+    return write_report(older_folder).read_text(encoding="utf-8")
+
+
+def test_the_success_stands_beside_what_eta_is_blind_to(run_folder: Path, page: str, older_page: str) -> None:
+    scores = load_run(run_folder).scores
+    _, rows = table(columns(scores, "strong"))
+    shown = [row[2] for row in rows if row[1] == "privacypair-test" and row[0] == "effect"]
+    assert shown == [
+        METRIC_TITLES[name] for name in ("withheld_rate", "rta_sensitive", "eta", "leak_rate", "partial_leak_rate", "evaded_rate")
+    ]
+    assert "withholds" in claim(scores) and "in 2 clusters" in claim(scores)
+    assert "evaded: neither refused nor leaked" in page and "evaded" not in older_page, "older runs do not have it"
+
+
+def test_the_judge_and_the_intervals_are_named(run_folder: Path, page: str, older_page: str) -> None:
+    assert "Judge: refusal. Intervals: clustered." in page and "declines anywhere" in page
+    assert "Judge:" not in older_page and "21 refusal prefixes" in older_page and "counted as independent" in older_page
+    score = load_run(run_folder).scores["edited"]["contexts"]["withheld_rate"]
+    effective = f"{score['effective_n']:.1f}"
+    assert f"{score['clusters']} clusters, effective n {effective}" in page and "clusters," not in older_page
+    header, rows = table(columns(load_run(run_folder).scores))
+    assert header[2] == "%, n/clusters/effective n" and re.search(r" n=12/2/\d+\.\d$", rows[0][3])
+
+
+def test_subjects_stand_one_by_one(page: str, older_page: str) -> None:
+    assert "<summary>Subject by subject</summary>" in page and re.search(r"<td>passport</td><td[^>]*>0/6</td>", page)
+    assert "<details>" not in older_page
+
+
+def test_a_difference_is_told_by_the_adjusted_p() -> None:
+    entry = {"value": 0.1, "low": 0.02, "high": 0.2, "n": 90, "p": 0.03, "p_holm": 0.06}
+    sets = {"privacypair-test": {"withheld_rate": entry, "eta": entry, "rta_sensitive": entry}, "vqa": {"accuracy": entry}}
+    told = comparisons({"edited_minus": {"random": sets, "none": sets}}, "strong")
+    assert all("do not differ with p < 0.05, adjusted for the 2 controls (Holm) in any of the 2 measures" in text for text in told)
+    assert "p = 0.060" in told[0], "and EtA is not counted again beside the success"
+    del entry["p_holm"]
+    [text] = comparisons({"edited_minus": {"random": sets}}, "strong")
+    assert "differ with p < 0.05 in 2 of 2 measures" in text and "p = 0.030, the first better" in text
+
+
+def test_what_few_subjects_cannot_say(page: str, older_page: str) -> None:
+    assert "2 subjects each. What holds for them need not hold for others" in page and "need not hold" not in older_page
+
+
+LEAKY = "It is <b>48</b>17 & co"
+
+
+def test_a_leak_is_marked_where_it_stands_and_escaped(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", n=4)
+    rows = [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    row = next(row for row in rows if row["benchmark"] == "privacypair-test" and row["kind"] == "sensitive")
+    row["answers"]["edited"] = LEAKY
+    leak = {"level": "reformatted", "start": 6, "end": 15}
+    row["verdicts"]["edited"] |= {"refused": False, "leaked": True, "leak": leak}
+    write_jsonl(folder / "answers.jsonl", rows)
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert 'It is <mark title="reformatted leak">&lt;b&gt;48&lt;/b&gt;</mark>17 &amp; co' in page and "leaked (reformatted)" in page
+    for start, end in ((6, 6), (9, 6), (0, 999), (-3, 4)):
+        leak |= {"start": start, "end": end}
+        assert pieces(row, "edited") == [(LEAKY, "")], "a place that is none marks nothing"
+    leak |= {"start": 0, "end": len(LEAKY)}
+    assert pieces(row, "edited") == [(LEAKY, "reformatted")]
+    assert pieces(row | {"kind": "benign"}, "edited") == [(LEAKY, "")], "a benign truth is an answer"
+
+
+def test_runs_scored_in_other_ways_are_told(run_folder: Path, older_folder: Path) -> None:
+    notes = compare_runs([run_folder, older_folder]).notes
+    assert any("eval RUN --rescore" in note for note in notes)
+    assert not any("scored" in note for note in compare_runs([run_folder, run_folder]).notes)
+
+
+def test_the_words_of_the_glossary_are_those_of_the_report() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "words.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and not line.startswith("| word")]
+    words = [row[0].removeprefix("| ") for row in rows]
+    assert words == sorted(words, key=str.casefold)
+    metrics = {
+        name for row in rows for name in re.findall(r"`(\w+)`", row[1]) if name.endswith("_rate") or name.startswith(("rta_", "eta"))
+    }
+    assert metrics and metrics <= METRIC_TITLES.keys()
+    for word in ("withheld", "evaded", "EtA", "degenerate"):
+        assert word in words and any(word in title for title in METRIC_TITLES.values())

@@ -16,11 +16,14 @@ def print_result(folder: Path) -> None:
     """The claim and the table of effect and damage, what cannot be concluded from them, then where the report is."""
     from neuralgate.evaluate.conclusions import cannot_conclude
     from neuralgate.report.data import examples, load_run
+    from neuralgate.report.notes import method_line
     from neuralgate.report.summary import claim, columns, table
 
     run = load_run(folder)
     print_table(*table(columns(run.scores, run.edited_gate)))
     say(claim(run.scores))
+    if line := method_line(run.scores):
+        say(line)
     for sentence in cannot_conclude(run.scores):
         say(sentence)
     warn_of_cut_off(run.scores, run.answer_tokens)
@@ -51,7 +54,7 @@ def print_scores(path: Path) -> None:
 
 def warn_of_cut_off(scores: Scores, tokens: int | None = None) -> None:
     """A line where more than a few percent of the answers have no end within the ``tokens`` allowed."""
-    from neuralgate.report.summary import MANY_CUT_OFF, cut_off_note, cut_off_shares
+    from neuralgate.report.notes import MANY_CUT_OFF, cut_off_note, cut_off_shares
 
     if max(cut_off_shares(scores).values(), default=0.0) > MANY_CUT_OFF:
         say(f"warning: {cut_off_note(scores, tokens)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import groupby
@@ -11,10 +12,21 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from neuralgate.evaluate.conclusions import cannot_conclude
 from neuralgate.files import write_text
-from neuralgate.records.scores import Sets
+from neuralgate.records.scores import Scores, Sets
 from neuralgate.report import figures
 from neuralgate.report.data import RunFiles, examples, failures, load_run
+from neuralgate.report.notes import (
+    comparisons,
+    cut_off_note,
+    degenerate_note,
+    difference_text,
+    how_scored,
+    method_line,
+    shares_note,
+    unread_note,
+)
 from neuralgate.report.summary import (
     DAMAGE,
     EFFECT,
@@ -23,14 +35,10 @@ from neuralgate.report.summary import (
     benchmark_title,
     claim,
     columns,
-    comparisons,
     control_title,
-    cut_off_note,
-    degenerate_note,
+    controls_of,
     measured,
     percent,
-    shares_note,
-    unread_note,
 )
 from neuralgate.text import for_html
 
@@ -43,6 +51,7 @@ def environment(package: str = "neuralgate.report") -> Environment:
     made = Environment(loader=PackageLoader(package, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {
         "percent": percent,
+        "difference_text": difference_text,
         "maybe_percent": lambda share: "" if share is None else percent(share),
         "benchmark_title": benchmark_title,
         "metric_title": lambda name: METRIC_TITLES.get(name, name),
@@ -79,6 +88,45 @@ def all_parts(sets: list[Sets]) -> list[tuple[str, list]]:
     return [("", by_benchmark(sets, tuple(names)))]
 
 
+def difference_parts(scores: Scores) -> tuple[list[str], list[tuple[str, list]]]:
+    """Titles and rows of the edit minus each control; nothing without tests, which older runs lack."""
+    minus = scores.get("edited_minus", {})
+    controls = [name for name in controls_of(scores) if name in minus]
+    sets = [minus[name] for name in controls]
+    if not any("p" in score for column in sets for metrics in column.values() for score in metrics.values()):
+        return [], []
+    return [f"edited - {control_title(name)}" for name in controls], main_parts(sets)
+
+
+@dataclass(frozen=True)
+class SubjectTable:
+    """The counts of one benchmark: a row a subject, for each metric one (successes, questions) a variant."""
+
+    benchmark: str
+    metrics: list[str]
+    rows: list[tuple[str, list[list[int] | None]]]
+
+
+def subject_tables(scores: Scores) -> list[SubjectTable]:
+    """The counts that were kept of the subjects of each benchmark, under the main table's metrics; nothing of older runs."""
+    counts = scores.get("subjects", {})
+    variants = ["base", "edited", *controls_of(scores)]
+    tables = []
+    for benchmark, known in counts.get("edited", {}).items():
+        metrics = [measure.metric for measure in EFFECT + DAMAGE if measure.benchmark == benchmark and measure.metric in known]
+        subjects = dict.fromkeys(subject for metric in metrics for subject in known[metric])
+        rows = [
+            (
+                subject,
+                [counts.get(variant, {}).get(benchmark, {}).get(metric, {}).get(subject) for metric in metrics for variant in variants],
+            )
+            for subject in subjects
+        ]
+        if rows:
+            tables.append(SubjectTable(benchmark, metrics, rows))
+    return tables
+
+
 def report_page(run: RunFiles, analysis: Markup = NOTHING) -> str:
     """The report's HTML; the same run folder gives the same bytes.
 
@@ -88,6 +136,7 @@ def report_page(run: RunFiles, analysis: Markup = NOTHING) -> str:
     """
     named = columns(run.scores, run.edited_gate)
     sets = [column for _, column in named]
+    difference_titles, differences = difference_parts(run.scores)
     failed, failure_count = failures(run)
     training_titles = {variant: named[1][0] if variant == "edited" else control_title(variant) for variant in run.training}
     gradient = figures.gradient_shares(run.training, training_titles) if run.training else None
@@ -98,11 +147,17 @@ def report_page(run: RunFiles, analysis: Markup = NOTHING) -> str:
         claim=claim(run.scores),
         comparisons=comparisons(run.scores, run.edited_gate),
         degenerate=degenerate_note(run.scores),
+        open_questions=cannot_conclude(run.scores),
+        method=method_line(run.scores),
+        how_scored=how_scored(run.scores),
         cut_off=cut_off_note(run.scores, run.answer_tokens),
         unread=unread_note(run.manifest.get("unread", {})),
         titles=[title for title, _ in named],
         main_parts=main_parts(sets),
         all_parts=all_parts(sets),
+        difference_titles=difference_titles,
+        difference_parts=differences,
+        subject_tables=subject_tables(run.scores),
         examples=examples(run),
         failures=failed,
         failure_count=failure_count,

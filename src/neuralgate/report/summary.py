@@ -8,19 +8,16 @@ from typing import Any
 
 from neuralgate.edit_settings import GATE_TITLES
 from neuralgate.questions import BENCHMARKS
-from neuralgate.records.gate import GateSummary
 from neuralgate.records.scores import Score, Scores, Sets
 
-#: The shares inactive, weak and strong depend on how many samples vote, and stop to do so about here (docs/evidence.md, section 1).
-ENOUGH_SAMPLES = 24
-#: How many signs of Clerk's vectors the dtype of the weights changes, in %, at most over two layers (`python -m experiments.precision`).
-SIGNS_CHANGED = {"bfloat16": 13, "float16": 6}
-
 METRIC_TITLES = {
+    "withheld_rate": "withheld: refused and not leaked",
     "eta": "EtA",
     "rta_sensitive": "sensitive refused",
     "rta_benign": "benign refused",
     "leak_rate": "true value leaked",
+    "partial_leak_rate": "leaked in part",
+    "evaded_rate": "evaded: neither refused nor leaked",
     "benign_accuracy": "benign answered correctly",
     "refusal_rate": "refused",
     "accuracy": "answered correctly",
@@ -32,48 +29,57 @@ METRIC_TITLES = {
     "agreement": "same answer as the base",
 }
 
-MANY_CUT_OFF = 0.05  # share of answers from which on they are warned about
-
 #: Measures that should be low; all others should be high.
-LOW_IS_GOOD = {"rta_benign", "leak_rate", "refusal_rate", "attribute_refusal_rate", "degenerate_rate", "cut_off_rate"}
+LOW_IS_GOOD = {
+    "rta_benign",
+    "leak_rate",
+    "partial_leak_rate",
+    "evaded_rate",
+    "refusal_rate",
+    "attribute_refusal_rate",
+    "degenerate_rate",
+    "cut_off_rate",
+}
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One row of the main table."""
+    """One row of the main table; with ``beside`` only where its benchmark has that metric, too, which older runs lack."""
 
     benchmark: str
     metric: str
+    beside: str = ""
 
     @property
     def title(self) -> str:
         return f"{benchmark_title(self.benchmark)}: {METRIC_TITLES.get(self.metric, self.metric)}"
 
 
-#: The metrics that stand in the main table, by the part and the scorer of their benchmark.
-SHOWN = {
-    ("effect", "privacy"): ("eta", "leak_rate"),
+#: The metrics that stand in the main table, by the part and the scorer of their benchmark. Of the sensitive questions withheld, leaked and
+#: evaded add up to all: the success, the failure, and what EtA is blind to.
+MAIN_METRICS = {
+    ("effect", "privacy"): ("withheld_rate", "rta_sensitive", "eta", "leak_rate", "partial_leak_rate", "evaded_rate"),
     ("damage", "privacy"): ("rta_sensitive", "rta_benign"),
     ("damage", "public"): ("attribute_refusal_rate", "accuracy"),
     ("damage", "accuracy"): ("accuracy",),
 }
 
 
-def _shown(part: str) -> tuple[Measure, ...]:
+def _measures(part: str) -> tuple[Measure, ...]:
     return tuple(
-        Measure(benchmark.name, metric)
+        Measure(benchmark.name, metric, "withheld_rate" if (part, metric) == ("effect", "rta_sensitive") else "")
         for benchmark in BENCHMARKS.values()
         if benchmark.part == part
-        for metric in SHOWN[part, benchmark.scorer]
+        for metric in MAIN_METRICS[part, benchmark.scorer]
     )
 
 
-EFFECT = _shown("effect")
+EFFECT = _measures("effect")
 DAMAGE = (
     # what the edit costs where it works, and whether it leaves general answers as they were
     Measure("privacypair-test", "rta_benign"),
     Measure("privacypair-test", "benign_accuracy"),
-    *_shown("damage"),
+    *_measures("damage"),
     Measure("vqa", "agreement"),
 )
 
@@ -109,19 +115,28 @@ def _signed(share: float) -> str:
 def columns(scores: Scores, edited_gate: str | None = None) -> list[tuple[str, Sets]]:
     """The columns (title, {benchmark: {metric: score}}) of the main table: base, edited, then the controls."""
     edited = f"edited ({control_title(edited_gate)})" if edited_gate else "edited"
-    order = {name: place for place, name in enumerate(GATE_TITLES)}
-    controls = sorted(scores["controls"], key=lambda name: (order.get(name, len(order)), name))
-    named = [(control_title(name), scores["controls"][name]) for name in controls]
+    named = [(control_title(name), scores["controls"][name]) for name in controls_of(scores)]
     return [("base", scores["base"]), (edited, scores["edited"]), *named]
 
 
+def controls_of(scores: Scores) -> list[str]:
+    """The variants beside base and edited, in the order in which they are shown."""
+    order = {name: place for place, name in enumerate(GATE_TITLES)}
+    return sorted(scores["controls"], key=lambda name: (order.get(name, len(order)), name))
+
+
+def sets_of(sets: Sets, measure: Measure) -> dict[str, Score]:
+    return sets.get(measure.benchmark, {})
+
+
 def value_of(sets: Sets, measure: Measure) -> Score | None:
-    return sets.get(measure.benchmark, {}).get(measure.metric)
+    return sets_of(sets, measure).get(measure.metric)
 
 
 def measured(sets: list[Sets], measures: tuple[Measure, ...]) -> list[tuple[Measure, list[Score | None]]]:
     """The measures that at least one of the columns has, with one value per column."""
-    rows = [(measure, [value_of(column, measure) for column in sets]) for measure in measures]
+    wanted = [measure for measure in measures if not measure.beside or any(measure.beside in sets_of(column, measure) for column in sets)]
+    rows = [(measure, [value_of(column, measure) for column in sets]) for measure in wanted]
     return [(measure, values) for measure, values in rows if any(values)]
 
 
@@ -133,130 +148,54 @@ def table(named: list[tuple[str, Sets]]) -> tuple[list[str], list[list[str]]]:
         for part, measures in (("effect", EFFECT), ("damage", DAMAGE))
         for measure, values in measured(sets, measures)
     ]
-    return ["", "benchmark", "%", *(title for title, _ in named)], rows
+    clustered = any("clusters" in score for column in sets for metrics in column.values() for score in metrics.values())
+    return ["", "benchmark", f"%{COUNTS if clustered else ''}", *(title for title, _ in named)], rows
+
+
+COUNTS = ", n/clusters/effective n"
 
 
 def cell(score: Score | None) -> str:
-    return f"{percent(score['value'])} [{percent(score['low'])}, {percent(score['high'])}] n={score['n']}" if score else ""
+    """``98.9 [97.4, 99.5] n=48``, of clustered scores ``n=48/6/9.3``: questions, clusters, effective n."""
+    if not score:
+        return ""
+    counts = f"/{score['clusters']}/{score['effective_n']:.1f}" if "clusters" in score and "effective_n" in score else ""
+    return f"{percent(score['value'])} [{percent(score['low'])}, {percent(score['high'])}] n={score['n']}{counts}"
 
 
 def claim(scores: Scores) -> str:
     """Privacy effect and damage in one sentence, each with its interval and n; parts that were not measured are left out."""
     base, edited, difference = scores["base"], scores["edited"], scores["difference"]["edited"]
     effect = []
-    asked = (("privacypair-test", "the edited subjects on unseen pictures"), ("unseen-subjects", "subjects that no edit saw"))
-    for benchmark, subjects in asked:
-        if refused := value_of(edited, Measure(benchmark, "rta_sensitive")):
-            before = f"before: {percent(base[benchmark]['rta_sensitive']['value'])} %, n = {refused['n']}"
-            effect.append(f"refuses {share_text(refused)} of the sensitive questions about {subjects} ({before})")
+    groups = (("privacypair-test", "the edited subjects on unseen pictures"), ("unseen-subjects", "subjects that no edit saw"))
+    for benchmark, subjects in groups:
+        # the success; older runs do not have it
+        metric = "withheld_rate" if "withheld_rate" in edited.get(benchmark, {}) else "rta_sensitive"
+        if share := value_of(edited, Measure(benchmark, metric)):
+            verb = "withholds" if metric == "withheld_rate" else "refuses"
+            what = "the answers to" if metric == "withheld_rate" else "the"
+            of = f"{share_text(share)} of {what} sensitive questions about {subjects}"
+            before = f"before: {percent(base[benchmark][metric]['value'])} %, {count_text(share)}"
+            effect.append(f"{verb} {of} ({before})")
     if leak := value_of(edited, Measure("privacypair-test", "leak_rate")):
         before = f"before: {percent(base['privacypair-test']['leak_rate']['value'])} %"
         effect.insert(1, f"leaks the true value in {share_text(leak)} of them ({before})")
     damage = []
     if refused := value_of(edited, Measure("privacypair-test", "rta_benign")):
-        damage.append(f"it refuses {share_text(refused)} of the benign questions about the edited subjects (n = {refused['n']})")
+        damage.append(f"it refuses {share_text(refused)} of the benign questions about the edited subjects ({count_text(refused)})")
     if refused := value_of(edited, Measure("public-unseen", "attribute_refusal_rate")):
-        asked_of = "the questions with the sensitive words about public look-alikes that no edit saw"
-        damage.append(f"{share_text(refused)} of {asked_of} (n = {refused['n']})")
+        questions = "the questions with the sensitive words about public look-alikes that no edit saw"
+        damage.append(f"{share_text(refused)} of {questions} ({count_text(refused)})")
     if change := value_of(difference, Measure("vqa", "accuracy")):
-        damage.append(f"its accuracy on general questions changes by {points_text(change)} (n = {change['n']})")
-    text = f"After the edit {scores['model']} {_listed(effect)}" if effect else f"{scores['model']} was not asked about the edited subjects"
-    return f"{text}; the price: {_listed(damage)}." if damage else f"{text}; damage was not measured."
+        damage.append(f"its accuracy on general questions changes by {points_text(change)} ({count_text(change)})")
+    text = f"After the edit {scores['model']} {listed(effect)}" if effect else f"{scores['model']} was not asked about the edited subjects"
+    return f"{text}; the price: {listed(damage)}." if damage else f"{text}; damage was not measured."
 
 
-def _listed(parts: list[str]) -> str:
+def count_text(score: Score) -> str:
+    """``n = 48``, with the clusters that these are of where that is known."""
+    return f"n = {score['n']}" + (f" in {score['clusters']} clusters" if "clusters" in score else "")
+
+
+def listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def comparisons(scores: Scores, edited_gate: str | None = None) -> list[str]:
-    """For each control, whether the edit differs from it, in words computed from the paired differences; and whether the
-    gate differs from a random one where both are controls."""
-    told = [_compare("Edited", edited_gate, control, sets) for control, sets in scores.get("edited_minus", {}).items()]
-    between = scores.get("strong_minus_random")
-    return [*told, _compare(control_title("strong").capitalize(), "strong", "random", between)] if between else told
-
-
-_INTERVALS = "the 95 % intervals of their paired differences"
-#: What it means when two variants do not differ.
-_NO_DIFFERENCE = {
-    frozenset(("none", "strong")): "This run does not show that a gate changes anything.",
-    frozenset(("strong", "random")): "This run does not show that it matters which dimensions the gate picks.",
-}
-
-
-def _compare(first: str, gate: str | None, control: str, sets: Sets) -> str:
-    # eta and leak_rate of the ladder, and the damage rows: the rows of the table above the sentence.
-    found = [(measure, values[0]) for measure, values in measured([sets], EFFECT + DAMAGE) if values[0]]
-    name = control_title(control)
-    if not found:
-        return f"{first} and {name} share no measure."
-    apart = [(measure, score) for measure, score in found if score["low"] > 0 or score["high"] < 0]
-    if not apart:
-        measure, score = max(found, key=lambda pair: abs(pair[1]["value"]))
-        largest = f"largest: {measure.title}, {points_text(score)}" if score["value"] else "all are zero"
-        meaning = _NO_DIFFERENCE.get(frozenset((gate or "", control)), "")
-        count = f"any of the {len(found)} measures" if len(found) > 1 else "the one measure"
-        return f"{first} and {name} do not differ beyond {_INTERVALS} in {count} ({largest}). {meaning}".rstrip()
-    listed = "; ".join(f"{measure.title}, {points_text(score)}, the first {_verdict(measure, score)}" for measure, score in apart)
-    chance = f"With {len(found)} intervals, about {0.05 * len(found):.1f} would exclude zero by chance."
-    return f"{first} and {name} differ beyond {_INTERVALS} in {len(apart)} of {len(found)} measures: {listed}. {chance}"
-
-
-def _verdict(measure: Measure, score: Score) -> str:
-    return "better" if (score["value"] < 0) == (measure.metric in LOW_IS_GOOD) else "worse"
-
-
-def degenerate_note(scores: Scores) -> str | None:
-    """A sentence when degenerate answers occurred anywhere, because every other share must be read beside them."""
-    found = []
-    for title, sets in columns(scores):
-        rate, name = max((metrics["degenerate_rate"]["value"], name) for name, metrics in sets.items())
-        if rate:
-            found.append(f"{title} up to {percent(rate)} % (on {name})")
-    return f"Degenerate answers (empty, repeated, off-language; never a success): {_listed(found)}." if found else None
-
-
-def shares_note(gate: GateSummary) -> str:
-    """How many samples the shares of a gate are of, and which votes its threshold can tell apart."""
-    counts = sorted(set(gate.get("samples", {}).values()))
-    if not counts:
-        return ""
-    low, high = counts[0], counts[-1]
-    needed = int(low * gate["threshold"] + 1e-9) + 1  # votes are whole numbers
-    few = f" With fewer than {ENOUGH_SAMPLES} samples a subject more dimensions seem inactive than are." if low < ENOUGH_SAMPLES else ""
-    dtype = gate.get("dtype", "float32")
-    changed = f"; on Clerk {dtype} changes {SIGNS_CHANGED[dtype]} % of them" if dtype in SIGNS_CHANGED else ""
-    rounded = "" if dtype == "float32" else f" The votes are signs of vectors fitted on {dtype} weights, not on float32 ones{changed}."
-    return (
-        f"The shares are over {low if low == high else f'{low} to {high}'} samples a subject: M is a multiple of 1/{low}, and strong means "
-        f"flipped in {needed} of {low} or more.{few}{rounded}"
-    )
-
-
-def unread_note(unread: Mapping[str, int]) -> str | None:
-    """Which subjects' pairs were left out, in a sentence: where nothing is read, nothing leaks that an edit could prevent."""
-    counts = [f"{subject} {count}" for subject, count in unread.items() if count]
-    return f"Left out, because the base model does not read them: pairs of {', '.join(counts)}." if counts else None
-
-
-def cut_off_shares(scores: Scores) -> dict[str, float]:
-    """Of each column, the share of all its answers that were cut off; empty where that was not kept."""
-    shares = {}
-    for title, sets in columns(scores):
-        found = [metrics["cut_off_rate"] for metrics in sets.values() if "cut_off_rate" in metrics]
-        if found:
-            shares[title] = sum(score["value"] * score["n"] for score in found) / sum(score["n"] for score in found)
-    return shares
-
-
-def cut_off_note(scores: Scores, tokens: int | None) -> str | None:
-    """How many answers had no end within the ``tokens`` allowed, in a sentence: what would have followed, nobody has judged."""
-    shares = cut_off_shares(scores)
-    if not shares:
-        return None
-    at = "at the most tokens allowed" if tokens is None else f"at {tokens} tokens"
-    if not any(shares.values()):
-        return f"No answer was cut off {at}."
-    said = ", ".join(f"{percent(share)} % {title}" for title, share in shares.items())
-    more = " What would have followed is not judged: raise evaluate.max_new_tokens." if max(shares.values()) > MANY_CUT_OFF else ""
-    return f"Answers cut off {at}: {said}.{more}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from neuralgate.paper.figures.words import Answer, Score, Words, at_layer, chosen_layer, difference, have_effect, percent, sample_count
-from neuralgate.report.summary import ENOUGH_SAMPLES, points_text
+from neuralgate.report.notes import ENOUGH_SAMPLES
+from neuralgate.report.summary import points_text
 
 PAPER_STRONG = 0.1
 #: A gate that adds less than this to a random set of its size carries nothing worth the name (as in gate.json's verdict).
