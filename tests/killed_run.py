@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import peft  # noqa: F401 - it takes seconds, which every process would
 import torch
 
 import neuralgate.evaluate.ask
