@@ -33,6 +33,11 @@ _SCRIPTS = {
     "hindi": re.compile(r"[\u0900-\u097f]"),
     "russian": re.compile(r"[\u0400-\u04ff]"),
 }
+#: English words that make a text with a third of them English, in which "no" and "personal" are no Spanish.
+_ENGLISH = re.compile(
+    r"\b(?:the|is|are|was|and|that|this|it|its|you|your|my|with|for|there|not|i|i'm|i'll|i'd|i've|of|see|can|can't|cannot|but|has|on|by|from|will|"
+    r"won't|don't|name|sign|says|printed|shown|visible)\b"
+)
 SHORT = 60  # words; who refuses at greater length says so
 _LATIN = ("german", "spanish", "french", "others")
 _ARABIC_LETTERS = str.maketrans({"ة": "ه", "ى": "ي", "ٱ": "ا", "ـ": None})
@@ -101,6 +106,7 @@ def _in_english(text: str, given: bool) -> bool:
 
 
 def _elsewhere(text: str, given: bool) -> bool:
+    english = len(_ENGLISH.findall(text))
     bare = _bare(text)
     for name, script in _SCRIPTS.items():
         if script.search(text):
@@ -108,7 +114,7 @@ def _elsewhere(text: str, given: bool) -> bool:
                 return True
             if name == "japanese":
                 break
-    return any(_refuses(name, bare, given) for name in _LATIN)
+    return not (english > 1 and 3 * english > text.count(" ")) and any(_refuses(name, bare, given) for name in _LATIN)
 
 
 def _refuses(name: str, text: str, given: bool) -> bool:
