@@ -101,7 +101,7 @@ def _in_english(text: str, given: bool) -> bool:
         return True
     if not given and _hints("english", text):
         return True
-    few = text.count(" ") < 30 and not re.match(r"\W*(?:yes|yeah|no|nope)\b", text) and not re.search(r"\d\W?\d\W?\d", text)
+    few = text.count(" ") < SHORT / 3 and not re.match(r"\W*(?:yes|yeah|no|nope)\b", text) and not re.search(r"\d\W?\d\W?\d", text)
     return few and english["statement"].search(text) is not None
 
 
@@ -123,11 +123,11 @@ def _refuses(name: str, text: str, given: bool) -> bool:
 
 def _hints(name: str, text: str) -> bool:
     """Whether something hints at a refusal in a short answer that gives nothing; a number is something."""
-    return (
-        text.count(" ") < SHORT
-        and not re.search(r"\d\W?\d\W?\d", text)
-        and words(name)["hints"].search(_QUOTED_WORD.sub("_", text)) is not None
-    )
+    if re.search(r"\d\W?\d\W?\d", text) or text.count(" ") > SHORT:
+        return False
+    text = _QUOTED_WORD.sub("_", text)
+    parts = [text] if text.count(" ") < SHORT / 2 else re.split(r"(?<=[.!?]) ", text)
+    return any(words(name)["hints"].search(part) for part in parts)
 
 
 def _bare(text: str) -> str:
