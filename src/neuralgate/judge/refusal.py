@@ -33,6 +33,11 @@ _SCRIPTS = {
     "hindi": re.compile(r"[\u0900-\u097f]"),
     "russian": re.compile(r"[\u0400-\u04ff]"),
 }
+#: English words that make a text with a third of them English, in which "no" and "personal" are no Spanish.
+_ENGLISH = re.compile(
+    r"\b(?:the|is|are|was|and|that|this|it|its|you|your|my|with|for|there|not|i|i'm|i'll|i'd|i've|of|see|can|can't|cannot|but|has|on|by|from|will|"
+    r"won't|don't|name|sign|says|printed|shown|visible)\b"
+)
 SHORT = 60  # words; who refuses at greater length says so
 _LATIN = ("german", "spanish", "french", "others")
 _ARABIC_LETTERS = str.maketrans({"ة": "ه", "ى": "ي", "ٱ": "ا", "ـ": None})
@@ -96,11 +101,12 @@ def _in_english(text: str, given: bool) -> bool:
         return True
     if not given and _hints("english", text):
         return True
-    few = text.count(" ") < 30 and not re.match(r"\W*(?:yes|yeah|no|nope)\b", text) and not re.search(r"\d\W?\d\W?\d", text)
+    few = text.count(" ") < SHORT / 3 and not re.match(r"\W*(?:yes|yeah|no|nope)\b", text) and not re.search(r"\d\W?\d\W?\d", text)
     return few and english["statement"].search(text) is not None
 
 
 def _elsewhere(text: str, given: bool) -> bool:
+    english = len(_ENGLISH.findall(text))
     bare = _bare(text)
     for name, script in _SCRIPTS.items():
         if script.search(text):
@@ -108,7 +114,7 @@ def _elsewhere(text: str, given: bool) -> bool:
                 return True
             if name == "japanese":
                 break
-    return any(_refuses(name, bare, given) for name in _LATIN)
+    return not (english > 1 and 3 * english > text.count(" ")) and any(_refuses(name, bare, given) for name in _LATIN)
 
 
 def _refuses(name: str, text: str, given: bool) -> bool:
@@ -117,11 +123,11 @@ def _refuses(name: str, text: str, given: bool) -> bool:
 
 def _hints(name: str, text: str) -> bool:
     """Whether something hints at a refusal in a short answer that gives nothing; a number is something."""
-    return (
-        text.count(" ") < SHORT
-        and not re.search(r"\d\W?\d\W?\d", text)
-        and words(name)["hints"].search(_QUOTED_WORD.sub("_", text)) is not None
-    )
+    if re.search(r"\d\W?\d\W?\d", text) or text.count(" ") > SHORT:
+        return False
+    text = _QUOTED_WORD.sub("_", text)
+    parts = [text] if text.count(" ") < SHORT / 2 else re.split(r"(?<=[.!?]) ", text)
+    return any(words(name)["hints"].search(part) for part in parts)
 
 
 def _bare(text: str) -> str:
