@@ -104,7 +104,7 @@ class SubjectTable:
 
     benchmark: str
     metrics: list[str]
-    rows: list[tuple[str, list[list[int] | None]]]
+    rows: list[tuple[str, list[tuple[int, int] | None]]]
 
 
 def subject_tables(scores: Scores) -> list[SubjectTable]:
