@@ -111,3 +111,17 @@ def test_what_killed_writes_left_is_removed_and_nothing_else(tmp_path: Path) -> 
         write_bytes(tmp_path / name, b"")
     remove_litter(tmp_path)
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_an_interrupt_inside_text_that_is_run_is_one_like_any_other() -> None:
+    """Imports make dataclasses by running text; a Ctrl-C in there must not end the process by the signal."""
+    code = textwrap.dedent("""
+        import os, signal
+        from neuralgate.cli import main as cli
+        cli.app = lambda: exec("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+        cli.main()
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
+    assert (done.returncode, "continues where it stopped" in done.stderr) == (2, True), done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -37,9 +38,9 @@ debugging = False
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 2 stopped by something that the user can put right, by Ctrl-C or another signal to end."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores one, and means it
-            signal.signal(number, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):  # `nohup` ignores one, and means it
+            signal.signal(number, interrupt)
     try:
         with disk_errors("the files of this command"):
             app()
@@ -56,6 +57,14 @@ def main() -> None:
             raise
         say_interrupted()
         sys.exit(2)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A plain KeyboardInterrupt that goes through an `exec` of text (which makes dataclasses) ends Python by the signal, caught or not."""
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
 
 
 def say_interrupted() -> None:
