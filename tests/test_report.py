@@ -415,7 +415,7 @@ def test_a_leak_is_marked_where_it_stands_and_escaped(tmp_path: Path) -> None:
 
 def test_runs_scored_in_other_ways_are_told(run_folder: Path, older_folder: Path) -> None:
     notes = compare_runs([run_folder, older_folder]).notes
-    assert any("eval RUN --rescore" in note for note in notes)
+    assert any("neuralgate score RUN" in note for note in notes)
     assert not any("scored" in note for note in compare_runs([run_folder, run_folder]).notes)
 
 
