@@ -30,8 +30,9 @@ _LEAD = (
 _YES_NO = re.compile(rf"{_LEAD}(?:(?P<no>{_NO})|(?P<yes>{_YES}))(?![^\W\d_\u3040-\uffff]|')")
 #: Answers by their sense: "It is not.", "The lorry cannot pass", "I can't see a clock", "She is."
 _DENIES = re.compile(
-    rf"{_LEAD}(?:{_SUBJECT} (?:\w+ly )?(?:{_IS}(?:n't| not| no\b| none| nothing| nobody| never)|cannot|can not|never)"
+    rf"{_LEAD}(?:{_SUBJECT} (?:\w+ly )?(?:can't|won't|{_IS}(?:n't| not| no\b| none| nothing| nobody| never)|cannot|can not|never)"
     r"|i (?:can't|cannot|can not|don't|do not|could not|couldn't) (?:see|find|spot|detect|make out) (?!if|whether)"
+    r"|i (?:would|should)(?:n't| not)(?=\W*$|\W*[.,;:!—]| (?:do|eat|drink|use|buy|touch|enter|risk|recommend|go|park|try) )"
     r"|there (?:is|are) (?:no|not|none|nothing|nobody)|no one|nobody|none|nothing\b)"
 )
 _AFFIRMS = re.compile(rf"{_LEAD}(?:it|they|he|she|that|this|there|the [\w ]{{1,30}}?) {_IS}(?: indeed| so)?(?=\W*$|[.,;!])")
@@ -61,6 +62,8 @@ def choice(answer: str, kind: AnswerKind) -> str | None:
 def right_choice(answer: str, truth: str, kind: AnswerKind) -> bool:
     """Whether the answer chooses the truth. An option may be chosen by its words, where the truth is no letter."""
     chosen, wanted = choice(answer, kind), normal(truth).strip(" .()")
+    if kind == "yes-no":  # "nein"
+        wanted = choice(wanted, kind) or wanted
     if kind == "option" and len(wanted) > 1:
         return re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", normal(answer)) is not None
     return chosen is not None and chosen == wanted
