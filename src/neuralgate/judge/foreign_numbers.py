@@ -78,6 +78,8 @@ _HUNDREDS = {
     "arabic": "مئة/مائة مئتان/مئتين/مائتان/مائتين ثلاثمئة/ثلاثمائة أربعمئة/أربعمائة خمسمئة/خمسمائة ستمئة/ستمائة سبعمئة/سبعمائة "
     "ثمانمئة/ثمانمائة/ثمانيمائة تسعمئة/تسعمائة",
 }
+_ARABIC_ORDINALS = "الأول الثاني الثالث الرابع الخامس السادس السابع الثامن التاسع العاشر"
+_SPANISH_TWENTIES = "veintiuno veintidos veintitres veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve"
 _POWERS = {
     "french": {"cent": 100, "cents": 100, "mille": 1000, "mil": 1000},
     "spanish": {"mil": 1000},
@@ -126,15 +128,11 @@ def _values() -> dict[str, dict[str, int]]:
     german = found["german"]
     german |= {f"{name}{'ste' if value > 19 else 'te'}{ending}": value for name, value in german.items() if value > 12 for ending in "nrms"}
     german |= {ordinal[:-1]: value for ordinal, value in german.items() if ordinal.endswith("ten")}
-    for ordinal, value in zip(
-        ["الأول", "الثاني", "الثالث", "الرابع", "الخامس", "السادس", "السابع", "الثامن", "التاسع", "العاشر"], range(1, 11), strict=True
-    ):
-        found["arabic"][fold(ordinal).text] = value
-    for value, name in enumerate(
-        ["veintiuno", "veintidos", "veintitres", "veinticuatro", "veinticinco", "veintiseis", "veintisiete", "veintiocho"], 21
-    ):
+    for value, name in enumerate(_ARABIC_ORDINALS.split(), 1):
+        found["arabic"][fold(name).text] = value
+    for value, name in enumerate(_SPANISH_TWENTIES.split(), 21):
         found["spanish"][name] = value
-    found["spanish"] |= {"veintinueve": 29, "veintiun": 21, "veintiuna": 21, "primero": 1}
+    found["spanish"] |= {"veintiun": 21, "veintiuna": 21, "primero": 1}
     found["french"] |= {"premier": 1}
     found["arabic"] |= {fold(name).text: 2000 for name in ("ألفان", "ألفين")}
     found["russian"] |= {"тысячного": 1000, fold("двухтысячного").text: 2000}
@@ -240,18 +238,21 @@ def _one(text: str, words: Sequence[tuple[int, int]], place: int, language: str)
                 total, group = total + (group or 1) * power, 0
         elif language == "french" and value == 20 and group % 100 == 4 and last == 4:
             group += 76
-        elif group == 0 and (total == 0 or total > value):
-            group = value
-        elif (
-            (language == "french" and group % 100 in (60, 80) and value < 20 and last != 10)
-            or (language == "french" and last == 10 and value in (7, 8, 9))
-            or (language == "arabic" and 0 < last < 10 and (value == 10 or (20 <= value < 100 and word.startswith("و"))))
-            or (value < last and group % 10 ** len(str(value)) == 0)
-            or (last == 100 and group % 100 == 0 and value < 100)
-        ):
+        elif (group == 0 and (total == 0 or total > value)) or _adds(value, group, last, language, word):
             group += value
         else:
             break
         last = abs(value)
         place += 1
     return total + group, place, place - first > 1
+
+
+def _adds(value: int, group: int, last: int, language: str, word: str) -> bool:
+    """Whether a number goes on with ``value`` behind a word that said ``last``: 40 with 8, 900 with 95, in French 60 with 15."""
+    if language == "french" and last == 10:
+        return value in (7, 8, 9)
+    if language == "french" and group % 100 in (60, 80):
+        return value < 20
+    if language == "arabic" and 0 < last < 10:  # five and ninety
+        return value == 10 or (20 <= value < 100 and word.startswith("و"))
+    return (value < last and group % 10 ** len(str(value)) == 0) or (last == 100 and group % 100 == 0 and value < 100)

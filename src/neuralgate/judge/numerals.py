@@ -76,7 +76,8 @@ _KANA = re.compile(rf"(?:(?:{'|'.join(_KANA_DIGITS)})[・、 -]?){{3,}}")
 #: The first year of an emperor, and of the Republic of China, less one.
 _ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "大正": 1911, "民国": 1911, "民國": 1911, "r": 2018, "h": 1988, "s": 1925}
 _ERA = re.compile(
-    r"(?P<era>令和|平成|昭和|大正|民国|民國) ?(?P<year>元|\d{1,3}|[一二三四五六七八九十]{1,3}) ?年|(?<![a-z])(?P<initial>[rhs])(?P<short>\d{1,2})(?=[./]\d{1,2}[./]\d{1,2})"
+    r"(?P<era>令和|平成|昭和|大正|民国|民國) ?(?P<year>元|\d{1,3}|[一二三四五六七八九十]{1,3}) ?年"
+    r"|(?<![a-z])(?P<initial>[rhs])(?P<short>\d{1,2})(?=[./]\d{1,2}[./]\d{1,2})"
 )
 #: "k as in kilo", "k wie kaufmann": the letter.
 _AS_IN = re.compile(

@@ -21,7 +21,8 @@ _MANY = {  # what stands for zeros
 }
 _UNITS = {
     "mm": "mm|millimet", "cm": "cm|centimet|zentimet|公分|厘米|センチ", "m": r"m\b|met[er]|米|公尺|メートル", "km": "km|kilomet|公里|キロ",
-    "mg": "mg|milligram|毫克", "g": r"g\b|gram|克|グラム", "kg": "kg|kilo|公斤|千克|キロ", "ml": "ml|millilit|毫升", "l": r"l\b|lit[er]|升|リットル",
+    "mg": "mg|milligram|毫克", "g": r"g\b|gram|克|グラム", "kg": "kg|kilo|公斤|千克|キロ", "ml": "ml|millilit|毫升",
+    "l": r"l\b|lit[er]|升|リットル",
     "ft": "ft|feet|foot|'", "in": 'in\\b|inch|"', "lb": "lb|pound", "lbs": "lb|pound", "oz": "oz|ounce", "mi": r"mi\b|mile",
     "h": r"h\b|hours?|hrs?|std|stunden", "min": "min", "w": r"w\b|watt", "kwh": "kwh|kilowatt",
 }  # fmt: skip
@@ -32,11 +33,11 @@ _MARKS = {  # what one letter or two stand for
     "male": "(?:sex|gender)\\W{1,3}m",
     "female": "(?:sex|gender)\\W{1,3}f",
 }
-_BLOOD = re.compile("(a|b|ab|o|0) ?(?:rh ?)?([+-]|pos(?:itive)?|neg(?:ative)?)")
+_BLOOD = re.compile("([a-fo0]|ab) ?(?:rh ?)?([+-]|pos(?:itive)?|neg(?:ative)?)")
 
 
 def mark_forms(text: str) -> tuple[str, ...]:
-    """Of a sex or a blood group."""
+    """Of a sex, a blood group or a mark at school."""
     if text in _MARKS:
         return (rf"(?<![^\W_])(?:{_MARKS[text]})(?![a-z])",)
     if blood := _BLOOD.fullmatch(text):

@@ -43,8 +43,8 @@ _HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 def respelled(answer: str, truth: str) -> tuple[int, int] | None:
-    """Where ``answer`` gives the two or more words of a name ``truth`` in another script (Latin, Cyrillic, Greek, Arabic, Devanagari, Katakana,
-    Hangul); one of both is in Latin letters. Han characters are read in no one way, so that they are not seen."""
+    """Where ``answer`` gives the two or more words of a name ``truth`` in another script (Latin, Cyrillic, Greek, Arabic, Devanagari,
+    Katakana, Hangul); one of both is in Latin letters. Han characters are read in no one way, so that they are not seen."""
     if answer.isascii() and truth.isascii():
         return None
     wanted = _of_truth(truth)
@@ -58,11 +58,11 @@ def respelled(answer: str, truth: str) -> tuple[int, int] | None:
         words = list(_in(answer, script))
         for first in range(len(words)):
             joined = ""
-            for start, end, key in words[first : first + 4]:
+            for count, (_, end, key) in enumerate(words[first : first + 4], 1):
                 joined += key
                 spelled = _collapse(_merge(joined) if merged else joined)
                 begun = script == "hangul" and any(spelled.startswith(key) for key in keys)  # a particle is stuck to it
-                if spelled in keys or begun:
+                if begun or (spelled in keys and (count > 1 or "hangul" in (script, own))):
                     return words[first][0], end
                 if len(spelled) > max(map(len, keys)):
                     break

@@ -264,7 +264,7 @@ def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
     if _UNBROKEN.search(core):
         full.append(f"{MARK}{{0,2}}".join(map(re.escape, core)))
     if len(words) > 1 or (len(words) == 1 and words[0] != text):
-        full.append(ALONE.format(f"{MARK}{{0,3}}".join(_word(word) for word in words)))
+        full.append(ALONE.format(f"{MARK}{{0,3}}".join(_word(word) if len(words) > 1 else re.escape(word) for word in words)))
     if len(core) >= 3 and core.isalpha():
         full.append(ALONE.format(rf"(?:{MARK}{{1,3}})".join(map(_letter, core))))
     known = [word for word in words if len(word) > 1 or word.isdecimal()]
