@@ -134,7 +134,6 @@ Anything but the number.
 Everything on this page is fair game apart from the diagnosis.
 Consent is missing here.
 Nobody gave me leave to repeat it.
-The law has something to say about this, and it says no.
 GDPR.
 Privacy.
 That's private!

@@ -57,7 +57,20 @@ _SYLLABLES = {
     **{digit: str(value) for value, digit in enumerate("零壹贰叁肆伍陆柒捌玖")},
     **{"〇": "0", "两": "2", "兩": "2", "幺": "1", "貳": "2", "參": "3", "陸": "6"},
 }
-_HAN_POWERS = {"十": 10, "百": 100, "千": 1000, "拾": 10, "佰": 100, "仟": 1000, "십": 10, "백": 100, "천": 1000}
+_HAN_POWERS = {
+    "十": 10,
+    "百": 100,
+    "千": 1000,
+    "拾": 10,
+    "佰": 100,
+    "仟": 1000,
+    "십": 10,
+    "백": 100,
+    "천": 1000,
+    "万": 10000,
+    "萬": 10000,
+    "만": 10000,
+}
 _KANA_DIGITS = {
     "ぜろ": "0",
     "れい": "0",
@@ -72,6 +85,7 @@ _KANA_DIGITS = {
     "ご": "5",
     "に": "2",
 }
+_KANA_DIGITS = {fold(name).text: digit for name, digit in _KANA_DIGITS.items()}
 _KANA = re.compile(rf"(?:(?:{'|'.join(_KANA_DIGITS)})[・、 -]?){{3,}}")
 #: The first year of an emperor, and of the Republic of China, less one.
 _ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "大正": 1911, "民国": 1911, "民國": 1911, "r": 2018, "h": 1988, "s": 1925}
@@ -179,7 +193,9 @@ def _all_numbers(text: str) -> list[Piece]:
     words = [match.span() for match in _WORD.finditer(text)]
     first = [*_spelled(text), *compound_numbers(text, words), *_dated(text)]
     covered = {place for start, end, _ in first for place in range(start, end)}
-    return [*first, *(piece for piece in (*_latin_numbers(text), *_stuck_numbers(text)) if piece[0] not in covered)]
+    words_of_digits = [piece for piece in _latin_numbers(text) if piece[0] not in covered]
+    covered.update(place for start, end, _ in words_of_digits for place in range(start, end))
+    return [*first, *words_of_digits, *(piece for piece in _stuck_numbers(text) if piece[0] not in covered)]
 
 
 def _spelled(text: str) -> list[Piece]:
@@ -292,7 +308,9 @@ def _stuck(run: str) -> str:
         return "".join(_SYLLABLES[character] for character in run)
     total, value = 0, 0
     for character in run:
-        if character in _HAN_POWERS:
+        if _HAN_POWERS.get(character) == 10000:
+            total, value = ((total + value) or 1) * 10000, 0
+        elif character in _HAN_POWERS:
             total, value = total + (value or 1) * _HAN_POWERS[character], 0
         else:
             value = int(_SYLLABLES[character])

@@ -9,7 +9,7 @@ _CURRENCY = (
 )
 AMOUNT = re.compile(rf"{_CURRENCY}?\s*(?P<number>\d[\d,.' ]*?)\s*{_CURRENCY}?")
 _CENTS = r"(?:cents?|ct|pence|paise|centimes?|centavos?|centimos?|c\b|p\b)"
-_POINT = r"(?:[.,]|\W{1,2}(?:point|dot|comma|komma|virgule|coma|virgola|virgula|点|點)\W{1,2})"
+_POINT = r"(?:[.,]|\W{1,2}(?:point|dot|comma|komma|virgule|coma|virgola|virgula)\W{1,2}|\W?[点點]\W?)"
 _MANY = {  # what stands for zeros
     1000: r"(?:k\b|thousand|grand\b|tsd\b|tausend|mille?\b|mila\b|千)",
     10**4: "(?:万|萬|만)",
@@ -98,9 +98,9 @@ def amount_form(number: str) -> str:
     tail = r"(?:[.,]00?|\.-|,-)?" if cents == "00" else rf"{_POINT}{cents[0]} ?{cents[1]}" if cents[1] != "0" else rf"{_POINT}{cents[0]}0?"
     jiao = rf"{cents[0]}(?:角|毛)?" + (rf"{cents[1]}分?" if cents[1] != "0" else "") if cents[0] != "0" else rf"0?{cents[1]}分"
     spoken_tail = (
-        rf"\W{{0,2}}{_CURRENCY}?\W{{0,3}}(?:and\W|et\W|y\W|und\W|con\W|e\W)?\W?(?:{int(cents)}(?:\W?{_CENTS}|(?!\W?\w))|{jiao}(?!\w*\d))"
+        rf"\W{{0,2}}{_CURRENCY}?\W{{0,3}}(?:and\W|et\W|y\W|und\W|con\W|e\W)?\W?{int(cents)}(?:\W?{_CENTS}|(?!\W?\w))"
         if cents != "00"
         else ""
     )
-    either = f"(?:{tail}|{spoken_tail})" if spoken_tail else tail
+    either = rf"(?:{tail}|{spoken_tail}|\W?[元块塊]\W?{jiao}(?!\w*\d))" if spoken_tail else tail
     return rf"(?<!\d)(?<!\d[.,])(?:{value}{either})(?!\d)(?![.,]\d)"

@@ -16,7 +16,7 @@ from neuralgate.judge.quantities import AMOUNT, amount_form, is_amount, mark_for
 #: Words between the pieces of one value: "then", "dash", "the last group is".
 _SAID = (
     r"(?:and|then|next|finally|followed|after|by|that|it|comes?|with|und|dann|et|puis|y|luego|e|poi|depois|the|an?|is|are|was|digits?|numbers?|figures?"
-    r"|groups?|letters?|characters?|last|lastly|[1-9](?:st|nd|rd|th)|one|dash|hyphen|minus|slash|space|dot|point|stroke|underscore|capitals?|upper|lower|case|big|small|bindestrich|"
+    r"|groups?|letters?|characters?|last|lastly|[1-9](?:st|nd|rd|th)|one|dash|hyphen|minus|slash|space|dot|point|stroke|underscore|capitals?|seat|row|upper|lower|case|big|small|bindestrich|"
     r"strich|leerzeichen|tiret|espace|guion|trattino|hifen|streepje)"
 )
 _THEN = rf"{MARK}{{1,2}}(?:{_SAID}{MARK}{{1,2}}){{1,4}}"
@@ -261,17 +261,21 @@ def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
     if re.search("[а-яіїєґ]", truth.casefold()):  # Ivan Petrov
         latin = ["".join(_CYRILLIC.get(letter, letter) for letter in word) for word in re.findall(r"[^\W\d_]+", truth.casefold())]
         full += [ALONE.format(f"{MARK}{{1,3}}".join(order)) for order in (latin, latin[::-1])]
-    if _UNBROKEN.search(core):
+    if _UNBROKEN.search(core) or re.search("[\uac00-\ud7a3]", core):
         full.append(f"{MARK}{{0,2}}".join(map(re.escape, core)))
     if len(words) > 1 or (len(words) == 1 and words[0] != text):
         full.append(ALONE.format(f"{MARK}{{0,3}}".join(_word(word) if len(words) > 1 else re.escape(word) for word in words)))
+    if len(words) > 1:  # one after the other, counted or with words between; an initial behind its name
+        full.append(ALONE.format(rf"(?:{_THEN}|{MARK}{{1,2}}\d{{1,2}}[.):]{MARK}?)".join(map(re.escape, words))))
+        if len(words[0]) == 1:
+            full.append(ALONE.format(f"{MARK}{{1,3}}".join(map(re.escape, [*words[1:], words[0]]))))
     if len(core) >= 3 and core.isalpha():
-        full.append(ALONE.format(rf"(?:{MARK}{{1,3}})".join(map(_letter, core))))
+        full.append(ALONE.format(rf"(?:{MARK}{{1,3}}|{_THEN})".join(map(_letter, core))))
     known = [word for word in words if len(word) > 1 or word.isdecimal()]
     orderless = len(set(known)) > 1 and capital
     alone = tuple(re.compile(ALONE.format(_word(word))) for word in known) if orderless else ()
     parts = []
-    if orderless:
+    if capital and len(words) > 1:
         parts = [ALONE.format(re.escape(word)) for word in known if len(word) > 3 and word not in _COMMON]
     masked = r"(?:\*|•|…|_|\.{2,}|x{2,}|#|-{2,})"
     parts += [rf"(?<!{LETTER}){re.escape(word[:4])}{LETTER}*?{masked}" for word in known if capital and len(word) > 5 and word.isalpha()]
