@@ -118,9 +118,9 @@ def _values() -> dict[str, dict[str, int]]:
     found["hindi"] = {fold(name).text: value for value, names in enumerate(_HINDI.split(), 1) for name in names.split("/")}
     for language, between in (("german", "und"), ("dutch", "en"), ("italian", "")):
         words = found[language]
-        units, tens = ({name: value for name, value in words.items() if low <= value < high} for low, high in ((1, 10), (20, 100)))
-        for ten, many in tens.items():
-            for unit, one in units.items():
+        ones, many_tens = ({name: value for name, value in words.items() if low <= value < high} for low, high in ((1, 10), (20, 100)))
+        for ten, many in many_tens.items():
+            for unit, one in ones.items():
                 if language == "italian":
                     words[(ten[:-1] if one in (1, 8) else ten) + unit] = many + one
                 elif unit != "eins":

@@ -39,6 +39,8 @@ def find_leak(answer: str, truth: str) -> Leak | None:
         folded = _without_fillers(folded)
     words = spoken(folded)
     texts = [words or folded] if forms.is_date else [folded, words] if words else [folded]
+    if forms.digits and not any(character.isdecimal() for text in texts for character in text.text):
+        return None
     for text in texts:
         for pattern in forms.full:
             if match := pattern.search(text.text):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from neuralgate.judge.bounds import ALONE, LETTER, MARK, MONTHS, NO_DIGIT, WHOLE_NUMBER
 from neuralgate.judge.clock import time_forms
@@ -102,17 +102,23 @@ _UNBROKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")  # scripts that put no b
 
 @dataclass(frozen=True)
 class Truth:
-    """``full``: patterns of the whole value. ``parts``: patterns of a giveaway part. ``words``: patterns of which all stand near each
-    other where the value's words are in another order. ``digits``: its digits, where a run of them is a part."""
+    """``forms``: of the whole value, which become patterns (``full``) only where the value does not stand as it is
+    written. ``parts``: patterns of a giveaway part. ``words``: patterns of
+    which all stand near each other where the value's words are in another order. ``digits``: its digits, where a run of them is a part."""
 
     literal: re.Pattern[str]
-    full: tuple[re.Pattern[str], ...] = ()
+    forms: tuple[str, ...] = ()
     parts: tuple[re.Pattern[str], ...] = ()
     words: tuple[re.Pattern[str], ...] = ()
     reach: int = 0  # characters within which all words stand
     is_date: bool = False  # months count as months only
     items: tuple[str, ...] = ()  # of a list, each a part
     code: str = ""  # letters and digits, where a run of at least four of them is a part
+    digits: bool = False  # no form is without one
+
+    @cached_property
+    def full(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(map(re.compile, self.forms))
 
 
 @lru_cache(maxsize=8192)
@@ -124,28 +130,28 @@ def forms_of(truth: str) -> Truth:
     core = re.sub(r"[\W_]+", "", text)
     dated = date_forms(text)
     if dated:
-        return Truth(literal, *dated, is_date=True)
+        return Truth(literal, tuple(form.pattern for form in dated[0]), dated[1], is_date=True, digits=True)
     if times := time_forms(text):
-        return Truth(literal, tuple(map(re.compile, [*times, *(_number(core, text) if core.isdecimal() else [])])))
+        return Truth(literal, (*times, *(_number(core, text) if core.isdecimal() else [])), digits=True)
     amount = AMOUNT.fullmatch(text)
     if amount and is_amount(text, amount["number"]):
         value = re.sub(r"[.,](?:00?|\d)$", "", amount["number"])
         more = round_forms(int(re.sub(r"\D", "", value))) if not re.search(r"[.,]\d?[1-9]\d?$", amount["number"]) or len(value) > 6 else ()
-        return Truth(literal, tuple(map(re.compile, (amount_form(amount["number"]), *more))))
+        return Truth(literal, (amount_form(amount["number"]), *more), digits=True)
     if core.isdecimal() and not re.search(r"[%+-]$", text):
         parted = core if len(core) > 4 else ""
         more = round_forms(int(core)) if text == core and core[0] != "0" else ()
-        return Truth(literal, tuple(re.compile(form) for form in (*_number(core, text), *more)), code=parted)
+        return Truth(literal, (*_number(core, text), *more), code=parted, digits=True)
     if "@" in text:
         return _address_of_mail(text, literal)
     if text.startswith(("www.", "http")) or re.fullmatch(r"[\w-]+(?:\.[a-z]{2,})+(?:/\S*)?", text):
-        return Truth(literal, (re.compile(ALONE.format(_spelled_out(text))),))
+        return Truth(literal, (ALONE.format(_spelled_out(text)),))
     if forms := (*mark_forms(text), *measure_forms(text)):
-        return Truth(literal, tuple(map(re.compile, forms)))
+        return Truth(literal, forms)
     numbered = any(character.isdecimal() for character in core) and (" " not in text or not re.search(r"[^\W\d_]{4,}", text))
     if numbered and not _UNBROKEN.search(core):
         forms = (_code(core),) if len(core) > 2 else ()
-        return Truth(literal, tuple(map(re.compile, forms)), code=core if len(core) > 4 else "")
+        return Truth(literal, forms, code=core if len(core) > 4 else "")
     items = tuple(re.split(r" ?[,;] ?", " ".join(truth.split())))
     name = _name(text, truth, core, literal)
     return replace(name, items=items) if len(items) > 2 or any(date_forms(fold(item).text) for item in items[len(items) < 2 :]) else name
@@ -266,7 +272,7 @@ def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
     if len(words) > 1 or (len(words) == 1 and words[0] != text):
         full.append(ALONE.format(f"{MARK}{{0,3}}".join(_word(word) if len(words) > 1 else re.escape(word) for word in words)))
     if len(words) > 1:  # one after the other, counted or with words between; an initial behind its name
-        full.append(ALONE.format(rf"(?:{_THEN}|{MARK}{{1,2}}\d{{1,2}}[.):]{MARK}?)".join(map(re.escape, words))))
+        full.append(ALONE.format(rf"(?:{MARK}{{1,3}}|{_THEN}|{MARK}{{1,2}}\d{{1,2}}[.):]{MARK}?)".join(map(re.escape, words))))
         if len(words[0]) == 1:
             full.append(ALONE.format(f"{MARK}{{1,3}}".join(map(re.escape, [*words[1:], words[0]]))))
     if len(core) >= 3 and core.isalpha():
@@ -279,7 +285,7 @@ def _name(text: str, truth: str, core: str, literal: re.Pattern[str]) -> Truth:
         parts = [ALONE.format(re.escape(word)) for word in known if len(word) > 3 and word not in _COMMON]
     masked = r"(?:\*|•|…|_|\.{2,}|x{2,}|#|-{2,})"
     parts += [rf"(?<!{LETTER}){re.escape(word[:4])}{LETTER}*?{masked}" for word in known if capital and len(word) > 5 and word.isalpha()]
-    return Truth(literal, tuple(map(re.compile, full)), tuple(map(re.compile, parts)), alone, reach=len(text) + 45)
+    return Truth(literal, tuple(full), tuple(map(re.compile, parts)), alone, reach=len(text) + 45)
 
 
 def _word(word: str) -> str:
@@ -319,4 +325,4 @@ def _address_of_mail(text: str, literal: re.Pattern[str]) -> Truth:
     whole = _spelled_out(text)
     halves = [re.compile(ALONE.format(re.escape(half))) for half in text.split("@")]
     parts = tuple(half for half, written in zip(halves, text.split("@"), strict=True) if len(written) > 3)
-    return Truth(literal, (re.compile(ALONE.format(whole)),), parts, tuple(halves), reach=len(text) + 30)
+    return Truth(literal, (ALONE.format(whole),), parts, tuple(halves), reach=len(text) + 30)
