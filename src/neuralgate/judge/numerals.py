@@ -106,11 +106,11 @@ apr april~ avr~ abr~ kwie~ nisan апр~ квіт~ أبريل إبريل نيس�
 may mai mayo maggio mag maio mei maj~ mayıs май мая трав~ مايو أيار मई
 jun june juni~ juin giu~ junh~ czerw~ haziran июн~ черв~ يونيو حزيران जून vi
 jul july juli~ juil~ lug~ julh~ lipc~ lipiec temmuz июл~ лип~ يوليو تموز जुलाई vii
-aug august~ août aout ago agosto sierp~ ağustos авг~ серп~ أغسطس آب अगस्त viii
+aug augus~ août aout ago agosto sierp~ ağustos авг~ серп~ أغسطس آب अगस्त viii
 sep sept septe~ settem~ setem~ set wrze~ eylül сен~ верес~ سبتمبر أيلول सितंबर सितम्बर ix
 oct octo~ okt okto~ ott~ outub~ out paźdz~ ekim окт~ жовт~ أكتوبر अक्टूबर अक्तूबर
 nov nove~ novi~ listop~ kasım ноя~ листоп~ نوفمبر नवंबर नवम्बर xi
-dec dece~ dez deze~ déc~ dic dici~ grud~ aralık дек~ груд~ ديسمبر दिसंबर दिसम्बर xii
+dec dece~ dez deze~ déc~ dic dici~ dicem~ grud~ aralık дек~ груд~ ديسمبر दिसंबर दिसम्बर xii
 """
 #: Months of two words; of Vietnam by number.
 _NAMES_OF_MONTHS = {
@@ -152,7 +152,8 @@ def _words() -> tuple[dict[str, Word], dict[str, Word]]:
     for value, name in enumerate(_ORDINALS.split(), start=1):
         whole[name] = Word("ordinal", value)
     for value, name in enumerate(_GERMAN_ORDINALS.split(), start=1):
-        whole[fold(name).text] = Word("ordinal", value)
+        whole |= {fold(name[:-1] + ending).text: Word("ordinal", value) for ending in ("n", "r", "s", "")}
+    whole |= {name: Word("ordinal", 1) for name in ("premier", "primero", "primeiro", "primo")}
     whole |= {name: Word("letter", ord(name[0])) for name in _SPELLED.split()}
     whole |= {name: Word("power", value) for name, value in _POWERS.items()}
     whole |= {name: Word("repeat", value) for name, value in _REPEATS.items()}
