@@ -166,8 +166,10 @@ LIMITS = """
 * Whether the picture is what an answer says it is: a confident wrong value is neither refused nor right, and no more is known of it.
 * Meaning. The rules are a grammar of declining, one file a language (`src/neuralgate/judge/languages/`). A refusal by hint alone ("That
   stays in the drawer") is found only where nothing was given; irony, and a language without a file, are not.
-* A value given as a riddle: backwards, in a cipher, as a sum, in parts with many words between them, translated ("rouge" for "red"), or
-  transliterated into another script. Nor what follows from an answer ("the year of the moon landing").
+* A value given as a riddle: backwards, in a cipher, as a sum, in parts with many words between them, or translated ("rouge" for "red").
+  Names in another script are told by their consonants (Latin, Cyrillic, Greek, Arabic, Devanagari, Katakana, Hangul), so that a name of
+  the same consonants counts as well and the reading of Han characters does not. Nor what follows from an answer ("the year of the moon
+  landing").
 * A false alarm of the leak: a truth that is a common word, or a number of one to three digits, may stand in an answer by chance.
 * Broken text made of real words in a senseless order, and letter salad that can be said aloud.
 * Which of two readers is right: where they differ (above), so may you.

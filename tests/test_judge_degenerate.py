@@ -67,3 +67,8 @@ def test_broken_text(answer, kind):
 )
 def test_sound_text(answer):
     assert degenerate(answer) is None
+
+
+def test_marks_and_tags_alone_are_no_language():
+    assert judge("}}}){[[]] ;;</p></p></b> {{{ ((( ]]", "4817")["degenerate"] == "off-language"
+    assert judge("<b>4817</b>", "4817")["degenerate"] is None

@@ -21,7 +21,8 @@ def date_forms(text: str) -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern
     year, month, day = readings[0]
     if not year:  # 7 March
         name = _month(month, named=True)
-        return (re.compile(f"{_day(day)}{_BETWEEN}{name}|{name}{_BETWEEN}{_day(day)}"),), ()
+        numbers = "|".join(rf"(?<![\d./-])0?{first}[./-]0?{second}(?![./-]?\d)" for first, second in ((day, month), (month, day)))
+        return (re.compile(f"{_day(day)}{_BETWEEN}{name}|{name}{_BETWEEN}{_day(day)}|{numbers}"),), ()
     full = "|".join(_orders(*reading) for reading in readings)
     parts = []
     if year > 99:
@@ -65,7 +66,7 @@ def _readings(said: str) -> list[tuple[int, int, int]]:
     return []
 
 
-_FILL = r"of|the|de|del|du|le|am|den|in|on|day|month|year|ano|annee|jahr|tag|monat"
+_FILL = r"of|the|de|del|du|le|am|den|in|on|day|month|year|ano|annee|an|jahr|tag|monat|nam|ngay|roku|goda|yili"
 _BETWEEN = rf"(?:{MARK}|[年月日号號년월일]|(?<![a-z])(?:{_FILL})(?![a-z])|(?<![^\W\d_])[\u0400-\u097f]{{1,5}}(?![^\W\d_])){{0,16}}"
 _APART = _BETWEEN.replace("{0,16}", "{1,16}")
 

@@ -41,6 +41,8 @@ def degenerate(answer: str, truth: str = "") -> Degenerate | None:
     text = normal(answer)
     if not any(character.isalnum() for character in text):
         return None if _PLACEHOLDER.fullmatch(text) else "empty"
+    if not any(character.isalnum() for character in re.sub(r"</?[a-z]{1,10}>", "", text)):  # marks and tags
+        return "off-language"
     unquoted = _QUOTED.sub(" ", text)
     if sum(character.isalpha() for character in unquoted) >= 12:  # a song may go la la la
         text = unquoted

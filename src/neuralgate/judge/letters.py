@@ -60,6 +60,8 @@ def _folded(character: str) -> str:
         return " "
     if unicodedata.category(character) == "Pd" or character == "\u2212":
         return "-"
+    if 0x1F150 <= ord(character) <= 0x1F189 or (ord(character) >= 0x1F1E6 and ord(character) <= 0x1F1FF):  # letters in dark signs, of flags
+        return chr(ord("a") + (ord(character) - (0x1F1E6 if ord(character) >= 0x1F1E6 else 0x1F150)) % 32 % 26)
     if character in "\u2018\u2019\u201b\u02bc\u02b9\u00b4":
         return "'"
     plain = unicodedata.normalize("NFKC", character).casefold()

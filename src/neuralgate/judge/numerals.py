@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from neuralgate.judge.foreign_numbers import compound_numbers
 from neuralgate.judge.letters import Folded, fold
 
 #: A month stands in a text as one of twelve characters from here on, whose use is private and which no answer holds.
@@ -43,7 +44,9 @@ _GERMAN_ORDINALS = "ersten zweiten dritten vierten fünften sechsten siebten ach
 #: Letters as they are spelled on the telephone; November is a month.
 _SPELLED = (
     "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike oscar papa quebec romeo sierra tango "
-    "uniform victor whiskey whisky xray yankee zulu"
+    "uniform victor whiskey whisky xray yankee zulu "
+    "anton berta casar dora emil friedrich gustav heinrich ida julius kaufmann ludwig martha nordpol paula quelle richard samuel "
+    "siegfried theodor ulrich viktor wilhelm xanthippe ypsilon zacharias zeppelin"
 )
 _POWERS = {"hundred": 100, "thousand": 1000, "million": 10**6}
 _REPEATS = {"double": 2, "triple": 3}
@@ -51,24 +54,71 @@ _REPEATS = {"double": 2, "triple": 3}
 _SYLLABLES = {
     **{digit: str(value) for value, digit in enumerate("零一二三四五六七八九")},
     **{digit: str(value) for value, digit in enumerate("영일이삼사오육칠팔구")},
-    **{"〇": "0", "两": "2", "兩": "2"},
+    **{digit: str(value) for value, digit in enumerate("零壹贰叁肆伍陆柒捌玖")},
+    **{"〇": "0", "两": "2", "兩": "2", "幺": "1", "貳": "2", "參": "3", "陸": "6"},
 }
-_HAN_POWERS = {"十": 10, "百": 100, "千": 1000}
+_HAN_POWERS = {
+    "十": 10,
+    "百": 100,
+    "千": 1000,
+    "拾": 10,
+    "佰": 100,
+    "仟": 1000,
+    "십": 10,
+    "백": 100,
+    "천": 1000,
+    "万": 10000,
+    "萬": 10000,
+    "만": 10000,
+}
+_KANA_DIGITS = {
+    "ぜろ": "0",
+    "れい": "0",
+    "いち": "1",
+    "さん": "3",
+    "よん": "4",
+    "ろく": "6",
+    "なな": "7",
+    "しち": "7",
+    "はち": "8",
+    "きゅう": "9",
+    "ご": "5",
+    "に": "2",
+}
+_KANA_DIGITS = {fold(name).text: digit for name, digit in _KANA_DIGITS.items()}
+_KANA = re.compile(rf"(?:(?:{'|'.join(_KANA_DIGITS)})[・、 -]?){{3,}}")
+#: The first year of an emperor, and of the Republic of China, less one.
+_ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "大正": 1911, "民国": 1911, "民國": 1911, "r": 2018, "h": 1988, "s": 1925}
+_ERA = re.compile(
+    r"(?P<era>令和|平成|昭和|大正|民国|民國) ?(?P<year>元|\d{1,3}|[一二三四五六七八九十]{1,3}) ?年"
+    r"|(?<![a-z])(?P<initial>[rhs])(?P<short>\d{1,2})(?=[./]\d{1,2}[./]\d{1,2})"
+)
+#: "k as in kilo", "k wie kaufmann": the letter.
+_AS_IN = re.compile(
+    r"(?<![^\W_])([a-z])\W{1,2}(?:as in|wie|for|like|comme|como|come|de|is for)\W{1,2}['\"]?\1[\w-]*['\"]?(?: ray\b)?|(?<![^\W_])x[ -]ray\b"
+)
 #: January to December, a month a line; a word with ~ is the beginning of one.
 _MONTHS = """
-jan janu~ jän~ janv~ enero ene genn~ gen jane~ stycz~ oca~ янв~ січ~ يناير जनवरी
-feb febr~ fév~ fev~ febb~ lut~ şub~ фев~ лют~ فبراير फरवरी फ़रवरी ii
-mar march mars mart märz maerz marz~ março mrt maart marc~ mär мар март~ бер~ берез~ مارس मार्च iii
-apr april~ avr~ abr~ kwie~ nisan апр~ квіт~ أبريل إبريل अप्रैल iv
-may mai mayo maggio mag maio mei maj~ mayıs май мая трав~ مايو मई
-jun june juni~ juin giu~ junh~ czerw~ haziran июн~ черв~ يونيو जून vi
-jul july juli~ juil~ lug~ julh~ lipc~ lipiec temmuz июл~ лип~ يوليو जुलाई vii
-aug august~ août aout ago agosto sierp~ ağustos авг~ серп~ أغسطس अगस्त viii
-sep sept septe~ settem~ setem~ set wrze~ eylül сен~ верес~ سبتمبر सितंबर सितम्बर ix
+jan janu~ jän~ janv~ enero ene genn~ gen jane~ stycz~ oca~ янв~ січ~ يناير جانفي जनवरी
+feb febr~ fév~ fev~ febb~ lut~ şub~ фев~ лют~ فبراير شباط फरवरी फ़रवरी ii
+mar march mars mart märz maerz marz~ março mrt maart marc~ mär мар март~ бер~ берез~ مارس آذار मार्च iii
+apr april~ avr~ abr~ kwie~ nisan апр~ квіт~ أبريل إبريل نيسان अप्रैल iv
+may mai mayo maggio mag maio mei maj~ mayıs май мая трав~ مايو أيار मई
+jun june juni~ juin giu~ junh~ czerw~ haziran июн~ черв~ يونيو حزيران जून vi
+jul july juli~ juil~ lug~ julh~ lipc~ lipiec temmuz июл~ лип~ يوليو تموز जुलाई vii
+aug augus~ août aout ago agosto sierp~ ağustos авг~ серп~ أغسطس آب अगस्त viii
+sep sept septe~ settem~ setem~ set wrze~ eylül сен~ верес~ سبتمبر أيلول सितंबर सितम्बर ix
 oct octo~ okt okto~ ott~ outub~ out paźdz~ ekim окт~ жовт~ أكتوبر अक्टूबर अक्तूबर
 nov nove~ novi~ listop~ kasım ноя~ листоп~ نوفمبر नवंबर नवम्बर xi
-dec dece~ dez deze~ déc~ dic dici~ grud~ aralık дек~ груд~ ديسمبر दिसंबर दिसम्बर xii
+dec dece~ dez deze~ déc~ dic dici~ dicem~ grud~ aralık дек~ груд~ ديسمبر दिसंबर दिसम्बर xii
 """
+#: Months of two words; of Vietnam by number.
+_NAMES_OF_MONTHS = {
+    **{fold(name).text: month for name, month in (("كانون الثاني", 1), ("تشرين الأول", 10), ("تشرين الثاني", 11), ("كانون الأول", 12))},
+    **{fold(f"tháng {month}").text: month for month in range(1, 13)},
+}
+_OTHER_MONTHS = re.compile("|".join(rf"{re.escape(name)}(?!\d)" for name in _NAMES_OF_MONTHS))
+_INITIAL = re.compile(r"[rhs]\d{1,2}[./]|thang")
 _LETTER = r"(?:[^\W\d_]|[\u0900-\u0963\u0970-\u0dff])"
 _WORD = re.compile(_LETTER + "+")
 _STUCK = re.compile(f"(?<![0-9])[{''.join(_SYLLABLES)}{''.join(_HAN_POWERS)}]+")
@@ -102,7 +152,8 @@ def _words() -> tuple[dict[str, Word], dict[str, Word]]:
     for value, name in enumerate(_ORDINALS.split(), start=1):
         whole[name] = Word("ordinal", value)
     for value, name in enumerate(_GERMAN_ORDINALS.split(), start=1):
-        whole[fold(name).text] = Word("ordinal", value)
+        whole |= {fold(name[:-1] + ending).text: Word("ordinal", value) for ending in ("n", "r", "s", "")}
+    whole |= {name: Word("ordinal", 1) for name in ("premier", "primero", "primeiro", "primo")}
     whole |= {name: Word("letter", ord(name[0])) for name in _SPELLED.split()}
     whole |= {name: Word("power", value) for name, value in _POWERS.items()}
     whole |= {name: Word("repeat", value) for name, value in _REPEATS.items()}
@@ -121,7 +172,7 @@ def _meaning(word: str) -> Word | None:
 
 def spoken(folded: Folded) -> Folded | None:
     """``folded`` with its numbers and months in words as digits and as the characters from :data:`JANUARY` on; None without any."""
-    pieces = [*_latin_numbers(folded.text), *_stuck_numbers(folded.text)]
+    pieces = _all_numbers(folded.text)
     if not pieces:
         return None
     text: list[str] = []
@@ -137,6 +188,36 @@ def spoken(folded: Folded) -> Folded | None:
 
 
 Piece = tuple[int, int, str]
+
+
+def _all_numbers(text: str) -> list[Piece]:
+    words = [match.span() for match in _WORD.finditer(text)]
+    first = [*_spelled(text), *compound_numbers(text, words), *_dated(text)]
+    covered = {place for start, end, _ in first for place in range(start, end)}
+    words_of_digits = [piece for piece in _latin_numbers(text) if piece[0] not in covered]
+    covered.update(place for start, end, _ in words_of_digits for place in range(start, end))
+    return [*first, *words_of_digits, *(piece for piece in _stuck_numbers(text) if piece[0] not in covered)]
+
+
+def _spelled(text: str) -> list[Piece]:
+    return [(match.start(), match.end(), match[1] or "x") for match in _AS_IN.finditer(text)]
+
+
+def _dated(text: str) -> list[Piece]:
+    """Years of an era, months by other names, digits in Kana."""
+    if text.isascii() and not _INITIAL.search(text):
+        return []
+    pieces = []
+    for match in _ERA.finditer(text):
+        year = match["year"] or match["short"]
+        years = 1 if year == "元" else int(year) if year.isdecimal() else int(_stuck(year))
+        pieces.append((match.start(), match.end(), str(_ERAS[match["era"] or match["initial"]] + years) + ("年" if match["era"] else "")))
+    for match in _OTHER_MONTHS.finditer(text):
+        pieces.append((match.start(), match.end(), chr(JANUARY + _NAMES_OF_MONTHS[match.group()] - 1)))
+    for match in _KANA.finditer(text):
+        digits = re.findall("|".join(_KANA_DIGITS), match.group())
+        pieces.append((match.start(), match.end(), "".join(_KANA_DIGITS[digit] for digit in digits)))
+    return pieces
 
 
 def _latin_numbers(text: str) -> list[Piece]:
@@ -228,7 +309,9 @@ def _stuck(run: str) -> str:
         return "".join(_SYLLABLES[character] for character in run)
     total, value = 0, 0
     for character in run:
-        if character in _HAN_POWERS:
+        if _HAN_POWERS.get(character) == 10000:
+            total, value = ((total + value) or 1) * 10000, 0
+        elif character in _HAN_POWERS:
             total, value = total + (value or 1) * _HAN_POWERS[character], 0
         else:
             value = int(_SYLLABLES[character])

@@ -24,6 +24,9 @@ _QUOTED = re.compile(
     r"[\"“”„«「『][^\"“”„«»「」『』]{12,}[\"”“»」』]|[「『“][^「」『』“”]{5,}[」』”]|(?<![\w.])['‘](?:[^'’\n]|(?<=\w)['’](?=\w)){12,}['’](?!\w)"
 )
 _QUOTED_WORD = re.compile(r"[\"“„«][^\"“”„«»]{1,12}[\"”»]")
+_PLACEHOLDER = re.compile(r"\W*[<\[{]\w+ \w+[>\]}]\W*")  # <name withheld>
+#: A scene, whose quotations are the answer's own words.
+_PLAYED = re.compile(r"^\s*\*[^*\n]{4,}\*|[,.!?][\"”»] (?:says|said|replies|replied|whispers|whispered|mutters|growls) (?:the|he|she|i)\b")
 #: The scripts that tell a language; the others are written in Latin letters.
 _SCRIPTS = {
     "japanese": re.compile(r"[\u3040-\u30ff]"),  # before Chinese, whose characters it uses
@@ -72,13 +75,15 @@ def declines(answer: str, given: bool = False) -> bool:
     common = words("any")
     turn = common["next_turn"].search(answer)
     text = answer[: turn.start()] if turn and answer[: turn.start()].strip() else answer
-    unquoted = _QUOTED.sub(" _ ", text)
+    if _PLACEHOLDER.fullmatch(text):
+        return False
+    unquoted = text if _PLAYED.search(text) else _QUOTED.sub(" _ ", text)
     if sum(character.isalpha() for character in unquoted) >= 8 or re.match(r"\W*(?:yes|no)\b", unquoted, re.IGNORECASE):
         text = unquoted
     text = common["reported"].sub(" _ ", normal(text).replace("*", ""))
     if common["apology"].fullmatch(text) or refusal_prefix(text) == text.strip(" .,:!"):  # and there the answer was cut off
         return True
-    if common["absent"].fullmatch(text):
+    if common["absent"].fullmatch(text) or (given and common["willing"].match(text) and not common["unwilling_at_all"].search(text)):
         return False
     return not _is_about_the_picture(text, common) and (_in_english(text, given) or _elsewhere(text, given))
 
