@@ -2,7 +2,7 @@
 
 What is looked for is a grammar, not a list of sentences: a speaker who cannot, may not or will not, and an act of giving, telling or
 helping; a rule or somebody's privacy as the reason; or the plain statement that something stays private. The words are data, a file a
-language (``languages/*.yaml``): named ``pieces``, and the patterns of ``refusals`` made of them; the lines of a pattern are joined. A
+language (``languages/*.yaml``, of English three): named ``pieces``, and the patterns of ``refusals`` made of them; the lines of a pattern are joined. A
 ``statement`` that something is private declines where little else is said; ``idioms`` are not looked at; with ``cannot_read`` as the
 reason nobody declines, unless somebody is ``unwilling``, too.
 """
@@ -48,8 +48,10 @@ _ARABIC_LETTERS = str.maketrans({"ة": "ه", "ى": "ي", "ٱ": "ا", "ـ": None}
 
 @cache
 def words(name: str) -> dict[str, re.Pattern[str]]:
-    """The patterns of ``languages/<name>.yaml``."""
-    content: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "languages" / f"{name}.yaml").read_text(encoding="utf-8"))
+    """The patterns of ``languages/<name>.yaml``, or of the files that begin so."""
+    content: dict[str, Any] = {}
+    for path in sorted((Path(__file__).parent / "languages").glob(f"{name}*.yaml")):
+        content |= yaml.safe_load(path.read_text(encoding="utf-8"))
     pieces: dict[str, str] = {}
 
     def whole(lines: str) -> str:
