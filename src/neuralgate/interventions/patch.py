@@ -123,15 +123,15 @@ class Patch:
         parameters = find_roles(model, self.tensors)
         for role, entry in self.tensors.items():
             tensor = parameters[role].data
-            found = sha256(tensor)
-            if list(tensor.shape) != entry["shape"] or found not in (entry["base_sha256"], entry["result_sha256"]):
+            checksum = sha256(tensor)
+            if list(tensor.shape) != entry["shape"] or checksum not in (entry["base_sha256"], entry["result_sha256"]):
                 raise UserError(
                     f"Wrong base: {entry['name']} ({role}) of this model is not the tensor that the patch was made on "
                     f"({self.information.get('base_model', 'unknown')}, {entry['dtype']}); load that model in that dtype."
                 )
-            self.other_side(role, tensor, "base_sha256" if found == entry["base_sha256"] else "result_sha256")
+            self.other_side(role, tensor, "base_sha256" if checksum == entry["base_sha256"] else "result_sha256")
             if entry["base_sha256"] != entry["result_sha256"]:  # an edit that left this tensor as it was tells nothing
-                states.add("base" if found == entry["base_sha256"] else "patched")
+                states.add("base" if checksum == entry["base_sha256"] else "patched")
         if len(states) > 1:
             raise UserError("The model holds some tensors of the patch and not others; load a clean base.")
         return "patched" if states == {"patched"} else "base"

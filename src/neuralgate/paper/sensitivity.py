@@ -61,8 +61,8 @@ def locate_variants(
     chunks.make(list(keys), attempt)
     made = {name: json.loads(piece) for name, piece in zip(tried, chunks.collect(list(keys)), strict=True)}
     gates = {
-        name: Gate(torch.tensor(found["votes"]), gate.subjects, tuple(found["layers"]), gate.model, gate.threshold)
-        for name, found in made.items()
+        name: Gate(torch.tensor(variant["votes"]), gate.subjects, tuple(variant["layers"]), gate.model, gate.threshold)
+        for name, variant in made.items()
     }
     own = [row_of(gate, gate, row) for row in gate.summary["profile"] if row["layer"] in layers]
     return [
