@@ -20,7 +20,7 @@ def doctor(
     """What is installed and what a model would need here, from its configuration alone: no weights are read."""
     from neuralgate.lvlm import doctor as look
 
-    for library, version in look.versions().items():
+    for library, version in look.library_versions().items():
         print(f"{library:<14} {version}")
     machine = look.devices()
     for name, size in machine:

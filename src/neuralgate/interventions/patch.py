@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from neuralgate.errors import UserError
 from neuralgate.files import digest
 from neuralgate.interventions.card import Evidence
-from neuralgate.interventions.hub import push, shown_name
+from neuralgate.interventions.hub import published_name, push
 from neuralgate.interventions.patch_folder import patch_folder, read_patch_folder, write_patch_folder
 from neuralgate.interventions.values import (
     Difference,
@@ -60,7 +60,7 @@ class Patch:
         Raises:
             UserError: no value changed, or one is no finite number.
         """
-        base_model = {"base_model": shown_name(lvlm.name), "base_fingerprint": lvlm.fingerprint, "prompt_style": lvlm.prompt_style}
+        base_model = {"base_model": published_name(lvlm.name), "base_fingerprint": lvlm.fingerprint, "prompt_style": lvlm.prompt_style}
         patch = cls._between(lvlm.model, base, edited, {**base_model, **information})
         if not any(entry["changed"] for entry in patch.tensors.values()):
             raise UserError(f"The edit changed no value of {', '.join(base)}, so there is no patch; raise its rate or its steps.")

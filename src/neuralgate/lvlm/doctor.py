@@ -14,7 +14,7 @@ from torch import nn
 from neuralgate.errors import UserError
 from neuralgate.lvlm.conversation import Conversation
 from neuralgate.lvlm.inputs import process
-from neuralgate.lvlm.load import QUANTIZED, load_config, load_processor, processor_cure, processor_errors, source_of, wrong_settings
+from neuralgate.lvlm.load import QUANTIZED, load_config, load_processor, model_source, processor_cure, processor_errors, wrong_settings
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.roles import find_decoder
 
@@ -54,7 +54,7 @@ class Diagnosis:
     memory: list[Memory]
 
 
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Library -> version, or that it is not installed."""
     version_of = {}
     for library in LIBRARIES:
@@ -77,7 +77,7 @@ def devices() -> list[tuple[str, float]]:
 
 def examine(path_or_id: str, revision: str | None = None, prompt_style: str = "") -> Diagnosis:
     """Look at a model's configuration and processor. Raises UserError with the cure for what would stop `load`."""
-    source = source_of(path_or_id)
+    source = model_source(path_or_id)
     config = load_config(source, path_or_id, revision)
     processor = load_processor(source, path_or_id, revision)
     lvlm = LVLM(skeleton(config), processor, path_or_id, prompt_style)

@@ -43,7 +43,7 @@ def is_hub_name(name: str) -> bool:
     return HUB_ID.fullmatch(name) is not None and not os.path.exists(os.path.dirname(name))  # Path's trips over impossible names
 
 
-def source_of(name: str) -> Path | str:
+def model_source(name: str) -> Path | str:
     """The folder that ``name`` stands for, or ``name`` itself where it can only be a model of the hub."""
     return clerk_path() if name == CLERK else name if is_hub_name(name) else Path(name)
 
@@ -91,7 +91,7 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
     from transformers import AutoModelForImageTextToText
 
     name = str(path_or_id)
-    source = source_of(name)
+    source = model_source(name)
     config = load_config(source, name, revision)
     processor = load_processor(source, name, revision)
     no_room = f"{name} does not fit into the memory of {device}; see `neuralgate doctor {name}` for what would."

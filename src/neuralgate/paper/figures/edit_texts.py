@@ -7,7 +7,7 @@ from typing import Any
 
 from neuralgate.paper.figures.edit_figures import EFFECT, MEASURES
 from neuralgate.paper.figures.record import PAPER_LAMBDA, PAPER_RADIUS, PAPER_THRESHOLD
-from neuralgate.paper.figures.words import Answer, Words, chosen_layer, difference, percent
+from neuralgate.paper.figures.words import Answer, Words, chosen_layer, difference, score_text
 from neuralgate.paper.sweeps import GATES
 from neuralgate.report.summary import points_text
 
@@ -25,7 +25,7 @@ def radius(analysis: dict[str, Any]) -> Words:
         f"with most strong dimensions; means over {radii['rounds']} trial edits a layer, intervals from n = {inner['max']['n']} validation "
         f"questions, each counted once. {by_the_rule(radii['layers'], 'layers')} The table below has each layer's damage."
     )
-    means = f"mean EtA {percent(inner['mean'])} within radius {PAPER_RADIUS}, {percent(outer['mean'])} within {outer['radius']}"
+    means = f"mean EtA {score_text(inner['mean'])} within radius {PAPER_RADIUS}, {score_text(outer['mean'])} within {outer['radius']}"
     if outer["layers"] == inner["layers"]:
         falls: tuple[Answer, str] = ("open", f"no located layer is farther than {PAPER_RADIUS} from the centre.")
     elif outer["mean"]["high"] < inner["mean"]["low"]:
@@ -54,12 +54,12 @@ def by_the_rule(rows: list[dict[str, Any]], what: str) -> str:
 def best_is_near(radii: dict[str, Any], inner: dict[str, Any]) -> tuple[Answer, str]:
     """Agrees: the best layer within the radius is above every layer outside it, intervals apart; against: one outside is above it."""
     outside = [row for row in radii["layers"] if row["layer"] not in inner["layers"]]
-    near = f"within radius {PAPER_RADIUS} the best layer is {inner['best_layer']} with EtA {percent(inner['max'])}"
+    near = f"within radius {PAPER_RADIUS} the best layer is {inner['best_layer']} with EtA {score_text(inner['max'])}"
     if not outside:
         return "open", f"{near}; no located layer is outside."
     gaps = {row["layer"]: difference(inner["max"], row["eta"]) for row in outside}
     best = max(outside, key=lambda row: row["eta"]["value"])
-    text = f"{near}, outside it layer {best['layer']} with {percent(best['eta'])}"
+    text = f"{near}, outside it layer {best['layer']} with {score_text(best['eta'])}"
     if all(gap["low"] > 0 for gap in gaps.values()):
         return "agrees", f"{text}."
     return ("against", f"{text}.") if any(gap["high"] < 0 for gap in gaps.values()) else ("open", f"{text}: within the intervals.")
@@ -81,13 +81,13 @@ def best_value(analysis: dict[str, Any], name: str, claimed: float) -> tuple[Ans
     strong = [row for row in analysis["sweeps"][name] if row["gate"] == "strong" and row["eta"]]
     if all(row["stopped"] == "converged" for row in strong):
         steps = ", ".join(f"{row['steps']} at {row['value']:g}" for row in strong)
-        unseen = ", ".join(f"{percent(row['rta_unseen'])} at {row['value']:g}" for row in strong if row["rta_unseen"])
+        unseen = ", ".join(f"{score_text(row['rta_unseen'])} at {row['value']:g}" for row in strong if row["rta_unseen"])
         text = f"every edit with the strong gate met the stop rule, in so many steps: {steps}"
         return "open", f"{text}; refused of the left-out private subject: {unseen or 'not measured'}."
     eta = {row["value"]: row["eta"] for row in strong}
     others = {value: difference(eta[claimed], score) for value, score in eta.items() if value != claimed}
     top = max(eta, key=lambda value: eta[value]["value"])
-    listed = f"EtA at {claimed:g} is {percent(eta[claimed])}; the highest is {percent(eta[top])} at {top:g}"
+    listed = f"EtA at {claimed:g} is {score_text(eta[claimed])}; the highest is {score_text(eta[top])} at {top:g}"
     if all(gap["low"] > 0 for gap in others.values()):
         return "agrees", f"{listed}, above every other value beyond the intervals."
     worse = [value for value, gap in others.items() if gap["high"] < 0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from neuralgate.paper.figures.words import Answer, Score, Words, at_layer, chosen_layer, difference, have_effect, percent, sample_count
+from neuralgate.paper.figures.words import Answer, Score, Words, at_layer, chosen_layer, difference, have_effect, sample_count, score_text
 from neuralgate.report.notes import ENOUGH_SAMPLES
 from neuralgate.report.summary import points_text
 
@@ -32,8 +32,8 @@ def flips(analysis: dict[str, Any]) -> Words:
         return Words(about, (("open", "no dimension flips where the vectors have an effect."),))
     lowest, highest = min(rare, key=lambda layer: rare[layer]["value"]), max(rare, key=lambda layer: rare[layer]["value"])
     text = (
-        f"where the vectors have an effect, of the dimensions that flip at all {percent(rare[lowest])} (layer {lowest}) to "
-        f"{percent(rare[highest])} (layer {highest}) do so in at most {100 * analysis['threshold']:g} % of the samples; the "
+        f"where the vectors have an effect, of the dimensions that flip at all {score_text(rare[lowest])} (layer {lowest}) to "
+        f"{score_text(rare[highest])} (layer {highest}) do so in at most {100 * analysis['threshold']:g} % of the samples; the "
         "paper says most do."
     )
     if all(score["low"] > 0.5 for score in rare.values()):
@@ -50,8 +50,8 @@ def working(analysis: dict[str, Any]) -> str:
         "The vectors have an effect (refuse more sensitive than benign questions, intervals apart) at layers "
         f"{', '.join(layers) or 'none'}; the best are those of layer {best['layer']}: sensitive loss "
         f"{best['loss_start']['value']:.2f} to {best['loss_end']['value']:.2f}, "
-        f"{percent(best['converged'])} converged, refused {percent(best['own']['refused_sensitive'])} of the sensitive and "
-        f"{percent(best['own']['refused_benign'])} of the benign questions. Where they have none, votes are votes for nothing."
+        f"{score_text(best['converged'])} converged, refused {score_text(best['own']['refused_sensitive'])} of the sensitive and "
+        f"{score_text(best['own']['refused_benign'])} of the benign questions. Where they have none, votes are votes for nothing."
     )
 
 
@@ -91,7 +91,7 @@ def shares(analysis: dict[str, Any]) -> Words:
     proven = [row["strong"] for row in analysis["profile"] if have_effect(row)]
     peak = max(strong, key=lambda layer: strong[layer]["value"])
     least, most = (extreme(proven, key=lambda score: score["value"]) for extreme in (min, max))
-    text = f"where the vectors have an effect, strong are {percent(least)} to {percent(most)} of the dimensions"
+    text = f"where the vectors have an effect, strong are {score_text(least)} to {score_text(most)} of the dimensions"
     if all(score["high"] < PAPER_STRONG for score in proven):
         sparse: tuple[Answer, str] = ("agrees", f"{text}, below 10 % at each of these layers.")
     elif any(score["low"] > PAPER_STRONG for score in proven):
@@ -110,7 +110,8 @@ def rise_and_fall(strong: dict[int, Score], peak: int) -> tuple[Answer, str]:
     layers = sorted(strong)
     first, last = strong[layers[0]], strong[layers[-1]]
     between = [strong[layer] for layer in layers[1:-1]]
-    ends = f"layer {layers[0]} {percent(first)}, layer {layers[-1]} {percent(last)}, the largest at layer {peak} {percent(strong[peak])}"
+    ends = f"layer {layers[0]} {score_text(first)}, layer {layers[-1]} {score_text(last)}, "
+    ends += f"the largest at layer {peak} {score_text(strong[peak])}"
     if any(score["low"] > max(first["high"], last["high"]) for score in between):
         return "agrees", f"the strong share rises, then falls ({ends})."
     if between and all(score["high"] < max(first["low"], last["low"]) for score in between):
@@ -127,7 +128,7 @@ def losses(analysis: dict[str, Any]) -> Words:
         f"fell below {analysis['locate']['stop_loss']:g} within {analysis['locate']['steps']} steps (95 % intervals, "
         f"{sample_count(analysis)}). At {chosen_layer(analysis)}: sensitive "
         f"{number(here['loss_start'])} to {number(here['loss_end'])}, benign "
-        f"{number(here['benign_start'])} to {number(here['benign_end'])}, {percent(here['converged'])} converged; the lowest sensitive "
+        f"{number(here['benign_start'])} to {number(here['benign_end'])}, {score_text(here['converged'])} converged; the lowest sensitive "
         f"loss is {number(best['loss_end'])} at layer {best['layer']}."
     )
     return Words(about, (("none", "it gives no losses. Where a vector has not reached its aim, its signs are votes for nothing."),))
@@ -170,8 +171,8 @@ def answers(analysis: dict[str, Any]) -> Words:
 
 def answers_at(row: dict[str, Any]) -> str:
     parts = [
-        f"{title} {percent(row[kind]['refused_sensitive'])} of the sensitive and {percent(row[kind]['refused_benign'])} of the benign "
-        "questions"
+        f"{title} {score_text(row[kind]['refused_sensitive'])} of the sensitive and {score_text(row[kind]['refused_benign'])} of the "
+        "benign questions"
         for kind, title in (("own", "own vectors refuse"), ("strong_flipped", "the gate"), ("random_flipped", "the random set"))
     ]
     return f"At layer {row['layer']} {', '.join(parts)} (n = {row['own']['refused_sensitive']['n']} each)."
@@ -179,7 +180,7 @@ def answers_at(row: dict[str, Any]) -> str:
 
 def gradient(analysis: dict[str, Any]) -> Words:
     here = at_layer(analysis["profile"], analysis["chosen_layer"])["gradient"]
-    parts = ", ".join(f"{name} tokens {percent(score)}" for name, score in here.items())
+    parts = ", ".join(f"{name} tokens {score_text(score)}" for name, score in here.items())
     about = (
         "Norm of the part of the weight gradient of each layer's FFN output projection that arrives through each class of tokens, over "
         f"the norm of the whole, for the base model's loss on the located pairs (mean over n = {here['subject']['n']} pairs, 95 % "
