@@ -99,15 +99,15 @@ def test_the_chance_level_of_jaccard_is_that_of_a_simulation():
         drawn.append(len(one & other) / len(one | other))
     assert overlap.expected_jaccard(first, second, size) == pytest.approx(np.mean(drawn), abs=0.005)
     sets = [np.isin(np.arange(size), generator.permutation(size)[:count])[None] for count in (first, second)]
-    compared = overlap.compare(*sets)
+    compared = overlap.mean_overlap(*sets)
     assert (compared["chance_low"], compared["chance_high"]) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.03)
     assert compared["value"] == pytest.approx((sets[0] & sets[1]).sum() / (sets[0] | sets[1]).sum(), abs=1e-4)
 
 
 def test_two_empty_sets_have_no_overlap_and_equal_ones_the_whole():
     nothing, something = np.zeros((1, 5), bool), np.eye(5, dtype=bool)[:1]
-    assert overlap.compare(nothing, nothing) is None
-    assert overlap.compare(nothing, something)["value"] == 0 and overlap.compare(something, something)["value"] == 1
+    assert overlap.mean_overlap(nothing, nothing) is None
+    assert overlap.mean_overlap(nothing, something)["value"] == 0 and overlap.mean_overlap(something, something)["value"] == 1
 
 
 def test_the_interval_of_shares_covers_what_other_samples_would_give():
@@ -148,7 +148,7 @@ def test_subjects_that_share_dimensions_do_not_narrow_chance():
     hits, top = 0, 0
     for seed in range(100):
         first_D, second_D = (generator.permutation(200) < 40 for _ in range(2))
-        compared = overlap.compare(np.tile(first_D, (6, 1)), np.tile(second_D, (6, 1)), seed)
+        compared = overlap.mean_overlap(np.tile(first_D, (6, 1)), np.tile(second_D, (6, 1)), seed)
         hits += compared["chance_low"] <= compared["value"] <= compared["chance_high"]
         sizes_SD = torch.from_numpy(generator.permutation(200)).float().expand(6, -1)
         found = activation.against_votes(sizes_SD, torch.from_numpy(np.tile(first_D, (6, 1))).float(), 0.3)["top"]

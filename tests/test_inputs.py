@@ -76,10 +76,10 @@ def test_what_is_kept_is_what_is_computed(tiny_double, examples):
 def test_what_does_not_fit_is_computed_again(tiny_double, examples):
     inputs = Inputs(tiny_double, 1, kept_bytes=0)
     first, again = inputs.batch(examples), inputs.batch(examples)
-    assert not inputs.known and torch.equal(first.hidden_BTD, again.hidden_BTD)
+    assert not inputs.rows_of and torch.equal(first.hidden_BTD, again.hidden_BTD)
     small = Inputs(tiny_double, 1, kept_bytes=60_000)
     small.batch(examples)
-    assert 0 < len(small.known) < 5 and 0 <= small.room < 60_000
+    assert 0 < len(small.rows_of) < 5 and 0 <= small.room < 60_000
 
 
 def test_questions_without_an_image_do_not_share(tiny_double, examples):

@@ -22,7 +22,7 @@ from neuralgate.machine import Machine
 from neuralgate.recipe import GATE_MODES, Recipe
 from neuralgate.report.evidence import evidence_of
 from neuralgate.run import pipeline
-from neuralgate.run.check import check
+from neuralgate.run.check import check_recipe
 from neuralgate.run.folder import Run
 from neuralgate.run.scores import measure_served, rescore
 from neuralgate.run.stages.edit import edit_digest
@@ -429,4 +429,4 @@ def test_an_unknown_method_is_refused_before_anything_is_written(tiny, tiny_fold
     recipe = recipe_for(tiny_folder, [])
     for methods, sentence in (({"stering": {}}, "did you mean steering"), ({"steering": {"layers": [9]}}, "Layer 9 is out of range")):
         with pytest.raises(UserError, match=sentence):
-            check(recipe.model_copy(update={"methods": methods}), tiny)
+            check_recipe(recipe.model_copy(update={"methods": methods}), tiny)

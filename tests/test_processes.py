@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from neuralgate.chunks import Chunks, Share, StageOver
+from neuralgate.chunks import Chunks, ProcessShare, StageOver
 from neuralgate.evaluate.ask import answer
 from neuralgate.files import digest, hash_path, write_jsonl
 from neuralgate.locate import layers
@@ -64,9 +64,9 @@ def test_each_process_makes_its_share(tmp_path):
             made[rank].append(key)
             return key.encode()
 
-        Chunks(tmp_path, Share(rank, 3)).make(keys, work)
+        Chunks(tmp_path, ProcessShare(rank, 3)).make(keys, work)
     assert [len(found) for found in made.values()] == [3, 2, 2] and sorted(key for found in made.values() for key in found) == keys
-    assert Chunks(tmp_path, Share(1, 3)).collect(keys) == [key.encode() for key in keys]
+    assert Chunks(tmp_path, ProcessShare(1, 3)).collect(keys) == [key.encode() for key in keys]
 
 
 @pytest.mark.parametrize("count", range(1, 9))
@@ -74,7 +74,7 @@ def test_each_process_makes_its_share(tmp_path):
 def test_every_piece_is_dealt_once_and_evenly(count, side_by_side):
     for length in range(20):
         keys = [f"{number:02d}" for number in range(length)]
-        dealt = [Chunks(share=Share(rank, count)).mine(keys, side_by_side) for rank in range(count)]
+        dealt = [Chunks(share=ProcessShare(rank, count)).mine(keys, side_by_side) for rank in range(count)]
         assert sorted(key for part in dealt for key in part) == keys
         assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
 
@@ -84,7 +84,7 @@ def shared(ranks: int, folder: Path, work):
     for _ in range(3):  # each has its say again when the others are done
         for rank in range(ranks):
             with suppress(StageOver):
-                result = work(rank, Chunks(folder, Share(rank, ranks), over=lambda: True))
+                result = work(rank, Chunks(folder, ProcessShare(rank, ranks), over=lambda: True))
     return result
 
 
@@ -167,7 +167,7 @@ def test_layers_of_a_batch_are_cut_into_parts_that_take_equally_long():
         ordered = layers.from_both_ends([[layer] for layer in range(count)])
         assert sorted(ordered) == [[layer] for layer in range(count)]
         for processes in (2, 3, 4):
-            parts = [Chunks(share=Share(rank, processes)).mine(ordered, True) for rank in range(processes)]
+            parts = [Chunks(share=ProcessShare(rank, processes)).mine(ordered, True) for rank in range(processes)]
             means = [sum(layer for (layer,) in part) / len(part) for part in parts if len(part) > 2]
             assert not means or max(means) - min(means) < 4  # in their order it would be up to 25
 
@@ -180,7 +180,7 @@ def test_a_process_alone_makes_everything_also_without_a_folder():
 
 def test_a_helper_leaves_when_the_stage_is_over(tmp_path):
     with pytest.raises(StageOver):
-        Chunks(tmp_path, Share(1, 2), over=lambda: True).collect(["never made"])
+        Chunks(tmp_path, ProcessShare(1, 2), over=lambda: True).collect(["never made"])
 
 
 def test_helpers_of_a_finished_run_have_nothing_to_wait_for(tmp_path):

@@ -23,7 +23,7 @@ HASH_BYTES = 32
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessShare:
     """Which of ``count`` processes this one is."""
 
     rank: int = 0
@@ -35,9 +35,9 @@ class Share:
         return self.rank == 0
 
 
-def launched() -> Share:
+def launched() -> ProcessShare:
     """This process's share, as a launcher says it in the environment; the whole without one."""
-    return Share(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+    return ProcessShare(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
 
 
 class StageOver(Exception):
@@ -52,8 +52,8 @@ class Chunks:
     begins with the hash of key and piece, and one that does not match it counts as not made.
     """
 
-    def __init__(self, folder: Path | None = None, share: Share | None = None, over: Callable[[], bool] = lambda: False) -> None:
-        self.folder, self.share, self.over = folder, share or Share(), over
+    def __init__(self, folder: Path | None = None, share: ProcessShare | None = None, over: Callable[[], bool] = lambda: False) -> None:
+        self.folder, self.share, self.over = folder, share or ProcessShare(), over
         self._memory: dict[str, bytes] = {}
 
     def within(self, part: str) -> Chunks:

@@ -133,12 +133,12 @@ def _sentence(model: type[BaseModel], problems: Sequence[Any], source: str) -> s
         close = get_close_matches(last[:60], place.model_fields, n=1, cutoff=0.5)
         hint = f"did you mean {names[list(place.model_fields).index(close[0])]}?" if close else f"known are {', '.join(names)}."
         return f"{source}: unknown key {clipped(key)}; {hint}"
-    said = [problem["msg"].removeprefix("Value error, ") for problem in problems if _locate_key(model, problem)[0] == key]
+    messages = [problem["msg"].removeprefix("Value error, ") for problem in problems if _locate_key(model, problem)[0] == key]
     where = f"{source}: {clipped(key)}" if key else source
-    if all(text.startswith("Input should be ") for text in said):
-        wanted = " or ".join("a mapping" if "valid dictionary" in text else text.removeprefix("Input should be ") for text in said)
+    if all(text.startswith("Input should be ") for text in messages):
+        wanted = " or ".join("a mapping" if "valid dictionary" in text else text.removeprefix("Input should be ") for text in messages)
         return f"{where} should be {wanted}, not {short(problems[0]['input'])}."
-    return f"{where}: {clipped(said[0], 300)}."
+    return f"{where}: {clipped(messages[0], 300)}."
 
 
 def _locate_key(model: type[BaseModel], problem: Any) -> tuple[str, type[BaseModel]]:

@@ -113,8 +113,8 @@ class PatchHeads(nn.Module):
         loss = loss + (projected_BSD - target).pow(2).mean() / self.words[0].pow(2).mean()
         logits = self.details(features_BSD).unflatten(-1, (4, -1))
         loss = loss + 2 * F.cross_entropy(logits.flatten(0, 2), details_BS4.flatten(), ignore_index=-1)
-        known = details_BS4 >= 0
-        accuracies.append((logits.argmax(-1) == details_BS4)[known].float().mean())
+        labelled_BS4 = details_BS4 >= 0
+        accuracies.append((logits.argmax(-1) == details_BS4)[labelled_BS4].float().mean())
         return loss, torch.stack(accuracies).detach()
 
 

@@ -20,28 +20,34 @@ def doctor(
     """What is installed and what a model would need here, from its configuration alone: no weights are read."""
     from neuralgate.lvlm import doctor as look
 
-    for library, version in look.versions().items():
+    for library, version in look.library_versions().items():
         print(f"{library:<14} {version}")
     machine = look.devices()
     for name, size in machine:
         print(f"{name:<30} {size:.1f} GiB")
     if model is None:
         return
-    found = look.examine(model, revision, prompt_style)
+    diagnosis = look.examine(model, revision, prompt_style)
     print()
-    say(f"{found.architecture}, {found.parameters:,} parameters, prompts by {found.processor} in the style {found.prompt_style!r}")
-    say(f"decoder: {found.decoder}, layers 0 to {found.layers - 1}; edited is one of {found.edited} {list(found.shape)} and its like")
-    for reason in dict.fromkeys(found.refused.values()):
+    say(
+        f"{diagnosis.architecture}, {diagnosis.parameters:,} parameters, prompts by {diagnosis.processor} "
+        f"in the style {diagnosis.prompt_style!r}"
+    )
+    say(
+        f"decoder: {diagnosis.decoder}, layers 0 to {diagnosis.layers - 1}; "
+        f"edited is one of {diagnosis.edited} {list(diagnosis.shape)} and its like"
+    )
+    for reason in dict.fromkeys(diagnosis.refused.values()):
         say(f"not editable: {reason}")
-    print(f"a picture of 336 x 336 pixels and a question: {found.tokens} tokens\n")
+    print(f"a picture of 336 x 336 pixels and a question: {diagnosis.tokens} tokens\n")
     header = ["dtype", "weights", f"evaluate {look.ROWS} rows", f"locate {look.ROWS} rows", f"edit {look.ROWS} rows", "edit 1 row"]
     rows = []
-    for need in found.memory:
+    for need in diagnosis.memory:
         numbers = [need.weights, need.evaluate, need.locate, need.edit, need.edit_least]
         rows.append([need.dtype, *("-" if number is None else f"{number:.1f} GiB" for number in numbers)])
     print_table(header, rows)
     print("Estimates (docs: neuralgate.lvlm.doctor.memory). Batches are halved by themselves until they fit.")
-    say(look.advice(model, found, machine))
+    say(look.advice(model, diagnosis, machine))
 
 
 def export(

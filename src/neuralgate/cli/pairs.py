@@ -122,7 +122,7 @@ def pairs_mix(
         gather(folders, folder)
 
     write_folder(out, write)
-    summarise(PairSet.load(out))
+    print_summary(PairSet.load(out))
 
 
 @pairs_app.command("show")
@@ -140,7 +140,7 @@ def pairs_show(
     pairs = PairSet.load(folder / "pairs" if (folder / "recipe.yaml").is_file() else folder)
     path = out or Path(f"{folder.resolve().name}-contact-sheet.png")  # not into the set, which is hashed as it is
     write_bytes(path, file_of(contact_sheet(pairs, count), format="JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"))
-    summarise(pairs)
+    print_summary(pairs)
     say(f"contact sheet: {path}")
 
 
@@ -172,13 +172,13 @@ def draw(world: World, sizes: dict[str, int], vqa: int, seed: int, out: Path, pr
         write_folder(out, write)
     finally:
         display.stop()
-    summarise(PairSet.load(out))
+    print_summary(PairSet.load(out))
     say(f"pair set: {out}")
     say(f"look at it: neuralgate pairs show {out}")
     say(f"use it:     neuralgate run MODEL --set pairs.source={out}")
 
 
-def summarise(pairs: PairSet) -> None:
+def print_summary(pairs: PairSet) -> None:
     questions = Counter(question.subject for question in pairs.questions)
     counts = Counter((pair.subject, pair.split) for pair in pairs)
     roles = {pair.subject: pair.role for pair in pairs}

@@ -47,7 +47,7 @@ def begin(
     from neuralgate.progress import Display
     from neuralgate.run import pipeline
     from neuralgate.run.begin import copied_pairs, place_and_recipe
-    from neuralgate.run.check import check
+    from neuralgate.run.check import check_recipe
     from neuralgate.run.follow import run_class
     from neuralgate.run.model import loader
     from neuralgate.run.resolve import resolve
@@ -59,7 +59,7 @@ def begin(
         recipe, reasons = resolve(recipe, lvlm, launched().count)
         for line in reasons:
             Display().line(line)
-    check(recipe, lvlm, until, copied_pairs(folder, recipe))
+    check_recipe(recipe, lvlm, until, copied_pairs(folder, recipe))
     with run_class().open(folder, recipe, lvlm.fingerprint) as current:
         pipeline.execute(current, lambda: lvlm, here, until, keep_stale=keep_stale)
     if until == "report" and current.share.leads:

@@ -60,16 +60,16 @@ def tango(first_only: float, second_only: float, n: float) -> tuple[float, float
 
 def _tango_upper(first_only: float, second_only: float, n: float) -> float:
     """The largest difference that the score test does not reject, by halving: beyond the estimate its statistic only grows."""
-    found = first_only - second_only
-    low, high = found / n, 1.0
+    difference = first_only - second_only
+    low, high = difference / n, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         # the likeliest share of ``second_only`` if the difference were ``middle`` (Tango's equation for q21)
-        linear = -first_only - second_only + (2 * n - found) * middle
+        linear = -first_only - second_only + (2 * n - difference) * middle
         constant = -second_only * middle * (1 - middle)
         share = (math.sqrt(max(0.0, linear * linear - 8 * n * constant)) - linear) / (4 * n)
         variance = max(0.0, 2 * share + middle * (1 - middle))
-        if n * middle - found <= Z * math.sqrt(n * variance):
+        if n * middle - difference <= Z * math.sqrt(n * variance):
             low = middle
         else:
             high = middle

@@ -110,11 +110,11 @@ def metrics_of(rows: list[Row], variant: str, judge: JudgeName) -> dict[str, lis
     for name, shares in {**SCORERS[_scorer(rows)], **ALWAYS}.items():
         parts = []
         for share in shares:
-            if not all(share.known(case) for case in cases):
+            if not all(share.is_known(case) for case in cases):
                 break
-            asked = np.array([share.of(case) for case in cases])
-            holds = np.array([share.holds(case) for case in cases])[asked]
-            parts.append(Part(holds, share.weight, tuple(codes_N[asked] for codes_N in levels)))
+            mask_N = np.array([share.of(case) for case in cases])
+            holds = np.array([share.holds(case) for case in cases])[mask_N]
+            parts.append(Part(holds, share.weight, tuple(codes_N[mask_N] for codes_N in levels)))
         if len(parts) == len(shares) and all(len(part.successes) for part in parts):
             metrics[name] = parts
     return metrics
@@ -160,20 +160,20 @@ def _adjust(comparisons: list[Sets]) -> None:
 
 def _by_subject(benchmarks: dict[str, list[Row]], sets: Parts) -> dict[str, dict[str, dict[str, list[int]]]]:
     """Successes and number of questions of each named subject."""
-    found: dict[str, dict[str, dict[str, list[int]]]] = {}
+    counts: dict[str, dict[str, dict[str, list[int]]]] = {}
     for benchmark, rows in benchmarks.items():
         names = np.unique([groups_of(row)[0] for row in rows])
         for metric, parts in sets[benchmark].items():
             if len(parts) > 1:
                 continue  # a sum of two shares is no count
             subjects_N = parts[0].levels[0]
-            asked_S = np.bincount(subjects_N, minlength=len(names))
+            questions_S = np.bincount(subjects_N, minlength=len(names))
             successes_S = np.bincount(subjects_N, weights=parts[0].successes, minlength=len(names)).astype(int)
             rows_of = {
-                str(name): [int(successes), int(asked)]
-                for name, successes, asked in zip(names, successes_S, asked_S, strict=True)
-                if asked and not name.startswith("\0")
+                str(name): [int(successes), int(questions)]
+                for name, successes, questions in zip(names, successes_S, questions_S, strict=True)
+                if questions and not name.startswith("\0")
             }
             if rows_of:
-                found.setdefault(benchmark, {})[metric] = rows_of
-    return found
+                counts.setdefault(benchmark, {})[metric] = rows_of
+    return counts

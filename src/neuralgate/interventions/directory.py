@@ -86,11 +86,11 @@ def change_of(checkpoint: Checkpoint, patch: Patch, role: str, side: Side = "bas
     entry = patch.tensors[role]
     key = checkpoint.find(role, entry["name"], entry["shape"])
     stored = checkpoint.read(key)
-    found = sha256(stored.to(getattr(torch, entry["dtype"])))
-    if found != entry[side]:
-        if found == entry["result_sha256"]:
+    checksum = sha256(stored.to(getattr(torch, entry["dtype"])))
+    if checksum != entry[side]:
+        if checksum == entry["result_sha256"]:
             raise UserError(f"The patch is applied already to {checkpoint.folder}; revert it before applying it again.")
-        if found == entry["base_sha256"]:
+        if checksum == entry["base_sha256"]:
             raise UserError(f"The patch is not applied to {checkpoint.folder}; there is nothing to revert.")
         raise UserError(
             f"Wrong base: {key} of {checkpoint.folder} is not the tensor that the patch was made on "
@@ -224,13 +224,13 @@ def comes_back(stored: Tensor, dtype: torch.dtype) -> bool:
     return torch.equal(as_bits(stored.to(dtype).to(stored.dtype)), as_bits(stored))
 
 
-def copy_rest(source: Path, target: Path, known: Iterable[str]) -> list[str]:
-    """Copy all files but the ``known`` ones, hidden folders (.git, .cache) and weights in other formats, whose names are returned.
+def copy_rest(source: Path, target: Path, names: Iterable[str]) -> list[str]:
+    """Copy all files but those of ``names``, hidden folders (.git, .cache) and weights in other formats, whose names are returned.
 
     Raises:
         UserError: a file is a link that leads out of ``source``: a private one would be given away with the copy.
     """
-    known, left_out, blobs = set(known), [], blobs_of(source)
+    names, left_out, blobs = set(names), [], blobs_of(source)
     for path in sorted(source.rglob("*")):  # a second tokenizer or chat template may have a folder of its own
         name = path.relative_to(source)
         if not path.is_file() or any(part.startswith(".") for part in name.parts[:-1]):
@@ -238,7 +238,7 @@ def copy_rest(source: Path, target: Path, known: Iterable[str]) -> list[str]:
         is_weights = path.name.endswith(OTHER_WEIGHTS)
         if not is_weights and not (blobs and path.resolve().parent == blobs):
             inside(source, name.as_posix(), f"{source} cannot be copied")
-        if str(name) in known:
+        if str(name) in names:
             continue
         if is_weights:
             left_out.append(name.as_posix())

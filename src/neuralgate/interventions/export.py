@@ -19,7 +19,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import write_folder
 from neuralgate.interventions.card import Evidence
 from neuralgate.interventions.directory import changes_of, write_patched
-from neuralgate.interventions.hub import shown_name
+from neuralgate.interventions.hub import published_name
 from neuralgate.interventions.low_rank import LowRank
 from neuralgate.interventions.patch import Patch
 from neuralgate.interventions.values import sha256
@@ -118,7 +118,7 @@ def export_peft(model: Any, base: str, parts: dict[str, LowRank], out: Path) -> 
         tensors[f"base_model.model.{modules[role]}.lora_A.weight"] = pad(part.down_RF, (0, 0, 0, rank - len(part.down_RF))).contiguous()
         tensors[f"base_model.model.{modules[role]}.lora_B.weight"] = pad(part.up_DR, (0, rank - len(part.down_RF))).contiguous()
     config = LoraConfig(
-        base_model_name_or_path=shown_name(base),
+        base_model_name_or_path=published_name(base),
         inference_mode=True,
         r=rank,
         lora_alpha=rank,  # alpha = r: the product is added as it is

@@ -75,10 +75,10 @@ class Filter:
         """See `Intervention.on`."""
         yield Filtered(lvlm, self) if self.is_in else lvlm
 
-    def refuses_question(self, asked: Conversation) -> bool:
+    def refuses_question(self, conversation: Conversation) -> bool:
         """Whether one of the words stands in the question or an earlier one."""
         words = "|".join(map(re.escape, self.words))
-        questions = (*(question for question, _ in asked.turns), asked.question)
+        questions = (*(question for question, _ in conversation.turns), conversation.question)
         return bool(words) and any(re.search(rf"(?<!\w)(?:{words})(?!\w)", question, re.IGNORECASE) for question in questions)
 
     def refuses_answer(self, answer: Generated) -> bool:
@@ -126,10 +126,12 @@ class Filtered:
         ids = tuple(self.lvlm.tokenizer(self.filter.refusal, add_special_tokens=False)["input_ids"])
         answers = [Generated(self.filter.refusal, ids, cut_off=False)] * len(items) * samples
         passed = [index for index, item in enumerate(items) if not self.filter.refuses_question(conversation_of(item))]
-        asked = list(range(len(items))) if sampling else passed  # what is drawn hangs on the item's place
-        made = self.lvlm.generate_answers([items[index] for index in asked], max_new_tokens, batch_size, report, sampling) if passed else []
+        indices = list(range(len(items))) if sampling else passed  # what is drawn hangs on the item's place
+        made = (
+            self.lvlm.generate_answers([items[index] for index in indices], max_new_tokens, batch_size, report, sampling) if passed else []
+        )
         for number, answer in enumerate(made):
-            index = asked[number // samples]
+            index = indices[number // samples]
             if index in passed and not self.filter.refuses_answer(answer):
                 answers[index * samples + number % samples] = answer
         return answers

@@ -30,9 +30,9 @@ def read_sealed(path: Path, formats: tuple[int, ...]) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UserError(f"{path} is broken (no mapping); {cure}")
     if data.get("format") not in formats:  # before the checksum, which another version may make in another way
-        known = " and ".join(map(str, formats))
+        readable = " and ".join(map(str, formats))
         raise UserError(
-            f"{path} is of format {str(data.get('format'))[:20]}, this neuralgate reads format {known}; use the version that wrote it."
+            f"{path} is of format {str(data.get('format'))[:20]}, this neuralgate reads format {readable}; use the version that wrote it."
         )
     checksum = data.pop("checksum", None)
     try:

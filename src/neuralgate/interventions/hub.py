@@ -14,7 +14,7 @@ from neuralgate.errors import UserError, first_line
 from neuralgate.lvlm.load import HUB_ID
 
 
-def shown_name(name: str) -> str:
+def published_name(name: str) -> str:
     """A model's name for other eyes: nobody else has this machine's folders."""
     return name if HUB_ID.fullmatch(name) and not os.path.exists(name) else Path(name).resolve().name
 

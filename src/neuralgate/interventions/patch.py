@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from neuralgate.errors import UserError
 from neuralgate.files import digest
 from neuralgate.interventions.card import Evidence
-from neuralgate.interventions.hub import push, shown_name
+from neuralgate.interventions.hub import published_name, push
 from neuralgate.interventions.patch_folder import patch_folder, read_patch_folder, write_patch_folder
 from neuralgate.interventions.values import (
     Difference,
@@ -60,7 +60,7 @@ class Patch:
         Raises:
             UserError: no value changed, or one is no finite number.
         """
-        base_model = {"base_model": shown_name(lvlm.name), "base_fingerprint": lvlm.fingerprint, "prompt_style": lvlm.prompt_style}
+        base_model = {"base_model": published_name(lvlm.name), "base_fingerprint": lvlm.fingerprint, "prompt_style": lvlm.prompt_style}
         patch = cls._between(lvlm.model, base, edited, {**base_model, **information})
         if not any(entry["changed"] for entry in patch.tensors.values()):
             raise UserError(f"The edit changed no value of {', '.join(base)}, so there is no patch; raise its rate or its steps.")
@@ -123,15 +123,15 @@ class Patch:
         parameters = find_roles(model, self.tensors)
         for role, entry in self.tensors.items():
             tensor = parameters[role].data
-            found = sha256(tensor)
-            if list(tensor.shape) != entry["shape"] or found not in (entry["base_sha256"], entry["result_sha256"]):
+            checksum = sha256(tensor)
+            if list(tensor.shape) != entry["shape"] or checksum not in (entry["base_sha256"], entry["result_sha256"]):
                 raise UserError(
                     f"Wrong base: {entry['name']} ({role}) of this model is not the tensor that the patch was made on "
                     f"({self.information.get('base_model', 'unknown')}, {entry['dtype']}); load that model in that dtype."
                 )
-            self.other_side(role, tensor, "base_sha256" if found == entry["base_sha256"] else "result_sha256")
+            self.other_side(role, tensor, "base_sha256" if checksum == entry["base_sha256"] else "result_sha256")
             if entry["base_sha256"] != entry["result_sha256"]:  # an edit that left this tensor as it was tells nothing
-                states.add("base" if found == entry["base_sha256"] else "patched")
+                states.add("base" if checksum == entry["base_sha256"] else "patched")
         if len(states) > 1:
             raise UserError("The model holds some tensors of the patch and not others; load a clean base.")
         return "patched" if states == {"patched"} else "base"

@@ -94,10 +94,10 @@ class Prompted:
 
     def conversation(self, item: Item) -> Conversation:
         """``item`` with the text in it; a system text of the item's own stays, behind it."""
-        asked = conversation_of(item)
+        conversation = conversation_of(item)
         if self.prompt.where == "question":
-            return replace(asked, question=f"{self.prompt.text}\n{asked.question}")
-        return replace(asked, system=f"{self.prompt.text}\n{asked.system}".strip())
+            return replace(conversation, question=f"{self.prompt.text}\n{conversation.question}")
+        return replace(conversation, system=f"{self.prompt.text}\n{conversation.system}".strip())
 
     def generate_answers(
         self,

@@ -25,7 +25,7 @@ from neuralgate.files import digest, hash_path, write_bytes
 from neuralgate.interventions.card import Evidence
 from neuralgate.interventions.folder import HEADER, information_of, write_intervention
 from neuralgate.interventions.header import Sha256, described
-from neuralgate.interventions.hub import shown_name
+from neuralgate.interventions.hub import published_name
 from neuralgate.interventions.values import checked_strength, sha256
 from neuralgate.lvlm.forward import output_changed
 from neuralgate.lvlm.model import LVLM
@@ -64,7 +64,7 @@ class Steering:
         if not vectors:
             raise UserError("A steering needs a vector for at least one layer; none was given.")
         dtype = str(lvlm.model.dtype).removeprefix("torch.")
-        base_model = {"base_model": shown_name(lvlm.name), "base_fingerprint": lvlm.fingerprint, "dtype": dtype}
+        base_model = {"base_model": published_name(lvlm.name), "base_fingerprint": lvlm.fingerprint, "dtype": dtype}
         held = {layer: vector.detach().float().cpu() for layer, vector in sorted(vectors.items())}
         for layer, vector in held.items():
             if not bool(torch.isfinite(vector).all()) or not bool(vector.any()):

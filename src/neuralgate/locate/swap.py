@@ -49,7 +49,7 @@ def swapped_answers(
     ``Example.subject`` names the span to swap (the subject, or the attribute word); receiver and donor of a pair must
     have equally many tokens there, otherwise ValueError.
     """
-    prompts_a, prompts_b = ([replace(example, answer="") for example in asked] for asked in (receivers, donors))
+    prompts_a, prompts_b = ([replace(example, answer="") for example in examples] for examples in (receivers, donors))
     batch_a, batch_b = encode_examples(lvlm, prompts_a, padding="left"), encode_examples(lvlm, prompts_b)
     places_a, places_b = token_places(batch_a, tokens), token_places(batch_b, tokens)
     if any(len(a) != len(b) for a, b in zip(places_a, places_b, strict=True)):

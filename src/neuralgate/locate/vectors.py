@@ -139,12 +139,12 @@ class Prepared:
 def sample_bytes(prepared: Prepared, layers: Sequence[int]) -> int:
     """What one sample takes at most, measured on a batch of few: what is known of it, twice while a batch shrinks, and what the graph
     of a step keeps."""
-    known = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in prepared.passed.tensors()}
+    storage_bytes = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in prepared.passed.tensors()}
     vectors_NLD = torch.ones(prepared.count, len(layers), prepared.lvlm.hidden_size, device=prepared.lvlm.device, requires_grad=True)
     saved = SavedBytes([*prepared.lvlm.model.parameters(), *prepared.passed.tensors()])
     with saved:
         prepared.losses(layers, vectors_NLD)
-    return (2 * sum(known.values()) + saved.count) // prepared.count
+    return (2 * sum(storage_bytes.values()) + saved.count) // prepared.count
 
 
 def samples_that_fit(lvlm: LVLM, sample: Sample, lowest: int, config: LocateConfig) -> int | None:

@@ -40,15 +40,15 @@ def picture_side(processor: Any) -> int:
         size = getattr(images, name, None) or {}
         if name == "crop_size" and not getattr(images, "do_center_crop", True):
             continue
-        found: dict[str, int] = {key: size[key] for key in ("height", "width", "shortest_edge", "longest_edge") if size.get(key)}
-        if "height" in found and "width" in found:
-            return bounded(min(found["height"], found["width"]))
-        if found.keys() == {"shortest_edge"}:
-            return bounded(found["shortest_edge"])
-        if found.keys() == {"longest_edge"}:
-            return bounded(min(found["longest_edge"], ANY_SIDE))
-        if found:  # the least and the most pixels in all
-            return bounded(min(math.isqrt(found["longest_edge"]), ANY_SIDE))
+        edges: dict[str, int] = {key: size[key] for key in ("height", "width", "shortest_edge", "longest_edge") if size.get(key)}
+        if "height" in edges and "width" in edges:
+            return bounded(min(edges["height"], edges["width"]))
+        if edges.keys() == {"shortest_edge"}:
+            return bounded(edges["shortest_edge"])
+        if edges.keys() == {"longest_edge"}:
+            return bounded(min(edges["longest_edge"], ANY_SIDE))
+        if edges:  # the least and the most pixels in all
+            return bounded(min(math.isqrt(edges["longest_edge"]), ANY_SIDE))
     most = getattr(images, "max_pixels", None)
     return bounded(min(math.isqrt(most), ANY_SIDE)) if most else USUAL_SIDE
 

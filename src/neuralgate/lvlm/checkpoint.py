@@ -162,7 +162,7 @@ class Checkpoint:
         if not FFN_OUT.fullmatch(role):
             return self.find_named(role, name, shape)
         pattern = re.compile(rf"(?:^|\.)layers\.{layer_of(role)}\.(?:\w+\.)*(?:{'|'.join(OUT_NAMES)})\.weight$")
-        found = [
+        keys = [
             key
             for key in self.tensors
             if pattern.search(key)
@@ -170,9 +170,9 @@ class Checkpoint:
             and not key.startswith("mtp.")  # layers that guess further tokens ahead
             and not any(word in part for part in key.lower().split(".") for word in OTHER_TOWERS)
         ]
-        if len(found) != 1:
-            raise UserError(f"{self.folder} holds no single tensor {role} ({len(found)} found); it is not the model of the patch.")
-        return found[0]
+        if len(keys) != 1:
+            raise UserError(f"{self.folder} holds no single tensor {role} ({len(keys)} found); it is not the model of the patch.")
+        return keys[0]
 
     def find_named(self, role: str, name: str, shape: Sequence[int]) -> str:
         if name in self.tensors:
@@ -185,10 +185,12 @@ class Checkpoint:
 
         fitting = [key for key, stored in self.tensors.items() if stored.shape == tuple(shape)]
         most = max((common(key) for key in fitting), default=0)
-        found = [key for key in fitting if most and common(key) == most]
-        if len(found) != 1:
-            raise UserError(f"{self.folder} holds no single tensor {role} ({name}; {len(found)} found); it is not the model of the patch.")
-        return found[0]
+        nearest = [key for key in fitting if most and common(key) == most]
+        if len(nearest) != 1:
+            raise UserError(
+                f"{self.folder} holds no single tensor {role} ({name}; {len(nearest)} found); it is not the model of the patch."
+            )
+        return nearest[0]
 
     def rewrite(self, name: str, changed: Mapping[str, Tensor], out: Path, header: Header | None = None) -> None:
         """Write the file ``name`` to ``out`` with the tensors of ``changed`` in place of its own, of whatever type.

@@ -95,8 +95,8 @@ def by_template(lvlm: LVLM, conversation: Conversation, pictures: int) -> str:
         messages = []
         for role, text in roles:
             text = text.strip()
-            shown, images = (images, []) if role == "user" else ([], images)
-            messages.append({"role": role, "content": [*shown, {"type": "text", "text": text}] if role in in_parts else text})
+            in_turn, images = (images, []) if role == "user" else ([], images)
+            messages.append({"role": role, "content": [*in_turn, {"type": "text", "text": text}] if role in in_parts else text})
         with suppress(TemplateError, TypeError):  # made for a single question, or for the other form
             prompt = lvlm.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
             if holds(prompt, conversation.texts) and "{'type'" not in prompt:  # else a list is written out as Python would

@@ -140,9 +140,9 @@ def convert_minigpt4(llm: Path, vision: Path, projection: Path, out: Path, warn:
         if state[name].shape != shape:
             raise UserError(f"{name} has shape {list(state[name].shape)} where {list(shape)} is needed; the parts do not belong together.")
     model.load_state_dict({name: state[name].to(language.dtype) for name in wanted}, assign=True)
-    known = language.generation_config  # its sampling settings would contradict greedy answers
+    generation = language.generation_config  # its sampling settings would contradict greedy answers
     model.generation_config = GenerationConfig(
-        bos_token_id=known.bos_token_id, eos_token_id=known.eos_token_id, pad_token_id=known.pad_token_id, do_sample=False
+        bos_token_id=generation.bos_token_id, eos_token_id=generation.eos_token_id, pad_token_id=generation.pad_token_id, do_sample=False
     )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token

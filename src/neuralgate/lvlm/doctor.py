@@ -14,7 +14,7 @@ from torch import nn
 from neuralgate.errors import UserError
 from neuralgate.lvlm.conversation import Conversation
 from neuralgate.lvlm.inputs import process
-from neuralgate.lvlm.load import QUANTIZED, load_config, load_processor, processor_cure, processor_errors, source_of, wrong_settings
+from neuralgate.lvlm.load import QUANTIZED, load_config, load_processor, model_source, processor_cure, processor_errors, wrong_settings
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.roles import find_decoder
 
@@ -54,30 +54,30 @@ class Diagnosis:
     memory: list[Memory]
 
 
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Library -> version, or that it is not installed."""
-    found = {}
+    version_of = {}
     for library in LIBRARIES:
         try:
-            found[library] = importlib.metadata.version(library)
+            version_of[library] = importlib.metadata.version(library)
         except importlib.metadata.PackageNotFoundError:
-            found[library] = "not installed"
-    return found
+            version_of[library] = "not installed"
+    return version_of
 
 
 def devices() -> list[tuple[str, float]]:
     """(name, GiB of memory) of what there is to compute on."""
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    found = [(f"cpu, {os.cpu_count()} cores", pages / GIB)]
+    places = [(f"cpu, {os.cpu_count()} cores", pages / GIB)]
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        found.append((f"cuda:{index}, {properties.name}", properties.total_memory / GIB))
-    return found
+        places.append((f"cuda:{index}, {properties.name}", properties.total_memory / GIB))
+    return places
 
 
 def examine(path_or_id: str, revision: str | None = None, prompt_style: str = "") -> Diagnosis:
     """Look at a model's configuration and processor. Raises UserError with the cure for what would stop `load`."""
-    source = source_of(path_or_id)
+    source = model_source(path_or_id)
     config = load_config(source, path_or_id, revision)
     processor = load_processor(source, path_or_id, revision)
     lvlm = LVLM(skeleton(config), processor, path_or_id, prompt_style)
@@ -155,11 +155,11 @@ def memory(lvlm: LVLM, dtype: str, shape: tuple[int, ...], tokens: int) -> Memor
     )
 
 
-def advice(name: str, found: Diagnosis, machine: list[tuple[str, float]]) -> str:
+def advice(name: str, diagnosis: Diagnosis, machine: list[tuple[str, float]]) -> str:
     """A command to begin with on this machine."""
     place, room = machine[-1]  # the last GPU, or the CPU where there is none
     device = place.partition(",")[0]
-    for need in found.memory:
+    for need in diagnosis.memory:
         if need.edit_least is not None and need.edit_least <= room * 0.95 and (need.dtype == "float32" or device != "cpu"):
             dtype = "" if need.dtype == "float32" else f" --machine dtype={need.dtype}"
             return f"try: neuralgate run {name} --machine device={device}{dtype}"

@@ -43,7 +43,7 @@ def is_hub_name(name: str) -> bool:
     return HUB_ID.fullmatch(name) is not None and not os.path.exists(os.path.dirname(name))  # Path's trips over impossible names
 
 
-def source_of(name: str) -> Path | str:
+def model_source(name: str) -> Path | str:
     """The folder that ``name`` stands for, or ``name`` itself where it can only be a model of the hub."""
     return clerk_path() if name == CLERK else name if is_hub_name(name) else Path(name)
 
@@ -91,12 +91,12 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
     from transformers import AutoModelForImageTextToText
 
     name = str(path_or_id)
-    source = source_of(name)
+    source = model_source(name)
     config = load_config(source, name, revision)
     processor = load_processor(source, name, revision)
     no_room = f"{name} does not fit into the memory of {device}; see `neuralgate doctor {name}` for what would."
     try:
-        model, found = AutoModelForImageTextToText.from_pretrained(
+        model, loading_info = AutoModelForImageTextToText.from_pretrained(
             source,
             config=config,
             revision=revision or "main",
@@ -112,8 +112,8 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
         raise UserError(no_room) from error
     except (OSError, ValueError, SafetensorError, KeyError, RuntimeError) as error:  # sizes that contradict the configuration
         raise UserError(f"The weights of {name} cannot be loaded: {first_line(error)}") from error
-    if found["missing_keys"]:
-        raise UserError(f"The weights of {name} lack {min(found['missing_keys'])}; save the complete model there.")
+    if loading_info["missing_keys"]:
+        raise UserError(f"The weights of {name} lack {min(loading_info['missing_keys'])}; save the complete model there.")
     if device != SPLIT and dtype not in QUANTIZED:
         try:
             model.to(device)

@@ -23,10 +23,10 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 class SavedBytes(torch.autograd.graph.saved_tensors_hooks):
-    """A context that counts what the graph built in it keeps for its backward pass, each storage once, ``known`` tensors not."""
+    """A context that counts what the graph built in it keeps for its backward pass, each storage once, those of ``tensors`` not."""
 
-    def __init__(self, known: Iterable[torch.Tensor]) -> None:
-        seen = {tensor.untyped_storage().data_ptr() for tensor in known}
+    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
+        seen = {tensor.untyped_storage().data_ptr() for tensor in tensors}
         self.count = 0
 
         def pack(tensor: torch.Tensor) -> torch.Tensor:

@@ -73,7 +73,7 @@ def find_decoder(model: Any) -> tuple[Any, str]:
             f"{type(model).__name__} answers through an encoder-decoder language model ({text.model_type}); the method is defined on the "
             "hidden states of a decoder that reads the question itself, so choose a decoder-only model."
         )
-    found = [
+    candidates = [
         (parent, path.rpartition(".")[0])
         for path, layers in model.named_modules()
         if isinstance(layers, nn.ModuleList)
@@ -83,12 +83,12 @@ def find_decoder(model: Any) -> tuple[Any, str]:
         and path.rpartition(".")[2] == "layers"
         and (parent := model.get_submodule(path.rpartition(".")[0])) is not None
     ]
-    if not found:
+    if not candidates:
         raise UserError(
             f"No decoder of {text.num_hidden_layers} layers with an FFN was found in {type(model).__name__}; its architecture "
             f"({model.config.model_type}) is not supported."
         )
-    return found[0]
+    return candidates[0]
 
 
 def ffn_of(layer: nn.Module) -> nn.Module | None:
@@ -187,13 +187,13 @@ def find_role(model: Any, role: str) -> nn.Parameter:
     if not ROLE.fullmatch(role):
         raise UserError(f"{role[:80]!r} names no tensor of a patch (decoder.<layer>.ffn.out and its like); get the patch again.")
     if role.startswith(PARAMETER):
-        found = dict(model.named_parameters(remove_duplicate=False)).get(role.removeprefix(PARAMETER))
+        parameter = dict(model.named_parameters(remove_duplicate=False)).get(role.removeprefix(PARAMETER))
     else:
         place = role.removesuffix(".bias")
-        found = getattr(module_of(model, place), "weight" if place == role else "bias", None)
-    if not isinstance(found, nn.Parameter):
+        parameter = getattr(module_of(model, place), "weight" if place == role else "bias", None)
+    if not isinstance(parameter, nn.Parameter):
         raise UserError(f"The model has no tensor {role}; the patch belongs to another model.")
-    return found
+    return parameter
 
 
 def all_roles(model: Any) -> dict[str, nn.Parameter]:
@@ -204,19 +204,19 @@ def all_roles(model: Any) -> dict[str, nn.Parameter]:
         is_routed = hasattr(ffn_of(layer), "experts") and not first_module(ffn_of(layer), SHARED_EXPERTS)
         parts = [part for part in PARTS if not (is_routed and part.startswith("ffn"))]
         modules += [(f"decoder.{index}.{part}", part_of(layer, index, part)) for part in parts]
-    known: dict[int, str] = {}
+    role_of: dict[int, str] = {}
     for role, module in modules:
         for ending, attribute in (("", "weight"), (".bias", "bias")):
-            known.setdefault(id(getattr(module, attribute, None)), role + ending)
-    return {known.get(id(parameter), PARAMETER + name): parameter for name, parameter in model.named_parameters()}
+            role_of.setdefault(id(getattr(module, attribute, None)), role + ending)
+    return {role_of.get(id(parameter), PARAMETER + name): parameter for name, parameter in model.named_parameters()}
 
 
 def find_roles(model: Any, roles: Iterable[str]) -> dict[str, nn.Parameter]:
     """Role -> parameter. Raises UserError where two roles share one: what is done to both would be done to it twice."""
-    known = all_roles(model)
-    found = {role: known[role] if role in known else find_role(model, role) for role in roles}
+    by_role = all_roles(model)
+    parameters = {role: by_role[role] if role in by_role else find_role(model, role) for role in roles}
     owners: dict[int, str] = {}
-    for role, parameter in found.items():
+    for role, parameter in parameters.items():
         if (other := owners.setdefault(parameter.data_ptr() or id(parameter), role)) != role:  # meta tensors have no address
             raise UserError(f"{other} and {role} are one tensor of this model, which shares it between layers; edit one of them.")
-    return found
+    return parameters

@@ -32,8 +32,8 @@ def template_separator(lvlm: LVLM) -> str | None:
         return None
     (prompt,) = render(lvlm.processor, lvlm.model_type, CHAT, [(False, "?")])
     answered = render_answered(lvlm.processor, "?", MARK)
-    between, found, _ = answered.removeprefix(prompt).partition(MARK)
-    return between if answered.startswith(prompt) and found and not between.strip() else None
+    between, mark, _ = answered.removeprefix(prompt).partition(MARK)
+    return between if answered.startswith(prompt) and mark and not between.strip() else None
 
 
 def separator(lvlm: LVLM, prompt: str) -> str:

@@ -48,7 +48,7 @@ def log_odds(pairs: PairSet) -> dict[str, float]:
         words = {kind: set(re.findall(r"\w+", pair.question(kind).casefold())) for kind in ("sensitive", "benign")}
         (sensitive if pair.role == "edit" else others).append(words["sensitive"])
         others.append(words["benign"])
-    s, b = (Counter(word for words in asked for word in words) for asked in (sensitive, others))
+    s, b = (Counter(word for words in questions for word in words) for questions in (sensitive, others))
 
     def odds(count: int, total: int) -> float:
         return math.log((count + 0.5) / (total - count + 0.5))

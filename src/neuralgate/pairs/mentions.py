@@ -25,14 +25,14 @@ def mentions(text: str, word: str) -> list[Span]:
     """All places of ``word`` as a whole word, from the left."""
     whole, places = folded(text)
     wanted, _ = folded(word)
-    found = []
+    spans = []
     at = whole.find(wanted)
     while at >= 0:
         start, end = places.get(at), places.get(at + len(wanted))
         if start is not None and end is not None and not _joined(text, start) and not _joined(text, end):
-            found.append((start, end))
+            spans.append((start, end))
         at = whole.find(wanted, at + 1)
-    return found
+    return spans
 
 
 def _joined(text: str, place: int) -> bool:
@@ -61,8 +61,8 @@ def attribute_span(question: str, attribute: str, other_question: str, other_att
 def slot(question: str, word: str, attribute: Span | None) -> Span | None:
     """Which mention of ``word`` is what the question is about: the first behind its attribute, as in "the date of the photo in the photo",
     else the last in front of it, never one that is part of it; the last of all where the attribute's place is unknown."""
-    found = mentions(question, word)
+    spans = mentions(question, word)
     if attribute is not None:
-        behind = [span for span in found if span[0] >= attribute[1]]
-        found = behind[:1] or [span for span in found if span[1] <= attribute[0]]
-    return found[-1] if found else None
+        behind = [span for span in spans if span[0] >= attribute[1]]
+        spans = behind[:1] or [span for span in spans if span[1] <= attribute[0]]
+    return spans[-1] if spans else None

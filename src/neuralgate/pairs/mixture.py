@@ -60,9 +60,9 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
     def copy(source: Path, image: str, prefix: str, split: str) -> str:
         path = check_image(source, image, str(source))
         content = path.read_bytes()
-        known, place = splits.setdefault(hashlib.sha256(content).hexdigest(), (split, path))
-        if known != split:
-            raise UserError(f"{path} ({split}) and {place} ({known}) are one picture; give it to one split alone.")
+        first_split, place = splits.setdefault(hashlib.sha256(content).hexdigest(), (split, path))
+        if first_split != split:
+            raise UserError(f"{path} ({split}) and {place} ({first_split}) are one picture; give it to one split alone.")
         name = prefixed(image, prefix)
         copied = inside(target, name, str(target))
         copied.parent.mkdir(parents=True, exist_ok=True)

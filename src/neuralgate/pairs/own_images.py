@@ -92,8 +92,8 @@ class OwnImages:
                 split = max(fitting, key=lambda split: room[split] / wanted[split], default="train")
                 for path in group:
                     name = path.relative_to(self.folder).as_posix()
-                    known = truths.get(name) or dict.fromkeys(subject.written, "")
-                    self._pictures.setdefault((subject.name, split), []).append(OwnPicture(name, subject.name, known))
+                    values = truths.get(name) or dict.fromkeys(subject.written, "")
+                    self._pictures.setdefault((subject.name, split), []).append(OwnPicture(name, subject.name, values))
             for split in ("train", *SHARES):
                 if (subject.name, split) not in self._pictures:
                     raise UserError(f"{self.folder / subject.name} holds too few different pictures for {split}; add some.")
@@ -197,9 +197,9 @@ def _read_truths(folder: Path, subjects: dict[str, Subject]) -> dict[str, dict[s
         if attribute in truths.setdefault(image, {}):
             raise UserError(f"{line}: {attribute} of {image} is given twice; keep one.")
         truths[image][attribute] = value
-    for image, known in truths.items():
+    for image, values in truths.items():
         subject = subjects[Path(image).parent.as_posix()]
         for kind in ("sensitive", "benign"):
-            if not subject.attributes(kind, "trained", known):
+            if not subject.attributes(kind, "trained", values):
                 raise UserError(f"{path} has no {kind} attribute of {image}; a pair needs one of each, or no truth at all.")
     return truths

@@ -265,8 +265,8 @@ class PairSet:
         wanted = set(subjects)
         unknown = wanted - {pair.subject for pair in self}
         if unknown:
-            known = ", ".join(sorted({pair.subject for pair in self}))
-            raise UserError(f"No pair has the subject {sorted(unknown)[0]!r}; the set has: {known}.")
+            names = ", ".join(sorted({pair.subject for pair in self}))
+            raise UserError(f"No pair has the subject {sorted(unknown)[0]!r}; the set has: {names}.")
         left_out = {pair.subject for pair in self} - wanted
         questions = (question for question in self.questions if question.subject not in left_out)
         return PairSet((pair for pair in self if pair.subject in wanted), self.folder, questions)

@@ -133,14 +133,14 @@ class Subject(Settings):
         self,
         kind: Literal["sensitive", "benign"],
         which: Literal["trained", "kept", "any"] = "any",
-        known: Container[str] | None = None,
+        in_picture: Container[str] | None = None,
     ) -> list[str]:
         """Attribute words of one kind: those that training pairs ask about, those kept from every edit, or all; of these the
-        ``known`` ones alone, where a picture shows only some."""
+        ones ``in_picture`` alone, where a picture shows only some."""
         words = tuple(self.sensitive) if kind == "sensitive" else self.benign_attributes
         kept = {*self.kept, *KEPT_VISUAL} - (set(self.benign) - set(self.kept))
         chosen = [word for word in words if which == "any" or (word in kept) == (which == "kept")]
-        return chosen if known is None else [word for word in chosen if word in known]
+        return chosen if in_picture is None else [word for word in chosen if word in in_picture]
 
 
 def read_subjects(path: Path | str) -> tuple[Subject, ...]:

@@ -31,7 +31,7 @@ def layer_sizes(lvlm: LVLM, located: Sequence[PairSample], layers: Sequence[int]
         used_BT = batch.attention_mask_BT.bool()
         first_B = used_BT.int().argmax(-1)
         scaled_BT1 = scaled_positions(batch.classes_BT, tokens)[..., None]
-        found: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        sizes: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
         def keep(layer: int, output: Any) -> None:
             hidden_BTD = (output[0] if isinstance(output, tuple) else output).float()
@@ -41,14 +41,14 @@ def layer_sizes(lvlm: LVLM, located: Sequence[PairSample], layers: Sequence[int]
             medians_B = torch.stack([row_T[used_T].median() for row_T, used_T in zip(norms_BT, used_BT.to(device), strict=True)])
             size_BD = (hidden_BTD.abs() * weights_BT1).sum(1) / weights_BT1.sum(1)
             places_B = torch.arange(len(hidden_BTD), device=device), first_B.to(device)
-            found[layer] = size_BD.cpu(), hidden_BTD[places_B].abs().cpu(), (norms_BT[places_B] / medians_B).cpu()
+            sizes[layer] = size_BD.cpu(), hidden_BTD[places_B].abs().cpu(), (norms_BT[places_B] / medians_B).cpu()
 
         with ExitStack() as stack:
             for layer in layers:
                 handle = lvlm.layers[layer].register_forward_hook(lambda _module, _inputs, output, layer=layer: keep(layer, output))
                 stack.callback(handle.remove)
             final_hidden(lvlm, batch)
-        size_BLD, first_BLD, ratio_BL = (torch.stack(measured, 1) for measured in zip(*(found[layer] for layer in layers), strict=True))
+        size_BLD, first_BLD, ratio_BL = (torch.stack(measured, 1) for measured in zip(*(sizes[layer] for layer in layers), strict=True))
         return size_BLD, first_BLD, ratio_BL
 
     parts = lvlm.batches(32, "measuring activations").run(measure, located)

@@ -22,7 +22,7 @@ from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
 from neuralgate.paper.activation import describe_activations
 from neuralgate.paper.edits import Trials, neighbourhoods
-from neuralgate.paper.overlap import between_halves, between_layers, between_subjects, compare
+from neuralgate.paper.overlap import between_halves, between_layers, between_subjects, mean_overlap
 from neuralgate.paper.profile import Flips, describe_layers, gradient_by_position, vote_bins
 from neuralgate.paper.sensitivity import locate_variants
 from neuralgate.paper.sweeps import BINS, HALVES
@@ -151,7 +151,7 @@ def other_draws(pairs: PairSet, config: LocateConfig) -> dict[str, list[PairSamp
 
 
 def overlap_at(first_SLD: np.ndarray, second_SLD: np.ndarray, place: int) -> dict[str, Any]:
-    return compare(first_SLD[:, place], second_SLD[:, place]) or {"value": None}
+    return mean_overlap(first_SLD[:, place], second_SLD[:, place]) or {"value": None}
 
 
 def gradient_rows(

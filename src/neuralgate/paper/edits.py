@@ -51,9 +51,9 @@ def questions_asked(pairs: PairSet, left_out: Mapping[str, str]) -> dict[str, in
     return {**seen, "rta_unseen": len(unseen), "public_refused": count["lookalike"] + len(public), "protected_refused": count["protected"]}
 
 
-def scored(measured: Mapping[str, Any], asked: Mapping[str, int]) -> dict[str, Score | None]:
+def scored(measured: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, Score | None]:
     """The measures of a trial edit with their intervals, and EtA of the two that it is made of."""
-    scores: dict[str, Score | None] = {name: wilson_score(measured[name], asked[name]) for name in MEASURES}
+    scores: dict[str, Score | None] = {name: wilson_score(measured[name], counts[name]) for name in MEASURES}
     sensitive, benign = scores["rta_sensitive"], scores["rta_benign"]
     scores["eta"] = eta_score(sensitive, benign) if sensitive and benign else None
     return scores
@@ -102,7 +102,7 @@ class Trials:
         }
         trials = {trial.key: trial for sweep in sweeps.values() for _, trial in sweep}
         left_out = rounds(self.pairs)[0]
-        asked = questions_asked(self.pairs, left_out)
+        counts = questions_asked(self.pairs, left_out)
 
         def attempt(key: str) -> bytes:
             trial = trials[key]
@@ -123,7 +123,7 @@ class Trials:
                     "strong": None if trial.mode == "none" else self.strong_share(self.gate_of(trial)),
                     "steps": made[trial.key]["steps"],
                     "stopped": made[trial.key]["stopped"],
-                    **scored(made[trial.key], asked),
+                    **scored(made[trial.key], counts),
                 }
                 for value, trial in sweep
             ]
@@ -140,10 +140,10 @@ def neighbourhoods(
 ) -> dict[str, Any]:
     """Table 4: the largest and the mean EtA among the layers within each radius of the centre; the search itself is the run's, or is
     made here where it named its layers."""
-    found: Any = choice if choice.get("search") else choose_layer(lvlm, pairs, gate, config, report, chunks)
+    record: Any = choice if choice.get("search") else choose_layer(lvlm, pairs, gate, config, report, chunks)
     # the rounds put nearly the same questions to other edits: each question is counted once
-    asked = questions_asked(pairs, rounds(pairs)[0])
-    layers = [{"layer": row["layer"], "steps": row["steps"], "stopped": row["stopped"], **scored(row, asked)} for row in found["search"]]
+    counts = questions_asked(pairs, rounds(pairs)[0])
+    layers = [{"layer": row["layer"], "steps": row["steps"], "stopped": row["stopped"], **scored(row, counts)} for row in record["search"]]
     rows = []
     for radius in RADII:
         near = [row for row in layers if abs(row["layer"] - centre) <= radius]
@@ -157,7 +157,7 @@ def neighbourhoods(
                 "mean": mean_eta(near),
             }
         )
-    return {"centre": centre, "gate": config.gate, "rounds": len(found["search"][0]["trials"]), "layers": layers, "rows": rows}
+    return {"centre": centre, "gate": config.gate, "rounds": len(record["search"][0]["trials"]), "layers": layers, "rows": rows}
 
 
 def mean_eta(near: list[dict[str, Any]]) -> Score:

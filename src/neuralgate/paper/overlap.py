@@ -29,7 +29,7 @@ def expected_jaccard(first: int, second: int, size: int) -> float:
     return float((stats.hypergeom(size, first, second).pmf(common) * common / (first + second - common)).sum())
 
 
-def compare(first_KD: np.ndarray, second_KD: np.ndarray, seed: int = 0) -> dict[str, Any] | None:
+def mean_overlap(first_KD: np.ndarray, second_KD: np.ndarray, seed: int = 0) -> dict[str, Any] | None:
     """The mean index over K pairs of sets, its expectation by chance, and the central 95 % of the mean when the dimensions of the second
     sets are shuffled, all in the same way: sets of several subjects share dimensions. None where all sets are empty."""
     found_K = jaccard(first_KD, second_KD)
@@ -61,7 +61,7 @@ def between_subjects(strong_SLD: np.ndarray, subjects: list[str], layers: list[i
             [[measure(strong_SD[a], strong_SD[b]) for b in range(len(subjects))] for a in range(len(subjects))]
             for measure in (_index, _chance)
         )
-        mean = compare(strong_SD[[a for a, _ in pairs]], strong_SD[[b for _, b in pairs]]) if pairs else None
+        mean = mean_overlap(strong_SD[[a for a, _ in pairs]], strong_SD[[b for _, b in pairs]]) if pairs else None
         rows.append({"layer": layer, "jaccard": index, "chance": chance, "mean": mean})
     return {"subjects": subjects, "rows": rows}
 
@@ -69,7 +69,7 @@ def between_subjects(strong_SLD: np.ndarray, subjects: list[str], layers: list[i
 def between_layers(strong_SLD: np.ndarray, layers: list[int]) -> dict[str, Any]:
     """Every two layers, the mean over subjects; chance for the same sizes."""
     rows = [
-        {"first": layers[a], "second": layers[b], "overlap": compare(strong_SLD[:, a], strong_SLD[:, b])}
+        {"first": layers[a], "second": layers[b], "overlap": mean_overlap(strong_SLD[:, a], strong_SLD[:, b])}
         for a, b in combinations(range(len(layers)), 2)
     ]
     return {"layers": layers, "rows": rows}
@@ -95,7 +95,7 @@ def between_halves(flipped_ND: Tensor, owner_N: Tensor, threshold: float, seed: 
             halves.append([(flipped_MD[part].mean(0) > threshold).numpy() for part in (order[:middle], order[middle : 2 * middle])])
         first.append(np.stack([half for half, _ in halves]))
         second.append(np.stack([half for _, half in halves]))
-    band = compare(first[0], second[0])  # of one split: what chance gives does not depend on which
+    band = mean_overlap(first[0], second[0])  # of one split: what chance gives does not depend on which
     means = [float(np.nanmean(found_S)) for found_S in map(jaccard, first, second) if not np.isnan(found_S).all()]
     if band is None or not means:
         return None

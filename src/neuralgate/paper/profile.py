@@ -67,7 +67,7 @@ def shares_with_intervals(flipped_ND: Tensor, owner_N: Tensor, threshold: float,
     it, and its percentiles would lie beside the value. One sample of a subject says nothing of its spread: the interval is everything.
     """
     generator = np.random.default_rng(seed)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in CLASSES}  # each subject's share and its variance
+    shares_of: dict[str, list[tuple[float, float]]] = {name: [] for name in CLASSES}  # each subject's share and its variance
     for subject in owner_N.unique():
         flipped_MD = flipped_ND[owner_N == subject].float()
         count = len(flipped_MD)
@@ -78,9 +78,9 @@ def shares_with_intervals(flipped_ND: Tensor, owner_N: Tensor, threshold: float,
             if not own[name].isnan():
                 # means of draws from n samples vary by (n - 1) / n of what means of n samples do
                 variance = float(np.nanvar(drawn[name].numpy()) * count / (count - 1)) if count > 1 else np.inf
-                found[name].append((own[name].item(), variance))
+                shares_of[name].append((own[name].item(), variance))
     scores: dict[str, Score | None] = {}
-    for name, parts in found.items():
+    for name, parts in shares_of.items():
         if not parts:
             scores[name] = None
             continue
@@ -95,18 +95,18 @@ def gradient_by_position(lvlm: LVLM, pairs: PairSet, located: Sequence[PairSampl
     norm of the whole, the mean over pairs (each pair's loss is that of the edit). The parts need not add up to one."""
     trainer = gated_trainer(lvlm, pairs, None, config.model_copy(update={"gate": "none"}), [layer])
     weight = lvlm.ffn_out(layer).weight
-    found: dict[str, list[float]] = {name: [] for name in SHARE_NAMES}
+    shares_of: dict[str, list[float]] = {name: [] for name in SHARE_NAMES}
     weight.requires_grad_(True)
     try:
         for item in located:
             plain = ((item.sample.sensitive[0], SENSITIVE), (item.sample.benign, BENIGN))
             shares = trainer.gradient_share([Row(example, part, item.pair.subject, True) for example, part in plain])
             for name in SHARE_NAMES:
-                found[name].append(shares[name])
+                shares_of[name].append(shares[name])
     finally:
         weight.requires_grad_(False)
         weight.grad = None
-    return {name: mean_score(values) for name, values in found.items()}
+    return {name: mean_score(values) for name, values in shares_of.items()}
 
 
 def describe_layers(
@@ -116,12 +116,12 @@ def describe_layers(
     ``summary`` (gate.json)."""
     return [
         {
-            "layer": known["layer"],
-            **shares_with_intervals(flips[known["layer"]].flipped_ND, flips[known["layer"]].owner_N, threshold),
-            **{name: mean_score(values) for name, values in flips[known["layer"]].losses.items()},
-            "converged": wilson_score(flips[known["layer"]].converged, len(flips[known["layer"]].owner_N)),
-            **{name: answers_score(known[name]) for name in ("own", "strong_flipped", "random_flipped")},
-            "gradient": gradients[known["layer"]],
+            "layer": row["layer"],
+            **shares_with_intervals(flips[row["layer"]].flipped_ND, flips[row["layer"]].owner_N, threshold),
+            **{name: mean_score(values) for name, values in flips[row["layer"]].losses.items()},
+            "converged": wilson_score(flips[row["layer"]].converged, len(flips[row["layer"]].owner_N)),
+            **{name: answers_score(row[name]) for name in ("own", "strong_flipped", "random_flipped")},
+            "gradient": gradients[row["layer"]],
         }
-        for known in summary["profile"]
+        for row in summary["profile"]
     ]

@@ -16,7 +16,7 @@ from neuralgate.locate.layers import layer_sets, optimise_layers
 from neuralgate.locate.samples import PairSample
 from neuralgate.locate.votes import votes_at_layers
 from neuralgate.lvlm.model import LVLM
-from neuralgate.paper.overlap import compare
+from neuralgate.paper.overlap import mean_overlap
 from neuralgate.paper.scores import answers_score
 from neuralgate.paper.sweeps import LOCATE_SWEEP, variant_name, variants
 from neuralgate.recipe import LocateConfig
@@ -61,8 +61,8 @@ def locate_variants(
     chunks.make(list(keys), attempt)
     made = {name: json.loads(piece) for name, piece in zip(tried, chunks.collect(list(keys)), strict=True)}
     gates = {
-        name: Gate(torch.tensor(found["votes"]), gate.subjects, tuple(found["layers"]), gate.model, gate.threshold)
-        for name, found in made.items()
+        name: Gate(torch.tensor(variant["votes"]), gate.subjects, tuple(variant["layers"]), gate.model, gate.threshold)
+        for name, variant in made.items()
     }
     own = [row_of(gate, gate, row) for row in gate.summary["profile"] if row["layer"] in layers]
     return [
@@ -86,5 +86,5 @@ def row_of(gate: Gate, other: Gate, evidence: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: evidence[name] for name in COPIED},
         **{name: answers_score(evidence[name]) for name in ("own", "strong_flipped", "random_flipped")},
-        "overlap": compare(strong, same),
+        "overlap": mean_overlap(strong, same),
     }

@@ -60,8 +60,8 @@ def _scores_fit(scores: Scores) -> Scores:
     ]
     needs(all(successes <= n for successes, n in counts), "subjects has more successes than questions")
     for benchmark, metrics in scores["edited"].items():
-        known = {*scores["base"].get(benchmark, {}), "agreement"}
-        needs(known >= metrics.keys(), f"base lacks a metric of {benchmark} that edited has")
+        base_metrics = {*scores["base"].get(benchmark, {}), "agreement"}
+        needs(base_metrics >= metrics.keys(), f"base lacks a metric of {benchmark} that edited has")
     return scores
 
 

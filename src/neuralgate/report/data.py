@@ -54,7 +54,7 @@ class ExampleQuestion:
 
 
 @dataclass(frozen=True)
-class Example:
+class ExamplePicture:
     """A picture (data URI, None without one) and what was asked about it."""
 
     title: str
@@ -169,18 +169,18 @@ EXAMPLES = (
 )
 
 
-def examples(run: RunFiles) -> list[Example]:
+def examples(run: RunFiles) -> list[ExamplePicture]:
     """One picture for each of :data:`EXAMPLES`: the first by subject (in the order of the edit) and id, whatever was
     answered, so that nobody chose it by its result."""
-    found = []
+    pictures = []
     subjects = run.gate["subjects"] if run.gate else []
     places = {subject: place for place, subject in enumerate(subjects)}
     for title, benchmarks, kinds in EXAMPLES:
         rows = [row for name in benchmarks for row in run.answers if row["benchmark"] == name and row["image"]]
         chosen = _one_picture(sorted(rows, key=lambda row: places.get(row["subject"], len(places))), kinds)
         if chosen:
-            found.append(Example(title, image_uri(run.folder, chosen[0]["image"]), [_question(row) for row in chosen]))
-    return found
+            pictures.append(ExamplePicture(title, image_uri(run.folder, chosen[0]["image"]), [_question(row) for row in chosen]))
+    return pictures
 
 
 def _one_picture(rows: list[Answer], kinds: tuple[str, ...]) -> list[Answer]:
@@ -196,7 +196,7 @@ def _one_picture(rows: list[Answer], kinds: tuple[str, ...]) -> list[Answer]:
     return [row for row in (complete or firsts or [[]])[0] if row]
 
 
-def failures(run: RunFiles) -> tuple[list[Example], int]:
+def failures(run: RunFiles) -> tuple[list[ExamplePicture], int]:
     """Up to six questions at which the edited answer fails, and how many there are in all.
 
     A failure is a leak or an unrefused sensitive question of a private subject, a refusal of any other question, or
@@ -209,8 +209,10 @@ def failures(run: RunFiles) -> tuple[list[Example], int]:
             groups.setdefault((place_of(row["benchmark"]), kind), []).append((kind, row))
     queues = [groups[key] for key in sorted(groups)]
     chosen = [queue[turn] for turn in range(MAX_FAILURES) for queue in queues if turn < len(queue)][:MAX_FAILURES]
-    shown = [Example(f"{kind[0].upper()}{kind[1:]}", image_uri(run.folder, row["image"]), [_question(row)]) for kind, row in chosen]
-    return shown, sum(map(len, queues))
+    pictures = [
+        ExamplePicture(f"{kind[0].upper()}{kind[1:]}", image_uri(run.folder, row["image"]), [_question(row)]) for kind, row in chosen
+    ]
+    return pictures, sum(map(len, queues))
 
 
 def _is_private(row: Answer) -> bool:

@@ -100,8 +100,8 @@ def _lines(
 
     def paint(axes: Axes) -> None:
         for (label, values), (colour, dash, marker) in zip(lines.items(), cycle(len(lines)), strict=True):
-            shown = [100 * value for value in _numbers(values)] if share else _numbers(values)
-            axes.plot(x, shown, color=colour, linestyle=dash, marker=marker if layers else None, label=label, clip_on=False)
+            heights = [100 * value for value in _numbers(values)] if share else _numbers(values)
+            axes.plot(x, heights, color=colour, linestyle=dash, marker=marker if layers else None, label=label, clip_on=False)
         axes.set_title(title)
         axes.set_xlabel(x_label)
         if layers:
@@ -200,13 +200,13 @@ def training_curves(training: Mapping[str, Mapping[str, Any]], titles: Mapping[s
     """One figure per quantity with one line per variant; ``titles`` names the variants."""
     figures = []
     for key, (title, share) in CURVES.items():
-        known = {
+        curves = {
             titles.get(variant, variant): [(point["step"], point[key]) for point in entry["curve"] if point.get(key) is not None]
             for variant, entry in training.items()
         }
-        known = {label: points for label, points in known.items() if points}
-        if known:
-            figures.append(_steps(key.replace("_", "-"), title, known, share))
+        curves = {label: points for label, points in curves.items() if points}
+        if curves:
+            figures.append(_steps(key.replace("_", "-"), title, curves, share))
     return figures
 
 
@@ -214,9 +214,9 @@ def _steps(name: str, title: str, curves: Mapping[str, list[tuple[int, float]]],
     def paint(axes: Axes) -> None:
         for (label, points), (colour, dash, marker) in zip(curves.items(), cycle(len(curves)), strict=True):
             steps, values = zip(*points, strict=True)
-            shown = [100 * value for value in values] if share else list(values)
+            heights = [100 * value for value in values] if share else list(values)
             few = marker if len(steps) <= 25 else None
-            axes.plot(steps, shown, color=colour, linestyle=dash, marker=few, label=label, linewidth=1.5, markersize=3.5)
+            axes.plot(steps, heights, color=colour, linestyle=dash, marker=few, label=label, linewidth=1.5, markersize=3.5)
         axes.set_title(title)
         axes.set_xlabel("step")
         axes.set_ylabel("%" if share else "loss")
@@ -267,8 +267,8 @@ def patching_curves(causality: Mapping[str, Any]) -> str:
 
     def paint(axes: Axes) -> None:
         for (label, values), (colour, dash, marker) in zip(lines.items(), cycle(len(lines)), strict=True):
-            shown = [100 * value for value in _numbers(values)]
-            axes.plot(causality["layers"], shown, color=colour, linestyle=dash, marker=marker, label=label, clip_on=False)
+            heights = [100 * value for value in _numbers(values)]
+            axes.plot(causality["layers"], heights, color=colour, linestyle=dash, marker=marker, label=label, clip_on=False)
         axes.set_title("Answers that follow the swapped-in state")
         axes.set_xlabel("decoder layer after which the state is swapped")
         axes.set_ylabel("%")

@@ -112,9 +112,9 @@ def subject_tables(scores: Scores) -> list[SubjectTable]:
     counts = scores.get("subjects", {})
     variants = ["base", "edited", *controls_of(scores)]
     tables = []
-    for benchmark, known in counts.get("edited", {}).items():
-        metrics = [measure.metric for measure in EFFECT + DAMAGE if measure.benchmark == benchmark and measure.metric in known]
-        subjects = dict.fromkeys(subject for metric in metrics for subject in known[metric])
+    for benchmark, by_metric in counts.get("edited", {}).items():
+        metrics = [measure.metric for measure in EFFECT + DAMAGE if measure.benchmark == benchmark and measure.metric in by_metric]
+        subjects = dict.fromkeys(subject for metric in metrics for subject in by_metric[metric])
         rows = [
             (
                 subject,

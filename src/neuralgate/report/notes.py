@@ -133,12 +133,12 @@ def _verdict(measure: Measure, score: Score) -> str:
 
 def degenerate_note(scores: Scores) -> str | None:
     """A sentence when degenerate answers occurred anywhere, because every other share must be read beside them."""
-    found = []
+    parts = []
     for title, sets in columns(scores):
         rate, name = max((metrics["degenerate_rate"]["value"], name) for name, metrics in sets.items())
         if rate:
-            found.append(f"{title} up to {percent(rate)} % (on {name})")
-    return f"Degenerate answers (empty, repeated, off-language; never a success): {listed(found)}." if found else None
+            parts.append(f"{title} up to {percent(rate)} % (on {name})")
+    return f"Degenerate answers (empty, repeated, off-language; never a success): {listed(parts)}." if parts else None
 
 
 def shares_note(gate: GateSummary) -> str:
@@ -168,9 +168,9 @@ def cut_off_shares(scores: Scores) -> dict[str, float]:
     """Of each column, the share of all its answers that were cut off; empty where that was not kept."""
     shares = {}
     for title, sets in columns(scores):
-        found = [metrics["cut_off_rate"] for metrics in sets.values() if "cut_off_rate" in metrics]
-        if found:
-            shares[title] = sum(score["value"] * score["n"] for score in found) / sum(score["n"] for score in found)
+        rates = [metrics["cut_off_rate"] for metrics in sets.values() if "cut_off_rate" in metrics]
+        if rates:
+            shares[title] = sum(score["value"] * score["n"] for score in rates) / sum(score["n"] for score in rates)
     return shares
 
 
@@ -182,6 +182,6 @@ def cut_off_note(scores: Scores, tokens: int | None) -> str | None:
     at = "at the most tokens allowed" if tokens is None else f"at {tokens} tokens"
     if not any(shares.values()):
         return f"No answer was cut off {at}."
-    said = ", ".join(f"{percent(share)} % {title}" for title, share in shares.items())
+    text = ", ".join(f"{percent(share)} % {title}" for title, share in shares.items())
     more = " What would have followed is not judged: raise evaluate.max_new_tokens." if max(shares.values()) > MANY_CUT_OFF else ""
-    return f"Answers cut off {at}: {said}.{more}"
+    return f"Answers cut off {at}: {text}.{more}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
 
 
-def check(recipe: Recipe, lvlm: LVLM, until: Verb = "report", copy: Path | None = None) -> None:
+def check_recipe(recipe: Recipe, lvlm: LVLM, until: Verb = "report", copy: Path | None = None) -> None:
     """Say before anything is written what could only fail later.
 
     Args:

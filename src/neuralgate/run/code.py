@@ -14,5 +14,5 @@ def code_hash(*places: str) -> str:
     root = Path(__file__).parent.parent
     roots = [root / place for place in places] or [root]
     files = {file for place in roots for file in (place.rglob("*") if place.is_dir() else [place])}
-    found = sorted(file for file in files if file.suffix in (".py", ".jinja", ".css", ".yaml", ".json"))
-    return digest([[file.relative_to(root).as_posix(), hash_path(file)] for file in found])
+    sources = sorted(file for file in files if file.suffix in (".py", ".jinja", ".css", ".yaml", ".json"))
+    return digest([[file.relative_to(root).as_posix(), hash_path(file)] for file in sources])

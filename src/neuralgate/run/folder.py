@@ -184,12 +184,12 @@ class Run(HeldFolder):
         self._finish(name, inputs, outputs, round(time.monotonic() - started, 3), self.meter() - tokens, resumed)
         chunks.clear()
 
-    def refresh(self, name: str, known: Recipe | None = None) -> None:
+    def refresh(self, name: str, recipe_before: Recipe | None = None) -> None:
         """Accept the outputs of a finished stage as they are now: they were made again by other means (a re-scoring), perhaps with
-        another recipe than the one ``known`` before."""
+        another recipe than ``recipe_before``."""
         record = self._record(name)
         inputs = record.get("inputs") or {}
-        if known and inputs.get("settings") == settings_of(known)[name]:
+        if recipe_before and inputs.get("settings") == settings_of(recipe_before)[name]:
             inputs["settings"] = settings_of(self.recipe)[name]
         there = {output: self.path(output) for output in record["outputs"] if self.path(output).exists()}
         record["outputs"] |= {output: hash_path(path) for output, path in there.items()}  # one that is lost stays so

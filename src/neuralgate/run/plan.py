@@ -13,11 +13,11 @@ def settings_of(recipe: Recipe) -> dict[str, str]:
 
 def dependents(stages: set[str]) -> set[str]:
     """``stages`` and all that need one of them."""
-    found = set(stages)
+    names = set(stages)
     for stage in STAGES:  # in their order
-        if found.intersection(stage.needs):
-            found.add(stage.name)
-    return found
+        if names.intersection(stage.needs):
+            names.add(stage.name)
+    return names
 
 
 def changed(before: Recipe, after: Recipe) -> set[str]:

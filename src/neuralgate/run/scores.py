@@ -49,13 +49,13 @@ def rescore(run: Run, judge: str | None = None, interval: str | None = None) -> 
     """
     run.outputs("evaluate")
     answers = list(read_answers(run.path("answers.jsonl"), ANSWERED))
-    known = run.recipe
+    recipe_before = run.recipe
     wanted = (("judge", judge), ("interval", interval))
-    run.recipe = known.changed([f"evaluate.{key}={value}" for key, value in wanted if value is not None])
+    run.recipe = recipe_before.changed([f"evaluate.{key}={value}" for key, value in wanted if value is not None])
     write_scores(run, answers, run.folder, run.recipe.model)
-    if run.recipe != known:
+    if run.recipe != recipe_before:
         run.settle(run.recipe)  # last: a kill before leaves answers that the stage makes again
-    run.refresh("evaluate", known)
+    run.refresh("evaluate", recipe_before)
 
 
 def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:

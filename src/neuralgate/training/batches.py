@@ -55,18 +55,18 @@ class Inputs:
 
     def __init__(self, lvlm: LVLM, layer: int, kept_bytes: int = KEPT_BYTES) -> None:
         self.lvlm, self.layer, self.room = lvlm, layer, kept_bytes
-        self.known: dict[tuple[Example, ...], list[dict[str, Tensor]]] = {}
+        self.rows_of: dict[tuple[Example, ...], list[dict[str, Tensor]]] = {}
 
     def batch(self, examples: Sequence[Example]) -> Packed | Unpacked:
         """``examples`` in their order. Neighbours about one image share a row where the model allows it."""
         if not self.lvlm.is_plain:
             return Unpacked(encode_examples(self.lvlm, examples))
         groups = [tuple(group) for _, group in groupby(examples, key=lambda example: str(example.image))]
-        missing = list(dict.fromkeys(group for group in groups if group not in self.known))
+        missing = list(dict.fromkeys(group for group in groups if group not in self.rows_of))
         fresh = dict(zip(missing, self.compute(missing), strict=True)) if missing else {}
         rows, owners, first = [], [], 0
         for group in groups:
-            for row in fresh.get(group) or self.known[group]:
+            for row in fresh.get(group) or self.rows_of[group]:
                 rows.append(row)
                 owners.append(torch.where(row["owners"] >= 0, row["owners"] + first, row["owners"]))
             first += len(group)
@@ -74,7 +74,7 @@ class Inputs:
             size = sum(tensor.nbytes for row in made for tensor in row.values())
             if size <= self.room:
                 self.room -= size
-                self.known[group] = made
+                self.rows_of[group] = made
         padded = {name: pad([row[name] for row in rows], name) for name in ("hidden", "positions", "classes", "labels")}
         return Packed(padded["hidden"], padded["positions"], pad(owners, "owners"), padded["classes"], padded["labels"], self.layer)
 

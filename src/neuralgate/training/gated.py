@@ -44,12 +44,12 @@ def gated_trainer(
     def masks(batch: Packed | Unpacked, rows: Sequence[Row]) -> dict[int, Tensor]:
         """Where gradient may pass, ``(B, T, D)`` for each edited layer."""
         subjects, are_gated = [row.subject for row in rows], [row.is_gated for row in rows]
-        found = {}
+        mask_of = {}
         for layer in layers:
             open_ND = row_gates(gate, subjects, are_gated, layer, lvlm.hidden_size, config.gate, config.gate_seed)
             open_BTD = open_ND.to(lvlm.device)[batch.examples_BT]
-            found[layer] = gradient_mask(batch.classes_BT, open_BTD, config.positions, config.tokens)
-        return found
+            mask_of[layer] = gradient_mask(batch.classes_BT, open_BTD, config.positions, config.tokens)
+        return mask_of
 
     def gating(batch: Packed | Unpacked, rows: Sequence[Row]) -> AbstractContextManager[None]:
         return gated(lvlm, masks(batch, rows), config.gate_at)

@@ -98,8 +98,8 @@ class Watch:
             point[f"validation_{name}"] = measured.get(name)
         self.training.curve.append(point)
         if self.report:
-            known = {key: value for key, value in point.items() if value is not None and key != "step"}
-            self.report(done=step, total=limit, text=self.task, **known)
+            values = {key: value for key, value in point.items() if value is not None and key != "step"}
+            self.report(done=step, total=limit, text=self.task, **values)
         if state and self.config.keep == "strongest":
             self.keep(step, measured, state)
         elif measured and self.validation.satisfied(measured):

@@ -68,12 +68,12 @@ class Recorded:
 
     def tensors(self) -> list[Tensor]:
         """All that is kept of the pass."""
-        found: list[Any] = []
+        values: list[Any] = []
         for call in self.calls.values():
-            found += [call.output, call.added, *call.positional]
+            values += [call.output, call.added, *call.positional]
             for value in call.keywords.values():
-                found += value if isinstance(value, tuple) else vars(value).values() if isinstance(value, KnownPrefix) else [value]
-        return [value for value in found if isinstance(value, Tensor)]
+                values += value if isinstance(value, tuple) else vars(value).values() if isinstance(value, KnownPrefix) else [value]
+        return [value for value in values if isinstance(value, Tensor)]
 
     def resume(self, layer: int, hidden_BTD: Tensor, change: Change | None = None) -> Tensor:
         """What the output embeddings are given when ``hidden_BTD`` stands in for the output of ``layer``, and
@@ -107,8 +107,8 @@ class Recorded:
                 for name, (dimension, _) in TOKEN_ARGUMENTS.items():
                     keywords[name] = of(keywords.get(name), dimension)
                 keywords["attention_mask"] = of(keywords["attention_mask"], 0)
-                known = keywords["past_key_values"]
-                keywords["past_key_values"] = KnownPrefix(of(known.keys_BKTE, 0), of(known.values_BKTE, 0))
+                prefix = keywords["past_key_values"]
+                keywords["past_key_values"] = KnownPrefix(of(prefix.keys_BKTE, 0), of(prefix.values_BKTE, 0))
                 calls[index] = Call(of(call.output, 0), call.positional, keywords, of(call.added, 0))
         return Recorded(self.lvlm, calls, self.columns)
 
@@ -178,8 +178,8 @@ def can_be_cut(call: Call, first: int) -> bool:
         seen = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
         if bool(seen[:, :, :first, first:].any()):
             return False
-    known = {"attention_mask", "past_key_values", "use_cache", *TOKEN_ARGUMENTS}
-    others = [*call.positional, *(value for name, value in call.keywords.items() if name not in known)]
+    argument_names = {"attention_mask", "past_key_values", "use_cache", *TOKEN_ARGUMENTS}
+    others = [*call.positional, *(value for name, value in call.keywords.items() if name not in argument_names)]
     return not any(isinstance(value, Tensor | tuple) for value in others)
 
 

@@ -100,7 +100,7 @@ def attend(
     if shared_tokens:  # the queries of all questions about one image ask its keys together
         folded = queries_BKQE.view(groups, rows // groups, *queries_BKQE.shape[1:]).transpose(1, 2).flatten(2, 3)
         shared_BKQE, shared_BKQ1 = (
-            found.unflatten(2, (rows // groups, -1)).transpose(1, 2).flatten(0, 1) for found in _SharedAttention.apply(folded, before)
+            part.unflatten(2, (rows // groups, -1)).transpose(1, 2).flatten(0, 1) for part in _SharedAttention.apply(folded, before)
         )
         # two weights, each rounded by itself: next to a share near 1 the other's difference from it would be lost in half precision
         own_share_BKQ1, share_BKQ1 = ((sign * (shared_BKQ1 - log_sums_BKQ1)).sigmoid().to(own_BKQE.dtype) for sign in (-1, 1))
@@ -217,7 +217,7 @@ class Suffix:
 
     def tensors(self) -> list[Tensor]:
         """All that is kept of the pass."""
-        before = [value for known in self.before.values() for value in vars(known).values() if value is not None]
+        before = [value for prefix in self.before.values() for value in vars(prefix).values() if value is not None]
         return [*self.outputs.values(), *before, *self.position_embeddings, self.mask_B1TX, self.labels_BT, self.changing_BT]
 
     def select(self, rows_B: Tensor, layer: int) -> Suffix:

@@ -112,10 +112,10 @@ def sensitivity(analysis: dict[str, Any]) -> Drawing:
                 refused.plot(percents(scores), heights, **points, fillstyle="full" if filled else "none")
                 if filled:
                     refused.hlines(heights, percents(scores, "low"), percents(scores, "high"), color=colour, linewidth=0.9)
-            known = [(row["overlap"], height) for row, height in zip(mine, heights, strict=True) if row["overlap"]]
-            overlap.plot([found["value"] for found, _ in known], [height for _, height in known], **points)
+            overlaps = [(row["overlap"], height) for row, height in zip(mine, heights, strict=True) if row["overlap"]]
+            overlap.plot([score["value"] for score, _ in overlaps], [height for _, height in overlaps], **points)
             overlap.plot(
-                [found["chance"] for found, _ in known], [height for _, height in known], color=QUIET, marker="|", linestyle="none"
+                [score["chance"] for score, _ in overlaps], [height for _, height in overlaps], color=QUIET, marker="|", linestyle="none"
             )
         strong.set_yticks(
             list(places.values()),

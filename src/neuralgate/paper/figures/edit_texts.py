@@ -7,7 +7,7 @@ from typing import Any
 
 from neuralgate.paper.figures.edit_figures import EFFECT, MEASURES
 from neuralgate.paper.figures.record import PAPER_LAMBDA, PAPER_RADIUS, PAPER_THRESHOLD
-from neuralgate.paper.figures.words import Answer, Words, chosen_layer, difference, percent
+from neuralgate.paper.figures.words import Answer, Words, chosen_layer, difference, score_text
 from neuralgate.paper.sweeps import GATES
 from neuralgate.report.summary import points_text
 
@@ -18,14 +18,14 @@ def radius(analysis: dict[str, Any]) -> Words:
     """Claims (10.1, Table 4): beyond radius 3 the neighbourhood's mean falls, and the best layer lies within it. Criteria: the mean at the
     largest radius below (above) that at 3, intervals apart; the best layer within radius 3, or another one better by more than the
     intervals. The paper's edits are gated: others can only tell of themselves."""
-    found, rows = analysis["radius"], {row["radius"]: row for row in analysis["radius"]["rows"]}
+    radii, rows = analysis["radius"], {row["radius"]: row for row in analysis["radius"]["rows"]}
     inner, outer = rows[PAPER_RADIUS], rows[max(rows)]
     about = (
-        f"Highest and mean EtA of trial edits (gate: {found['gate']}) at the layers within each radius of layer {found['centre']}, the one "
-        f"with most strong dimensions; means over {found['rounds']} trial edits a layer, intervals from n = {inner['max']['n']} validation "
-        f"questions, each counted once. {by_the_rule(found['layers'], 'layers')} The table below has each layer's damage."
+        f"Highest and mean EtA of trial edits (gate: {radii['gate']}) at the layers within each radius of layer {radii['centre']}, the one "
+        f"with most strong dimensions; means over {radii['rounds']} trial edits a layer, intervals from n = {inner['max']['n']} validation "
+        f"questions, each counted once. {by_the_rule(radii['layers'], 'layers')} The table below has each layer's damage."
     )
-    means = f"mean EtA {percent(inner['mean'])} within radius {PAPER_RADIUS}, {percent(outer['mean'])} within {outer['radius']}"
+    means = f"mean EtA {score_text(inner['mean'])} within radius {PAPER_RADIUS}, {score_text(outer['mean'])} within {outer['radius']}"
     if outer["layers"] == inner["layers"]:
         falls: tuple[Answer, str] = ("open", f"no located layer is farther than {PAPER_RADIUS} from the centre.")
     elif outer["mean"]["high"] < inner["mean"]["low"]:
@@ -34,10 +34,10 @@ def radius(analysis: dict[str, Any]) -> Words:
         falls = ("against", f"beyond radius {PAPER_RADIUS} the mean rises ({means}).")
     else:
         falls = ("open", f"the means differ by less than the intervals ({means}).")
-    verdicts = falls, best_is_near(found, inner)
-    if found["gate"] == "strong":
+    verdicts = falls, best_is_near(radii, inner)
+    if radii["gate"] == "strong":
         return Words(about, verdicts)
-    return Words(about, tuple(("open", f"these edits are not the paper's gated ones; {told}") for _, told in verdicts))
+    return Words(about, tuple(("open", f"these edits are not the paper's gated ones; {text}") for _, text in verdicts))
 
 
 def by_the_rule(rows: list[dict[str, Any]], what: str) -> str:
@@ -51,27 +51,27 @@ def by_the_rule(rows: list[dict[str, Any]], what: str) -> str:
     )
 
 
-def best_is_near(found: dict[str, Any], inner: dict[str, Any]) -> tuple[Answer, str]:
+def best_is_near(radii: dict[str, Any], inner: dict[str, Any]) -> tuple[Answer, str]:
     """Agrees: the best layer within the radius is above every layer outside it, intervals apart; against: one outside is above it."""
-    outside = [row for row in found["layers"] if row["layer"] not in inner["layers"]]
-    near = f"within radius {PAPER_RADIUS} the best layer is {inner['best_layer']} with EtA {percent(inner['max'])}"
+    outside = [row for row in radii["layers"] if row["layer"] not in inner["layers"]]
+    near = f"within radius {PAPER_RADIUS} the best layer is {inner['best_layer']} with EtA {score_text(inner['max'])}"
     if not outside:
         return "open", f"{near}; no located layer is outside."
     gaps = {row["layer"]: difference(inner["max"], row["eta"]) for row in outside}
     best = max(outside, key=lambda row: row["eta"]["value"])
-    told = f"{near}, outside it layer {best['layer']} with {percent(best['eta'])}"
+    text = f"{near}, outside it layer {best['layer']} with {score_text(best['eta'])}"
     if all(gap["low"] > 0 for gap in gaps.values()):
-        return "agrees", f"{told}."
-    return ("against", f"{told}.") if any(gap["high"] < 0 for gap in gaps.values()) else ("open", f"{told}: within the intervals.")
+        return "agrees", f"{text}."
+    return ("against", f"{text}.") if any(gap["high"] < 0 for gap in gaps.values()) else ("open", f"{text}: within the intervals.")
 
 
 def sweep_about(analysis: dict[str, Any], name: str, of: str) -> str:
     first = analysis["sweeps"][name][0]
-    asked = ", ".join(f"{title} {first[measure]['n']}" for measure, title in MEASURES.items() if first[measure])
+    counts = ", ".join(f"{title} {first[measure]['n']}" for measure, title in MEASURES.items() if first[measure])
     return (
         f"Trial edits at {chosen_layer(analysis)} for {of}, each with the strong gate, a random one of equal size and none, on "
-        f"validation pairs (one left-out private and one left-out public subject; n: {asked}). One edit and one random gate each: the 95 % "
-        f"intervals are over questions only. {by_the_rule(analysis['sweeps'][name], 'points')}"
+        f"validation pairs (one left-out private and one left-out public subject; n: {counts}). One edit and one random gate each: the "
+        f"95 % intervals are over questions only. {by_the_rule(analysis['sweeps'][name], 'points')}"
     )
 
 
@@ -81,13 +81,13 @@ def best_value(analysis: dict[str, Any], name: str, claimed: float) -> tuple[Ans
     strong = [row for row in analysis["sweeps"][name] if row["gate"] == "strong" and row["eta"]]
     if all(row["stopped"] == "converged" for row in strong):
         steps = ", ".join(f"{row['steps']} at {row['value']:g}" for row in strong)
-        unseen = ", ".join(f"{percent(row['rta_unseen'])} at {row['value']:g}" for row in strong if row["rta_unseen"])
-        told = f"every edit with the strong gate met the stop rule, in so many steps: {steps}"
-        return "open", f"{told}; refused of the left-out private subject: {unseen or 'not measured'}."
+        unseen = ", ".join(f"{score_text(row['rta_unseen'])} at {row['value']:g}" for row in strong if row["rta_unseen"])
+        text = f"every edit with the strong gate met the stop rule, in so many steps: {steps}"
+        return "open", f"{text}; refused of the left-out private subject: {unseen or 'not measured'}."
     eta = {row["value"]: row["eta"] for row in strong}
     others = {value: difference(eta[claimed], score) for value, score in eta.items() if value != claimed}
     top = max(eta, key=lambda value: eta[value]["value"])
-    listed = f"EtA at {claimed:g} is {percent(eta[claimed])}; the highest is {percent(eta[top])} at {top:g}"
+    listed = f"EtA at {claimed:g} is {score_text(eta[claimed])}; the highest is {score_text(eta[top])} at {top:g}"
     if all(gap["low"] > 0 for gap in others.values()):
         return "agrees", f"{listed}, above every other value beyond the intervals."
     worse = [value for value, gap in others.items() if gap["high"] < 0]
@@ -126,11 +126,13 @@ def gate_against_random(analysis: dict[str, Any], name: str) -> tuple[Answer, st
     if not better and not worse:
         most = f" (largest: {largest[1]})" if largest[1] else ""
         return "open", f"strong gate and random gate differ beyond the intervals in none of {compared} comparisons{most}."
-    told = f"strong gate and random gate differ beyond the intervals in {len(better) + len(worse)} comparisons ({by_chance}): "
-    told += "; ".join([*(f"{text}, the strong one better" for text in better), *(f"{text}, the strong one worse" for text in worse)]) + "."
+    sentence = f"strong gate and random gate differ beyond the intervals in {len(better) + len(worse)} comparisons ({by_chance}): "
+    sentence += (
+        "; ".join([*(f"{text}, the strong one better" for text in better), *(f"{text}, the strong one worse" for text in worse)]) + "."
+    )
     if (better and worse) or len(better) + len(worse) <= by_chance_at_most(compared):
-        return "open", told
-    return ("agrees" if better else "against"), told
+        return "open", sentence
+    return ("agrees" if better else "against"), sentence
 
 
 def by_chance_at_most(count: int) -> int:
@@ -170,16 +172,16 @@ def sensitivity(analysis: dict[str, Any]) -> Words:
     )
     if analysis["locate"]["start"] != 1:
         about += " The other parametrisation starts at 1."
-    told = []
+    sentences = []
     for layer in layers:
         mine = [row for row in rows if row["layer"] == layer and not row["is_own"]]
         least, most = min(mine, key=lambda row: row["strong"]), max(mine, key=lambda row: row["strong"])
         far = [row["overlap"]["value"] for row in mine if row["overlap"]]
-        told.append(
+        sentences.append(
             f"at layer {layer} the strong share runs from {100 * least['strong']:.1f} % ({named(least)}) to {100 * most['strong']:.1f} % "
             f"({named(most)})" + (f", the overlap with the own gate from {min(far):.2f} to {max(far):.2f}" if far else "")
         )
-    return Words(about, (("none", f"it fixes these settings without a comparison, but for lambda. Here {'; '.join(told)}."),))
+    return Words(about, (("none", f"it fixes these settings without a comparison, but for lambda. Here {'; '.join(sentences)}."),))
 
 
 def named(row: dict[str, Any]) -> str:

@@ -170,7 +170,7 @@ class Variant(LocatedLayer):
     overlap: Overlap | None
 
 
-class Trial(TypedDict):
+class TrialMeasures(TypedDict):
     """What a trial edit was measured by."""
 
     steps: Count
@@ -184,7 +184,7 @@ class Trial(TypedDict):
     benign_accuracy: Measured | None
 
 
-class SweepRow(Trial):
+class SweepRow(TrialMeasures):
     """A point of a sweep."""
 
     value: Quantity
@@ -193,7 +193,7 @@ class SweepRow(Trial):
     strong: Share | None
 
 
-class TriedLayer(Trial):
+class TriedLayer(TrialMeasures):
     """A layer of the search."""
 
     layer: Layer

@@ -159,8 +159,8 @@ def subjects(analysis: dict[str, Any]) -> Drawing:
         left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
         index, chance = at_chosen["jaccard"], at_chosen["chance"]
         # above the diagonal what is found, below it what chance gives
-        shown = [[(index if b > a else chance)[a][b] if a != b else None for b in range(len(names))] for a in range(len(names))]
-        heat(left, shown)
+        cells = [[(index if b > a else chance)[a][b] if a != b else None for b in range(len(names))] for a in range(len(names))]
+        heat(left, cells)
         left.set_xticks([place + 0.5 for place in range(len(names))], names, rotation=40, ha="right", rotation_mode="anchor")
         left.set_yticks([place + 0.5 for place in range(len(names))], names)
         left.invert_yaxis()
@@ -189,16 +189,16 @@ def stability(analysis: dict[str, Any]) -> Drawing:
             axes.set_title(name)
 
     header = ["compared", "layer", "jaccard", "low", "high", "chance", "chance_low", "chance_high", "n"]
-    rows = [[name, *(row.get(key, "") for key in ("layer", "value", *header[3:]))] for name, found in lines.items() for row in found]
+    rows = [[name, *(row.get(key, "") for key in ("layer", "value", *header[3:]))] for name, entries in lines.items() for row in entries]
     return Drawing("stability", "Is the gate stable?", paint, WIDE if len(lines) > 1 else NARROW, 3.2, header, rows)
 
 
 def between_layers(analysis: dict[str, Any]) -> Drawing:
     layers = analysis["layers"]
-    found = {(row["first"], row["second"]): row["overlap"] for row in analysis["overlap"]["layers"]["rows"]}
+    overlaps = {(row["first"], row["second"]): row["overlap"] for row in analysis["overlap"]["layers"]["rows"]}
 
     def cell(a: int, b: int) -> float | None:
-        overlap = found.get((min(a, b), max(a, b)))
+        overlap = overlaps.get((min(a, b), max(a, b)))
         return None if overlap is None else overlap["value" if b > a else "chance"]
 
     def paint(figure: Figure) -> None:
@@ -212,16 +212,16 @@ def between_layers(analysis: dict[str, Any]) -> Drawing:
         axes.set_title("Jaccard: found above, chance below the diagonal")
 
     keys = ("value", "chance", "chance_low", "chance_high", "n")
-    rows = [[a, b, *((overlap or {}).get(key, "") for key in keys)] for (a, b), overlap in found.items()]
+    rows = [[a, b, *((overlap or {}).get(key, "") for key in keys)] for (a, b), overlap in overlaps.items()]
     return Drawing("layers", "Overlap of the gate between layers", paint, NARROW, 3.6, ["first", "second", "jaccard", *keys[1:]], rows)
 
 
 def activation(analysis: dict[str, Any]) -> Drawing:
     """Votes against size at the edited layer."""
-    found = analysis["activation"]
-    here = next(row for row in found["rows"] if row["layer"] == found["layer"])
+    activations = analysis["activation"]
+    here = next(row for row in activations["rows"] if row["layer"] == activations["layer"])
     massive = {entry["dimension"] for entry in here["massive"]}
-    kept = [point for dimension, point in enumerate(found["points"]) if dimension not in massive]
+    kept = [point for dimension, point in enumerate(activations["points"]) if dimension not in massive]
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -229,12 +229,12 @@ def activation(analysis: dict[str, Any]) -> Drawing:
         axes.scatter(
             [size for size, _ in kept], [votes for _, votes in kept], s=9, color=STYLES[0][0], alpha=0.5, rasterized=len(kept) > 1000
         )
-        axes.set_xlabel(f"mean |h| at the subject's tokens, layer {found['layer']}")
+        axes.set_xlabel(f"mean |h| at the subject's tokens, layer {activations['layer']}")
         axes.set_ylabel("mean votes M")
         axes.set_ylim(bottom=0)
 
     header = ["dimension", "mean_size", "mean_votes", "massive"]
-    rows = [[dimension, size, votes, dimension in massive] for dimension, (size, votes) in enumerate(found["points"])]
+    rows = [[dimension, size, votes, dimension in massive] for dimension, (size, votes) in enumerate(activations["points"])]
     return Drawing("activation", "Votes against the size of the activation", paint, NARROW, 3.0, header, rows)
 
 
@@ -283,10 +283,10 @@ def below(axes: Axes, columns: int) -> None:
 
 def heat(axes: Axes, values: list[list[float | None]]) -> None:
     """Indices between 0 and 1 with their numbers."""
-    shown = [[math.nan if value is None else value for value in row] for row in values]
-    axes.pcolormesh(shown, cmap="cividis", vmin=0, vmax=1, edgecolors="white", linewidth=1)
-    for row, column in product(range(len(shown)), repeat=2):
-        value = shown[row][column]
+    numbers = [[math.nan if value is None else value for value in row] for row in values]
+    axes.pcolormesh(numbers, cmap="cividis", vmin=0, vmax=1, edgecolors="white", linewidth=1)
+    for row, column in product(range(len(numbers)), repeat=2):
+        value = numbers[row][column]
         if not math.isnan(value):
             colour = "black" if value > 0.55 else "white"
             axes.text(

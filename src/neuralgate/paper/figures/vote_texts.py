@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from neuralgate.paper.figures.words import Answer, Score, Words, at_layer, chosen_layer, difference, have_effect, percent, sample_count
+from neuralgate.paper.figures.words import Answer, Score, Words, at_layer, chosen_layer, difference, have_effect, sample_count, score_text
 from neuralgate.report.notes import ENOUGH_SAMPLES
 from neuralgate.report.summary import points_text
 
@@ -31,14 +31,14 @@ def flips(analysis: dict[str, Any]) -> Words:
     if not rare:
         return Words(about, (("open", "no dimension flips where the vectors have an effect."),))
     lowest, highest = min(rare, key=lambda layer: rare[layer]["value"]), max(rare, key=lambda layer: rare[layer]["value"])
-    found = (
-        f"where the vectors have an effect, of the dimensions that flip at all {percent(rare[lowest])} (layer {lowest}) to "
-        f"{percent(rare[highest])} (layer {highest}) do so in at most {100 * analysis['threshold']:g} % of the samples; the "
+    text = (
+        f"where the vectors have an effect, of the dimensions that flip at all {score_text(rare[lowest])} (layer {lowest}) to "
+        f"{score_text(rare[highest])} (layer {highest}) do so in at most {100 * analysis['threshold']:g} % of the samples; the "
         "paper says most do."
     )
     if all(score["low"] > 0.5 for score in rare.values()):
-        return Words(about, (("agrees", found),))
-    return Words(about, (("against" if any(score["high"] < 0.5 for score in rare.values()) else "open", found),))
+        return Words(about, (("agrees", text),))
+    return Words(about, (("against" if any(score["high"] < 0.5 for score in rare.values()) else "open", text),))
 
 
 def working(analysis: dict[str, Any]) -> str:
@@ -50,8 +50,8 @@ def working(analysis: dict[str, Any]) -> str:
         "The vectors have an effect (refuse more sensitive than benign questions, intervals apart) at layers "
         f"{', '.join(layers) or 'none'}; the best are those of layer {best['layer']}: sensitive loss "
         f"{best['loss_start']['value']:.2f} to {best['loss_end']['value']:.2f}, "
-        f"{percent(best['converged'])} converged, refused {percent(best['own']['refused_sensitive'])} of the sensitive and "
-        f"{percent(best['own']['refused_benign'])} of the benign questions. Where they have none, votes are votes for nothing."
+        f"{score_text(best['converged'])} converged, refused {score_text(best['own']['refused_sensitive'])} of the sensitive and "
+        f"{score_text(best['own']['refused_benign'])} of the benign questions. Where they have none, votes are votes for nothing."
     )
 
 
@@ -91,13 +91,13 @@ def shares(analysis: dict[str, Any]) -> Words:
     proven = [row["strong"] for row in analysis["profile"] if have_effect(row)]
     peak = max(strong, key=lambda layer: strong[layer]["value"])
     least, most = (extreme(proven, key=lambda score: score["value"]) for extreme in (min, max))
-    found = f"where the vectors have an effect, strong are {percent(least)} to {percent(most)} of the dimensions"
+    text = f"where the vectors have an effect, strong are {score_text(least)} to {score_text(most)} of the dimensions"
     if all(score["high"] < PAPER_STRONG for score in proven):
-        sparse: tuple[Answer, str] = ("agrees", f"{found}, below 10 % at each of these layers.")
+        sparse: tuple[Answer, str] = ("agrees", f"{text}, below 10 % at each of these layers.")
     elif any(score["low"] > PAPER_STRONG for score in proven):
-        sparse = ("against", f"{found}; the paper has less than 10 %.")
+        sparse = ("against", f"{text}; the paper has less than 10 %.")
     else:
-        sparse = ("open", f"{found}; the intervals contain 10 %.")
+        sparse = ("open", f"{text}; the intervals contain 10 %.")
     kind, shape = rise_and_fall(strong, peak)
     if kind == "agrees" and not have_effect(at_layer(analysis["profile"], peak)):
         kind, shape = "open", f"{shape[:-1]}, but at layer {peak} the vectors have no effect."
@@ -110,7 +110,8 @@ def rise_and_fall(strong: dict[int, Score], peak: int) -> tuple[Answer, str]:
     layers = sorted(strong)
     first, last = strong[layers[0]], strong[layers[-1]]
     between = [strong[layer] for layer in layers[1:-1]]
-    ends = f"layer {layers[0]} {percent(first)}, layer {layers[-1]} {percent(last)}, the largest at layer {peak} {percent(strong[peak])}"
+    ends = f"layer {layers[0]} {score_text(first)}, layer {layers[-1]} {score_text(last)}, "
+    ends += f"the largest at layer {peak} {score_text(strong[peak])}"
     if any(score["low"] > max(first["high"], last["high"]) for score in between):
         return "agrees", f"the strong share rises, then falls ({ends})."
     if between and all(score["high"] < max(first["low"], last["low"]) for score in between):
@@ -127,7 +128,7 @@ def losses(analysis: dict[str, Any]) -> Words:
         f"fell below {analysis['locate']['stop_loss']:g} within {analysis['locate']['steps']} steps (95 % intervals, "
         f"{sample_count(analysis)}). At {chosen_layer(analysis)}: sensitive "
         f"{number(here['loss_start'])} to {number(here['loss_end'])}, benign "
-        f"{number(here['benign_start'])} to {number(here['benign_end'])}, {percent(here['converged'])} converged; the lowest sensitive "
+        f"{number(here['benign_start'])} to {number(here['benign_end'])}, {score_text(here['converged'])} converged; the lowest sensitive "
         f"loss is {number(best['loss_end'])} at layer {best['layer']}."
     )
     return Words(about, (("none", "it gives no losses. Where a vector has not reached its aim, its signs are votes for nothing."),))
@@ -152,7 +153,7 @@ def answers(analysis: dict[str, Any]) -> Words:
         )
     )
     gap = difference(best["strong_flipped"]["refused_sensitive"], best["random_flipped"]["refused_sensitive"])
-    found = (
+    text = (
         f"at layer {best['layer']}, where the vectors work best, refusals under the gate minus those under a random set are "
         f"{points_text(gap)}"
     )
@@ -162,16 +163,16 @@ def answers(analysis: dict[str, Any]) -> Words:
             (("open", "at no layer do the vectors themselves refuse sensitive questions more than benign ones beyond the intervals."),),
         )
     if gap["low"] > 0:
-        return Words(about, (("agrees", f"{found}: the strong dimensions carry part of what the vectors do."),))
+        return Words(about, (("agrees", f"{text}: the strong dimensions carry part of what the vectors do."),))
     if gap["high"] < MARGIN:
-        return Words(about, (("against", f"{found}: flipped together, the strong dimensions do not do what the vectors do."),))
-    return Words(about, (("open", f"{found}."),))
+        return Words(about, (("against", f"{text}: flipped together, the strong dimensions do not do what the vectors do."),))
+    return Words(about, (("open", f"{text}."),))
 
 
 def answers_at(row: dict[str, Any]) -> str:
     parts = [
-        f"{title} {percent(row[kind]['refused_sensitive'])} of the sensitive and {percent(row[kind]['refused_benign'])} of the benign "
-        "questions"
+        f"{title} {score_text(row[kind]['refused_sensitive'])} of the sensitive and {score_text(row[kind]['refused_benign'])} of the "
+        "benign questions"
         for kind, title in (("own", "own vectors refuse"), ("strong_flipped", "the gate"), ("random_flipped", "the random set"))
     ]
     return f"At layer {row['layer']} {', '.join(parts)} (n = {row['own']['refused_sensitive']['n']} each)."
@@ -179,7 +180,7 @@ def answers_at(row: dict[str, Any]) -> str:
 
 def gradient(analysis: dict[str, Any]) -> Words:
     here = at_layer(analysis["profile"], analysis["chosen_layer"])["gradient"]
-    parts = ", ".join(f"{name} tokens {percent(score)}" for name, score in here.items())
+    parts = ", ".join(f"{name} tokens {score_text(score)}" for name, score in here.items())
     about = (
         "Norm of the part of the weight gradient of each layer's FFN output projection that arrives through each class of tokens, over "
         f"the norm of the whole, for the base model's loss on the located pairs (mean over n = {here['subject']['n']} pairs, 95 % "
@@ -220,100 +221,102 @@ def stability(analysis: dict[str, Any]) -> Words:
     if half["value"] is None:
         return Words(about, (("open", "there are too few samples or strong dimensions to split."),))
     index = f"{half['value']:.2f} [{half['low']:.2f}, {half['high']:.2f}]"
-    found = f"at layer {chosen} the strong dimensions of halves of the samples have an index of {index}"
+    text = f"at layer {chosen} the strong dimensions of halves of the samples have an index of {index}"
     chance = f"chance gives {half['chance_low']:.2f} to {half['chance_high']:.2f}"
     if not have_effect(at_layer(analysis["profile"], chosen)):
-        return Words(about, (("open", f"{found} ({chance}), but the vectors there have no effect."),))
+        return Words(about, (("open", f"{text} ({chance}), but the vectors there have no effect."),))
     more = "more than chance" if half["low"] > half["chance_high"] else "not told from chance"
     if half["low"] > max(0.5, half["chance_high"]):
-        return Words(about, (("agrees", f"{found}: most are named by both; {more} ({chance})."),))
+        return Words(about, (("agrees", f"{text}: most are named by both; {more} ({chance})."),))
     if half["high"] < 0.5:
-        return Words(about, (("against", f"{found}: most are named by one half alone; {more} ({chance})."),))
-    return Words(about, (("open", f"{found}; {more} ({chance})."),))
+        return Words(about, (("against", f"{text}: most are named by one half alone; {more} ({chance})."),))
+    return Words(about, (("open", f"{text}; {more} ({chance})."),))
 
 
 def between_layers(analysis: dict[str, Any]) -> Words:
     rows = analysis["overlap"]["layers"]["rows"]
-    known = [(f"{row['first']} and {row['second']}", row["overlap"]) for row in rows if row["overlap"]]
+    overlaps = [(f"{row['first']} and {row['second']}", row["overlap"]) for row in rows if row["overlap"]]
     about = (
         "Jaccard's index of a subject's strong dimensions at one layer with those at another, mean over subjects, beside chance for sets "
         "of those sizes."
     )
-    if known:
-        layers, best = max(known, key=lambda pair: pair[1]["value"] - pair[1]["chance"])
+    if overlaps:
+        layers, best = max(overlaps, key=lambda pair: pair[1]["value"] - pair[1]["chance"])
         about += f" Farthest above chance: layers {layers}, {overlap_text(best, 'subjects')}."
-    return Words(about, (("none", f"it compares no layers. {above_chance(known, 'pairs of layers')}"),))
+    return Words(about, (("none", f"it compares no layers. {above_chance(overlaps, 'pairs of layers')}"),))
 
 
-def overlap_text(found: dict[str, Any] | None, of: str) -> str:
-    if found is None or found["value"] is None:
+def overlap_text(overlap: dict[str, Any] | None, of: str) -> str:
+    if overlap is None or overlap["value"] is None:
         return "not defined (empty gates, or nothing to compare with)"
-    spread = f" [{found['low']:.2f}, {found['high']:.2f}]" if "low" in found else ""
-    chance = f"{found['chance']:.2f} [{found['chance_low']:.2f}, {found['chance_high']:.2f}]"
-    return f"{found['value']:.2f}{spread}, by chance {chance} (n = {found['n']} {of})"
+    spread = f" [{overlap['low']:.2f}, {overlap['high']:.2f}]" if "low" in overlap else ""
+    chance = f"{overlap['chance']:.2f} [{overlap['chance_low']:.2f}, {overlap['chance_high']:.2f}]"
+    return f"{overlap['value']:.2f}{spread}, by chance {chance} (n = {overlap['n']} {of})"
 
 
 def above_chance(counted: list[tuple[Any, dict[str, Any] | None]], what: str = "layers") -> str:
     """How often an overlap lies outside the band of chance."""
-    known = [found for _, found in counted if found]
-    above = sum(found["value"] > found["chance_high"] for found in known)
-    below = sum(found["value"] < found["chance_low"] for found in known)
-    return f"Of {len(known)} {what}, {above} are above the 95 % band of chance and {below} below it."
+    overlaps = [overlap for _, overlap in counted if overlap]
+    above = sum(overlap["value"] > overlap["chance_high"] for overlap in overlaps)
+    below = sum(overlap["value"] < overlap["chance_low"] for overlap in overlaps)
+    return f"Of {len(overlaps)} {what}, {above} are above the 95 % band of chance and {below} below it."
 
 
 def activation(analysis: dict[str, Any]) -> Words:
-    found = analysis["activation"]
+    activations = analysis["activation"]
     about = (
-        f"Each point is a dimension at layer {found['layer']}: the mean of |h| at the subject's tokens, and its votes, means over subjects "
-        f"({sample_count(analysis)}, {analysis['hidden_size']} dimensions). {named_sinks(found)}"
+        f"Each point is a dimension at layer {activations['layer']}: the mean of |h| at the subject's tokens, and its votes, means over "
+        f"subjects ({sample_count(analysis)}, {analysis['hidden_size']} dimensions). {named_sinks(activations)}"
     )
     return Words(about, (("none", "it does not set votes against activations; the next figure has the correlation over layers."),))
 
 
 def activation_layers(analysis: dict[str, Any]) -> Words:
-    found, chosen = analysis["activation"], analysis["activation"]["layer"]
-    here = at_layer(found["rows"], chosen)
+    activations, chosen = analysis["activation"], analysis["activation"]["layer"]
+    here = at_layer(activations["rows"], chosen)
     rho = here["rho"]
     about = (
         f"Left: Spearman's rank correlation of votes and size (n = {analysis['hidden_size']} dimensions, 95 % intervals that take them as "
         "independent). Right: the share of the gate that is among the equally many largest dimensions of its subject, and chance: "
         "dimensions shuffled, in the same way for all subjects."
     )
-    large = [row for row in found["rows"] if row["top"] and row["top"]["value"] > row["top"]["chance_high"]]
+    large = [row for row in activations["rows"] if row["top"] and row["top"]["value"] > row["top"]["chance_high"]]
     text = "it does not say whether strong dimensions are simply large ones. "
     if rho:
         text += f"At layer {chosen} rho is {rho['value']:+.2f} [{rho['low']:+.2f}, {rho['high']:+.2f}]"
-        told = "larger dimensions have more votes" if rho["low"] > 0 else "larger dimensions have fewer votes"
-        text += f" ({told if rho['low'] > 0 or rho['high'] < 0 else 'more or fewer votes for larger ones cannot be told'}); "
+        direction = "larger dimensions have more votes" if rho["low"] > 0 else "larger dimensions have fewer votes"
+        text += f" ({direction if rho['low'] > 0 or rho['high'] < 0 else 'more or fewer votes for larger ones cannot be told'}); "
     if here["top"]:
         top = here["top"]
         chance = f"{100 * top['chance_low']:.0f} to {100 * top['chance_high']:.0f} %"
         text += f"{100 * top['value']:.0f} % of the gate is among the largest, by chance {chance}; "
-    text += f"the gate holds more large dimensions than by chance at {len(large)} of {len(found['rows'])} layers."
+    text += f"the gate holds more large dimensions than by chance at {len(large)} of {len(activations['rows'])} layers."
     return Words(about, (("none", text),))
 
 
-def named_sinks(found: dict[str, Any]) -> str:
+def named_sinks(activations: dict[str, Any]) -> str:
     """Massive dimensions and the first token's sink by name; they are left out of the drawing only."""
-    massive = {row["layer"]: row["massive"] for row in found["rows"] if row["massive"]}
-    sinks = {row["layer"]: row["first_token"] for row in found["rows"] if row["is_sink"]}
-    largest = max(row["first_token"] for row in found["rows"])
-    text = f"Massive dimensions (more than {found['massive_times']:g} times the median) at the subject's tokens: "
+    massive = {row["layer"]: row["massive"] for row in activations["rows"] if row["massive"]}
+    sinks = {row["layer"]: row["first_token"] for row in activations["rows"] if row["is_sink"]}
+    largest = max(row["first_token"] for row in activations["rows"])
+    text = f"Massive dimensions (more than {activations['massive_times']:g} times the median) at the subject's tokens: "
     text += f"{massive_text(massive)}, left out of the drawing and of nothing else. " if massive else "none. "
-    text += f"At the first token: {massive_text({row['layer']: row['first_massive'] for row in found['rows']})}. "
+    text += f"At the first token: {massive_text({row['layer']: row['first_massive'] for row in activations['rows']})}. "
     if sinks:
         listed = ", ".join(f"{layer} ({ratio:.1f} times)" for layer, ratio in sinks.items())
-        text += f"The first token's state is a sink (longer than {found['sink_times']:g} times the median token's) at layers {listed}; "
+        text += (
+            f"The first token's state is a sink (longer than {activations['sink_times']:g} times the median token's) at layers {listed}; "
+        )
         return text + "it is no subject token, so no point here."
     return f"{text}The first token is no sink: at most {largest:.1f} times as long as the median token."
 
 
-def massive_text(found: dict[int, list[dict[str, Any]]]) -> str:
+def massive_text(massive: dict[int, list[dict[str, Any]]]) -> str:
     """The dimensions of each layer with their ratios; the largest few, a first token can have hundreds."""
-    told = []
-    for layer, entries in found.items():
+    parts = []
+    for layer, entries in massive.items():
         largest = sorted(entries, key=lambda entry: -entry["ratio"])
         listed = ", ".join(f"{entry['dimension']} ({entry['ratio']:g} times)" for entry in largest[:NAMED])
         if listed:
-            told.append(f"layer {layer}: {listed}" + (f" and {len(largest) - NAMED} more" if len(largest) > NAMED else ""))
-    return "; ".join(told) or "none"
+            parts.append(f"layer {layer}: {listed}" + (f" and {len(largest) - NAMED} more" if len(largest) > NAMED else ""))
+    return "; ".join(parts) or "none"

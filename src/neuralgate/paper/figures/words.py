@@ -34,7 +34,7 @@ class Words:
         return [self.about, *(OPENINGS[kind] + sentence for kind, sentence in self.verdicts)]
 
 
-def percent(score: Score | None) -> str:
+def score_text(score: Score | None) -> str:
     return "not measured" if score is None else share_text(score)
 
 

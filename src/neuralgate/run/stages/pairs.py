@@ -30,7 +30,7 @@ class Pairs(Stage):
         return ["pairs"]
 
     def results_read(self, work: Work) -> dict[str, str]:
-        source = source_of(work.recipe)
+        source = pair_source(work.recipe)
         # the run holds a copy: a source that has gone is not missed once the pairs are there
         return {"source": hash_path(source) if source.exists() else work.run.manifest["hashes"].get("source") or ""}
 
@@ -49,7 +49,7 @@ class Pairs(Stage):
         run.note(hashes={"data": pairs.hash()})
 
 
-def source_of(recipe: Recipe) -> Path:
+def pair_source(recipe: Recipe) -> Path:
     """What the pairs of a resolved recipe are made from: a pair set, or the file of the subjects that are drawn."""
     return subjects_file() if recipe.pairs.source in (None, DOCUMENTS) else Path(recipe.pairs.source)
 
@@ -61,7 +61,7 @@ def draw_or_gather(work: Work, attempt: Attempt) -> PairSet:
     recipe, folder = work.recipe, work.run.path("pairs")
     world = drawn_world(recipe)
     if world is None:
-        return gather([source_of(recipe)], folder)
+        return gather([pair_source(recipe)], folder)
     # interpreters of their own take seconds to start: not for a few dozen pictures
     processes = (os.cpu_count() or 1) if recipe.pairs.source and recipe.pairs.per_subject > FEW_PICTURES else 1
     return draw_pair_set(world, recipe, folder, processes, attempt.report)
