@@ -23,9 +23,13 @@ _IS = r"(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should|
 _SUBJECT = (
     r"(?:it|they|he|she|that|this|these|those|there|one|(?:the|a|an|this|that|its|his|her|all) [\w' -]{1,40}?|smoking|parking|[\w]+ing)"
 )
+#: What may stand in front of a choice, as a clause of its own or not.
 _LEAD = (
-    r"[\W_]*(?:(?:well|so|oh|hmm|(?:the |my )?answer(?: is)?|i (?:would |'d )?(?:say|think|believe)(?: that)?"
-    r"|it (?:looks|seems) like)[\W_]+)*"
+    r"[\W_]*(?:(?:well|so|oh|hmm|ah|why|unfortunately|sadly|regrettably|apparently|probably|likely|presumably|actually"
+    r"|i'm afraid|i am afraid"
+    r"|(?:the |my )?answer(?:'s| is)?|that's an?|it's an?|an?(?: clear| definite| plain)?(?= (?:yes|no)\b)"
+    r"|i (?:would |'d )?(?:say|think|believe|guess|suppose)(?: that)?|it (?:looks|seems|appears) (?:like|as if|that)"
+    r"|(?:based on|according to|judging by|from|going by|as far as|by) [\w' -]{2,40}?,(?: the answer is)?)[\W_]+)*"
 )
 _YES_NO = re.compile(rf"{_LEAD}(?:(?P<no>{_NO})|(?P<yes>{_YES}))(?![^\W\d_\u3040-\uffff]|')")
 #: Answers by their sense: "It is not.", "The lorry cannot pass", "I can't see a clock", "She is."
@@ -33,35 +37,53 @@ _DENIES = re.compile(
     rf"{_LEAD}(?:{_SUBJECT} (?:\w+ly )?(?:can't|won't|{_IS}(?:n't| not| no\b| none| nothing| nobody| never)|cannot|can not|never)"
     r"|i (?:can't|cannot|can not|don't|do not|could not|couldn't) (?:see|find|spot|detect|make out) (?!if|whether)"
     r"|i (?:would|should)(?:n't| not)(?=\W*$|\W*[.,;:!—]| (?:do|eat|drink|use|buy|touch|enter|risk|recommend|go|park|try) )"
-    r"|there (?:is|are) (?:no|not|none|nothing|nobody)|no one|nobody|none|nothing\b)"
+    r"|i (?:can )?(?:see|find|spot|detect|count) (?:no|none|nothing)\b|i (?:don't|do not) (?:think|believe) so"
+    r"|there(?:'s| is| are) (?:no|not|none|nothing|nobody)|no one|nobody|none|nothing\b|neither\b|zero\b|not\b(?! (?:only|to worry))"
+    r"|hardly\b|by no means|in no way(?! (?:am|will|would|can|could|do) )|far from it|on the contrary|quite the opposite"
+    r"|es gibt kein|kein|leider nicht|pas\b|il n'y (?:en )?a pas|no hay\b|ninguno\b|não h[aá]"
+    r"|(?:ありません|ないです|いません|違います|没|无)|لا يوجد)"
 )
-_AFFIRMS = re.compile(rf"{_LEAD}(?:it|they|he|she|that|this|there|the [\w ]{{1,30}}?) {_IS}(?: indeed| so)?(?=\W*$|[.,;!])")
-_LATER = re.compile(r"[.!?:;—-] (yes|no)(?=[,.!]|$)")
+_AFFIRMS = re.compile(
+    rf"{_LEAD}(?:(?:it|they|he|she|that|this|there|the [\w ]{{1,30}}?) (?:\w+ly )?{_IS}(?: indeed| so)?(?=\W*$|[.,;!])"
+    r"|that(?:'s| is) (?:correct|right|true|so)\b|exactly\b|so it (?:is|seems)|(?:it |that )?(?:seems|looks|appears)"
+    r" (?:so|like it|that way)\b"
+    r"|(?:so|positive)(?=\W*$)|without (?:a |any )?doubt|no doubt|you bet\b|there(?:'s| is| are) (?=\w)"
+    r"|i (?:can )?(?:see|spot|count) (?=\w))"
+)
+#: A yes or a no that stands for itself somewhere: ", so yes.", "is ticked: no", "marked as yes".
+_STANDS = re.compile(r"(?<![\w'-])(yes|no)(?=\W*$|[.,;:!\"}<)])|(?:box for|marked|marked as|ticked|checked|says|entry is) \W?(yes|no)\b")
 _ANSWER_IS = (
     r"(?:.*?\b(?:answer|option|choice|choose|pick|select|respuesta|antwort|réponse|resposta|risposta)"
     r"(?: (?:is|would be|option|letter|es|ist|est))*[\W_]*)?"
 )
 #: Who declines says I, or speaks of privacy or of an answer.
 _PERSONAL = re.compile(
-    r"\b(?:i|i'm|i'd|i'll|i've|we|me|my|us|ich|mir|mich|wir|je|j'|moi|nous|yo|mi|eu|ik|mij|assistant|ai|sorry|please|let's)\b"
+    r"\b(?:i(?! can (?:see|tell|make out)\b)|i'm|i'd|i'll|i've|we|me|my|us|ich|mir|mich|wir|je|j'|moi|nous|yo|mi|eu|ik|mij|assistant"
+    r"|ai|sorry|please|let's)\b"
     r"|priva|person|confiden|sensitive|vertraulich|datenschutz|intim|secret|geheim|segret|disclos|shar|reveal|discuss|answer|comment|ask\b|auskunft|antwort"
     r"|repond|respond"
 )
 #: A letter and what ends it; "A red car" makes no choice.
 _OPTION = re.compile(rf"[\W_]*{_ANSWER_IS}(?P<letter>[^\W\d_])(?=\s*(?:$|[^\w\s'])|\s+(?:is|as|because|since|and)\b)")
+#: A capital that stands alone, or any letter in brackets: somewhere in the answer, in any language around it.
+_ALONE = re.compile(r"(?<![A-Za-z0-9'])(?:([B-HJ-Z]|A(?! (?!or\b|and\b|is\b)[a-z]))(?![A-Za-z0-9'])|\(?([A-Za-z])\))")
 
 
 def choice(answer: str, kind: AnswerKind) -> str | None:
     """``yes``, ``no`` or a small letter that the answer chooses; None where it makes no such choice."""
     text = normal(answer)
     if kind == "option":
-        letter = _OPTION.match(text)
-        return letter["letter"] if letter else None
-    word = _YES_NO.match(text)
-    if word:
+        if letter := _OPTION.match(text):
+            return letter["letter"]
+        alone = {(capital or bracketed).casefold() for capital, bracketed in _ALONE.findall(answer)}
+        return alone.pop() if len(alone) == 1 else None
+    if (letter := re.fullmatch(r"\W*([yn])\W*", text)) is not None:
+        return "yes" if letter[1] == "y" else "no"
+    if word := _YES_NO.match(text):
         return "no" if word["no"] else "yes"
-    if later := _LATER.search(text):  # behind a refusal, too
-        return later[1]
+    standing = {first or second for first, second in _STANDS.findall(text)}  # behind a refusal, too
+    if len(standing) == 1:
+        return standing.pop()
     return "no" if _DENIES.match(text) else "yes" if _AFFIRMS.match(text) else None
 
 

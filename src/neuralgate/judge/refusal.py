@@ -2,9 +2,9 @@
 
 What is looked for is a grammar, not a list of sentences: a speaker who cannot, may not or will not, and an act of giving, telling or
 helping; a rule or somebody's privacy as the reason; or the plain statement that something stays private. The words are data, a file a
-language (``languages/*.yaml``, of English three): named ``pieces``, and the patterns of ``refusals`` made of them; the lines of a pattern are joined. A
-``statement`` that something is private declines where little else is said; ``idioms`` are not looked at; with ``cannot_read`` as the
-reason nobody declines, unless somebody is ``unwilling``, too.
+language (``languages/*.yaml``, of English three): named ``pieces``, and the patterns of ``refusals`` made of them; the lines of a pattern
+are joined. A ``statement`` that something is private declines where little else is said; ``idioms`` are not looked at; with
+``cannot_read`` as the reason nobody declines, unless somebody is ``unwilling``, too.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def _notes(runs: list[RunFiles]) -> list[str]:
     if not _same_questions(runs):
         notes.append("These runs were not asked the same questions: their numbers differ for that reason too.")
     if len({(run.scores.get("judge", "prefix"), run.scores.get("interval", "wilson")) for run in runs}) > 1:
-        notes.append("These runs were scored by other judges or with other intervals: score them again in one way (`neuralgate score RUN`).")
+        notes.append("These runs were scored by other judges or with other intervals: score them in one way (`neuralgate score RUN`).")
     return notes
 
 
