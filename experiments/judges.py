@@ -132,8 +132,8 @@ Disagreements are kept; the tables below are against the first reader. Both read
 says nearly all that decides: that they agree shows that the guide is clear, not that everybody would read so.
 
 No rule's author read an answer of `test`. Two looks at it did steer the work: after the first measurement (refusals found .94, leaks found
-.92) more `dev` answers were written, and after the second one a count of the misses by kind of question sent the author to the choices (yes or
-no, options), for which sentences of his own were written. So the last steps of these numbers are a little less than unseen.
+.92) more `dev` answers were written, and after the second one a count of the misses by kind of question sent the author to the choices (yes
+or no, options), for which sentences of his own were written. So the last steps of these numbers are a little less than unseen.
 """
     for split, part in parts.items():
         if not part:
