@@ -1,4 +1,5 @@
-"""Settings that people write in YAML: read, checked, and refused in one sentence that names the key."""
+"""Settings that people write in YAML: read, checked, and refused in one sentence that names the key. (pydantic-settings reads environments
+and names no key that was meant.)"""
 
 from __future__ import annotations
 

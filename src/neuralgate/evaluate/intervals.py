@@ -1,7 +1,8 @@
 """95 % intervals of shares, of differences of paired shares, and of weighted sums of either; questions taken for independent.
 
 Every metric is a weighted sum of shares ("parts"), each over its own questions: EtA has two parts, all others one. What questions about
-one subject share is the matter of `clusters.py`, which calls the same formulas with fewer questions.
+one subject share is the matter of `clusters.py`, which calls the same formulas with fewer questions. The formulas are own lines: those of
+statsmodels take whole counts, not an effective n, and have no MOVER.
 """
 
 from __future__ import annotations

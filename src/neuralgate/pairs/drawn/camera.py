@@ -101,7 +101,8 @@ def lay(photo: Image.Image, sheet: Image.Image, mask: Image.Image, quad: Quad, r
 
 
 def perspective(corners: Sequence[Sequence[float]], width: float, height: float) -> list[float]:
-    """The eight coefficients with which PIL maps pixels of the photograph to those of a sheet whose corners are at ``corners``."""
+    """The eight coefficients with which PIL maps pixels of the photograph to those of a sheet whose corners are at ``corners``.
+    One linear system: no reason to depend on OpenCV."""
     rows, wanted = [], []
     for (x, y), (u, v) in zip(corners, ((0, 0), (width, 0), (width, height), (0, height)), strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
