@@ -74,7 +74,7 @@ class HeldFolder:
         refuse_links(self.folder)
         self._lock = open_within(self.path(LOCK), "ab")  # which empties nothing
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of by the system even after kill -9, as no library's lock file is
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it even after kill -9, which no lock file does
         except BlockingIOError as error:
             self.close()
             raise UserError(f"Another process is working in {self.folder}; wait for it or choose another folder.") from error
