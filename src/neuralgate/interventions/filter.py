@@ -125,13 +125,13 @@ class Filtered:
         samples = sampling.samples if sampling else 1
         ids = tuple(self.lvlm.tokenizer(self.filter.refusal, add_special_tokens=False)["input_ids"])
         answers = [Generated(self.filter.refusal, ids, cut_off=False)] * len(items) * samples
-        passed = [index for index, item in enumerate(items) if not self.filter.refuses_question(conversation_of(item))]
-        indices = list(range(len(items))) if sampling else passed  # what is drawn hangs on the item's place
-        made = (
-            self.lvlm.generate_answers([items[index] for index in indices], max_new_tokens, batch_size, report, sampling) if passed else []
-        )
+        refused = [self.filter.refuses_question(conversation_of(item)) for item in items]
+        if all(refused):
+            return answers
+        indices = [index for index in range(len(items)) if sampling or not refused[index]]  # what is drawn hangs on the item's place
+        made = self.lvlm.generate_answers([items[index] for index in indices], max_new_tokens, batch_size, report, sampling)
         for number, answer in enumerate(made):
             index = indices[number // samples]
-            if index in passed and not self.filter.refuses_answer(answer):
+            if not refused[index] and not self.filter.refuses_answer(answer):
                 answers[index * samples + number % samples] = answer
         return answers

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from neuralgate.edit_settings import MethodConfig
 from neuralgate.errors import UserError
 from neuralgate.files import digest, hash_path, remove
 from neuralgate.recipe import Recipe
@@ -48,11 +49,12 @@ class Edit(Stage):
             finished = json.loads(attempt.chunks.done(variant) or b"null")
             # the patch lies outside the chunk: it counts only as it was when the variant was finished
             if finished is None or not run.path(folder).is_dir() or hash_path(run.path(folder)) != finished["patch"]:
-                method = variant if variant in further else "neural_gate"
-                gates = {} if variant == EDITED else {"gate": variant}
-                config = (
-                    further[variant].at_layers(layers) if variant in further else recipe.edit.model_copy(update={"layers": layers, **gates})
-                )
+                config: MethodConfig
+                if variant in further:
+                    method, config = variant, further[variant].at_layers(layers)
+                else:
+                    mode = recipe.edit.gate if variant == EDITED else variant
+                    method, config = "neural_gate", recipe.edit.model_copy(update={"layers": layers, "gate": mode})
                 intervention, training = apply_method(
                     method, work.model, work.pairs, gate, config, report=attempt.report, recipe_digest=edit_digest(recipe)
                 )
