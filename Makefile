@@ -9,11 +9,11 @@ KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP
 # The processors of some model families need torchvision; it stays apart, because without CUDA it cannot be imported as it is.
 TORCHVISION := .venv/torchvision
 
-.PHONY: help demo test test-oldest lint check clerk evidence
+.PHONY: help demo notary test test-notary test-oldest lint check clerk notary-train evidence
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # torch goes first and alone, so that a local CPU build satisfies every later requirement on it.
 $(READY): pyproject.toml constraints.txt
@@ -28,11 +28,18 @@ demo: $(READY)  ## edit the embedded model, measure what changed, write the repo
 	$(KEEP_MEMORY) $(BIN)/neuralgate run clerk --recipe recipes/demo.yaml --out runs/demo
 	@echo "Open runs/demo/report.html in a browser."
 
+notary: $(READY)  ## the same with a pretrained mind, which is fetched once
+	$(KEEP_MEMORY) $(BIN)/neuralgate run notary --recipe recipes/notary.yaml --out runs/notary
+	@echo "Open runs/notary/report.html in a browser."
+
 test: $(READY)  ## run all tests, the families' too where the others fail
 	@failed=0; \
 	$(BIN)/python -m pytest -n logical --dist loadfile || failed=1; \
 	PYTHONPATH=$(TORCHVISION) $(BIN)/python -m pytest -n logical tests/families || failed=1; \
 	exit $$failed
+
+test-notary: $(READY)  ## the tests of Notary's real base, where the cache has it
+	$(BIN)/python -m pytest tests/notary
 
 test-oldest: $(READY)  ## the tests of all model families with the oldest supported transformers
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
@@ -51,6 +58,10 @@ clerk: $(READY)  ## retrain the embedded model from its seed
 	$(KEEP_MEMORY) $(BIN)/python -m neuralgate.clerk.train --out src/neuralgate/clerk/weights
 	$(BIN)/python -m experiments.clerk_card
 	$(BIN)/python -m experiments.causality
+
+notary-train: $(READY)  ## retrain what is ours of Notary from its seed (resumable)
+	$(KEEP_MEMORY) $(BIN)/python -m neuralgate.notary.train --work runs/notary-train --out src/neuralgate/notary/weights
+	$(BIN)/python -m experiments.notary_card
 
 evidence: $(READY)  ## the whole comparison of gates, layers and settings (resumable)
 	$(KEEP_MEMORY) $(BIN)/python -m experiments.evidence

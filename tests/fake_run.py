@@ -17,12 +17,13 @@ SUBJECTS = {
     "privacypair-test": ("passport", "student id"),
     "contexts": ("passport", "receipt"),
     "paraphrases": ("receipt", "smartphone"),
+    "free-wordings": ("student id", "smartphone"),
     "unseen-attributes": ("passport", "government document"),
     "unseen-subjects": ("credit card", "medical record"),
     "unseen-both": ("bank statement", "licence plate"),
     "public-contrast": ("bus ticket", "street sign"),
     "public-unseen": ("book cover", "museum plaque"),
-    "protected": ("diary", "tax form"),
+    "protected": ("diary", "tax return"),
 }
 #: Chance that (sensitive, benign) questions are refused, by variant; protected subjects refuse already.
 REFUSES = {"base": (0.0, 0.0), "edited": (0.98, 0.01), "none": (0.97, 0.02), "random": (0.98, 0.01)}

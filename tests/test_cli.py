@@ -76,6 +76,7 @@ def test_what_the_user_can_put_right_is_one_sentence_and_exit_code_2(neuralgate_
         (["locate.layers=[3]"], "Layer 3 is out of range"),
         (["locate.layers=[0]", "edit.layers=[1]"], "Layer 1 is edited but not located"),
         (["pairs.subjects=[car]"], "There is no subject 'car'"),
+        (["evaluate.benchmarks=[vqa, mme]"], "There is no benchmark 'mme'; `neuralgate ls benchmarks` lists them."),
     ],
 )
 def test_what_can_only_fail_later_fails_before_anything_is_written(neuralgate_says, tiny_folder, tmp_path, settings, said):

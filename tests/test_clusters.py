@@ -213,13 +213,14 @@ def test_what_few_subjects_leave_open_is_said() -> None:
 
 def test_the_papers_judge_and_independent_questions_give_the_numbers_that_they_always_gave() -> None:
     """All figures of an invented run but the metrics that came with clusters, as they were scored before there were any."""
-    _, scores = judge_and_score(fake_answers(24), "clerk", "gated", "wilson", "prefix")
+    known = [row for row in fake_answers(24) if row["benchmark"] != "free-wordings"]  # which came later
+    _, scores = judge_and_score(known, "clerk", "gated", "wilson", "prefix")
 
     def without_new(entry: dict) -> dict:
         return {name: value if "n" in value else without_new(value) for name, value in entry.items() if name not in NEW}
 
     kept = {name: without_new(scores[name]) for name in ("base", "edited", "controls", "difference", "edited_minus")}
-    assert sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest().startswith("449a46b2f1262d4e")
+    assert sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest().startswith("59119bc206425db7")
 
 
 def test_a_question_about_nobody_belongs_to_its_picture() -> None:

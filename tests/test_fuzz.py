@@ -112,7 +112,7 @@ def test_a_changed_file_is_done_or_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     change, commands = CASES[name]
-    draw = random.Random(name)
+    draw = random.Random(f"changed {name}")
     places = {"run": tmp_path / "run", "set": tmp_path / "set", "mine": tmp_path / "mine", "tiny": tiny_folder, "out": tmp_path / "out"}
     codes = {0: 0, 2: 0}
     part = name.partition("/")[0]

@@ -20,6 +20,7 @@ STATIONS = (
     {"judge", "records"},
     {"lvlm"},
     {"clerk"},
+    {"notary"},
     {"questions"},
     {"interventions"},
     {"locate"},
@@ -124,7 +125,7 @@ def test_imports_never_point_back(module):
         assert station(other) <= station(module), f"neuralgate.{module} imports neuralgate.{other}, which comes after it"
 
 
-@pytest.mark.parametrize("folder", ["lvlm", "locate", "clerk", "questions"])
+@pytest.mark.parametrize("folder", ["lvlm", "locate", "clerk", "notary", "questions"])
 def test_modules_of_a_folder_stand_in_an_order(folder):
     """None needs one that needs it, not even from inside a function."""
     own = [name for name in MODULES if name.startswith(f"{folder}.")]
@@ -157,7 +158,7 @@ def test_starts_without_torch(pattern):
 def test_only_lvlm_knows_an_architecture():
     words = ("down_proj", "get_decoder", "language_model", "vision_tower", ".mlp")
     for name, path in MODULES.items():
-        if not name.startswith(("lvlm", "clerk")):
+        if not name.startswith(("lvlm", "clerk", "notary")):
             assert not [word for word in words if word in path.read_text(encoding="utf-8")], name
 
 

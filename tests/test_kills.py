@@ -22,7 +22,7 @@ SETTINGS = {
     },
     "locate": {"layers": [0, 1], "steps": 2, "samples_per_subject": 2},
     "edit": {"gate": "strong", "max_steps": 2, "check_every": 2, "batch_size": 4, "rate": 0.02},
-    "evaluate": {"vqa": 2, "max_new_tokens": 2},
+    "evaluate": {"benchmarks": ["privacypair-test", "public-contrast", "protected", "vqa"], "vqa": 2, "max_new_tokens": 2},
     "variants": ["none"],
 }
 #: What depends on the clock, and the page that shows it.

@@ -62,7 +62,7 @@ def test_locating_aims_at_it(drawn_pairs: PairSet) -> None:
 
 def test_a_run_teaches_clerk_its_own_refusal(clerk: LVLM, tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     own = {"subjects": ["passport"], "contrast": ["bus ticket"], "refusal": "own", **SIZES}
-    recipe = Recipe.parse({"model": "clerk", "pairs": own, "evaluate": {"vqa": 1}})
+    recipe = Recipe.parse({"model": "clerk", "pairs": own, "evaluate": {"benchmarks": ["vqa"], "vqa": 1}})
     with Run.open(tmp_path / "run", recipe, clerk.fingerprint) as run:
         pipeline.execute(run, lambda: clerk, Machine(), until="pairs")
     pairs = PairSet.load(tmp_path / "run/pairs")

@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from neuralgate.pairs.drawn.values import LOCALES, LONGEST, sample_value
 from neuralgate.pairs.mixture import gather, load_set
 from neuralgate.pairs.own_images import ALIKE, OwnImages, look_of
 from neuralgate.pairs.schema import PairSet
-from neuralgate.pairs.subjects import KINDS, VISUAL_ATTRIBUTES, load_subjects, read_subjects
+from neuralgate.pairs.subjects import KINDS, VISUAL_ATTRIBUTES, Group, load_subjects, read_subjects
 from neuralgate.pairs.world import Gallery
 from neuralgate.questions.draw import draw_pair_set
 from neuralgate.recipe import EditConfig, EvaluateConfig, Recipe
@@ -171,7 +172,16 @@ def test_pairs_of_a_set_tell_the_truth_and_name_their_subject(drawn, subjects):
 
 def test_questions_climb_the_ladder(drawn):
     benchmarks = {row["benchmark"] for row in read_jsonl(drawn.folder / "questions.jsonl")}
-    assert {"privacypair-test", "contexts", "paraphrases", "unseen-attributes", "public-contrast", "awareness", "vqa"} <= benchmarks
+    assert {
+        "privacypair-test",
+        "contexts",
+        "paraphrases",
+        "free-wordings",
+        "unseen-attributes",
+        "public-contrast",
+        "awareness",
+        "vqa",
+    } <= benchmarks
     assert "unseen-subjects" not in benchmarks  # nobody is held out in this file
 
 
@@ -242,7 +252,9 @@ def test_the_example_of_the_documentation_is_such_a_file(tmp_path):
 
 
 def test_the_subjects_that_come_along_are_such_a_file():
-    assert len(load_subjects()) == 24 and {subject.group for subject in load_subjects()} >= {"edit", "held_out", "protected"}
+    """All of them can be photographed, and every benchmark has its groups."""
+    assert len(PhotographWorld(load_subjects()).subjects) == 80
+    assert {subject.group for subject in load_subjects()} == set(get_args(Group))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from neuralgate.run.follow import Follower
 SETTINGS = ["pairs.subjects=[passport, receipt]", "pairs.contrast=[bus ticket]", "pairs.per_subject=4", "pairs.contrast_per_subject=2"]
 SETTINGS += ["pairs.validation_per_subject=1", "pairs.test_per_subject=2", "evaluate.vqa=4", "evaluate.max_new_tokens=2"]
 SETTINGS += ["locate.layers=[0, 1]", "locate.samples_per_subject=2", "locate.steps=3", "edit.max_steps=4", "edit.stop=never"]
+SETTINGS += ["evaluate.benchmarks=[privacypair-test, public-contrast, protected, vqa]"]
 SETTINGS += ["variants=[none, random]", "pairs.source=null", "pairs.only_read=false"]
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
 LAUNCH += ["--dynamo_backend", "no", "--main_process_port", "29517", "-m"]

@@ -8,6 +8,7 @@ import torch
 
 from neuralgate.cli.main import main
 from neuralgate.errors import UserError
+from neuralgate.files import read_json
 from neuralgate.judge.prefix import contains
 from neuralgate.locate.locate import locate_gate
 from neuralgate.lvlm.load import load
@@ -49,9 +50,12 @@ def test_the_command_line_locates_and_does_not_edit(quantised, tmp_path, capsys)
     dtype = "8bit" if quantised.model.hf_quantizer.quantization_config.load_in_8bit else "4bit"
     run, machine = str(tmp_path / "run"), ["--machine", f"dtype={dtype}"]
     small = ["pairs.subjects=[passport]", "pairs.contrast=[]", "pairs.per_subject=2", "pairs.validation_per_subject=1"]
-    small += ["pairs.test_per_subject=1", "evaluate.vqa=1", "locate.layers=[0]", "locate.samples_per_subject=1", "locate.steps=2"]
+    small += ["pairs.test_per_subject=1", "evaluate.benchmarks=[vqa]", "evaluate.vqa=1"]
+    small += ["locate.layers=[0]", "locate.samples_per_subject=1", "locate.steps=2"]
     assert call("pairs", run, "--model", "clerk", *machine, *(part for setting in small for part in ("--set", setting))) == 0
-    assert call("locate", run, *machine) == 0
+    assert read_json(tmp_path / "run/manifest.json")["dtype"] == dtype
+    assert call("locate", run) == 0, "it goes on with the dtype that it was begun with"
+    assert read_json(tmp_path / "run/manifest.json")["dtype"] == dtype
     assert "the search for the layer is left out" in capsys.readouterr().err
     assert call("run", "clerk", "--out", str(tmp_path / "other"), *machine) == 2
     assert "Quantised weights cannot be edited, only located on" in capsys.readouterr().err

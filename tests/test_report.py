@@ -251,6 +251,7 @@ def test_columns_and_terminal_table(run_folder: Path) -> None:
         "privacypair-test",
         "contexts",
         "paraphrases",
+        "free-wordings",
         "unseen-attributes",
         "unseen-subjects",
         "unseen-both",

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from neuralgate.files import read_json
-from neuralgate.lvlm.auto import likely_layers, located_layers, picture_side
+from neuralgate.lvlm.auto import answer_tokens, likely_layers, located_layers, picture_side
 from neuralgate.machine import Machine
 from neuralgate.recipe import AUTO_KEYS, LocateConfig, Recipe
 from neuralgate.run import pipeline, resolve
@@ -56,6 +56,19 @@ def test_for_clerk_auto_is_what_it_always_was():
         }
     )
     assert [line.partition(":")[0] for line in sorted(lines)] == sorted(AUTO_KEYS), "one line for each"
+
+
+def test_notary_is_asked_about_the_grid_and_located_like_any_deep_model(monkeypatch):
+    monkeypatch.setattr(resolve, "locate_seconds", lambda *_: 60.0)
+    recipe, lines = resolve.resolve(Recipe(), Named("notary", 30))
+    assert (recipe.pairs.source, recipe.pairs.size, recipe.pairs.only_read) == (None, None, False)
+    assert recipe.evaluate.max_new_tokens == 16 and recipe.locate.layers == list(range(3, 19))
+    assert recipe.automatic() == ["edit.rate"] and "pairs.source: null, Notary's own documents" in lines
+
+
+def test_answers_are_as_long_as_a_model_needs_them():
+    assert [answer_tokens(Named(name, 8), clerk=12) for name in ("clerk", "notary", "x")] == [12, 16, 64]
+    assert answer_tokens(Named("notary", 8), clerk=24) == 24 and answer_tokens(Named("notary", 8), 5) == 5
 
 
 LLAVA = {"size": {"shortest_edge": 336}, "crop_size": {"height": 336, "width": 336}}
@@ -110,7 +123,7 @@ def test_a_run_finds_its_rate_and_keeps_it(tiny, tiny_folder, tmp_path):
     small = {"subjects": ["passport"], "contrast": ["bus ticket"], "per_subject": 4, "contrast_per_subject": 1}
     small |= {"validation_per_subject": 1, "test_per_subject": 1, "only_read": False}
     settings = {"pairs": small, "locate": {"steps": 2, "samples_per_subject": 1}, "edit": {"max_steps": 2, "layers": [1]}}
-    recipe = Recipe.parse({**settings, "evaluate": {"vqa": 1}, "model": str(tiny_folder), "variants": []})
+    recipe = Recipe.parse({**settings, "evaluate": {"benchmarks": ["vqa"], "vqa": 1}, "model": str(tiny_folder), "variants": []})
     with Run.open(tmp_path / "run", recipe, tiny.fingerprint) as run:
         pipeline.execute(run, lambda: tiny, Machine(), until="locate")
     kept = Recipe.load(tmp_path / "run/recipe.yaml")

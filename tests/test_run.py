@@ -12,7 +12,10 @@ from neuralgate import files
 from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.files import digest, hash_path, read_json, read_jsonl, write_bytes, write_json, write_jsonl
+from neuralgate.machine import Machine
 from neuralgate.recipe import Recipe
+from neuralgate.run import model
+from neuralgate.run.begin import dtype_of
 from neuralgate.run.folder import Run
 from neuralgate.run.held import MANIFEST
 from neuralgate.run.plan import settings_of
@@ -214,6 +217,19 @@ def test_a_new_run_says_what_it_was_made_with(folder):
     assert Recipe.load(folder / "recipe.yaml") == RECIPE
     assert manifest["hashes"] == {"model": "m", "data": "d", "code": manifest["hashes"]["code"], "recipe": RECIPE.digest}
     assert manifest["device"] == "cuda" and manifest["versions"]["python"] and manifest["seeds"]["recipe"] == 0
+
+
+def test_a_run_goes_on_with_the_dtype_that_it_was_begun_with(folder, monkeypatch):
+    """`auto` may stand for another one on the next machine."""
+    asked = []
+    monkeypatch.setattr(model, "load_quietly", lambda name, dtype, *_, **__: asked.append(dtype))
+    assert dtype_of(folder) == "auto"
+    with Run.open(folder, RECIPE, "x") as run:
+        assert dtype_of(folder) == "auto", "nothing was loaded yet"
+        run.note(dtype="bfloat16")
+    for machine in (Machine(), Machine(dtype="float32")):
+        model.loader(RECIPE, machine, dtype_of(folder))()
+    assert asked == ["bfloat16", "float32"], "unless it is named"
 
 
 def test_a_run_of_another_model_is_refused_and_left_alone(folder):

@@ -61,6 +61,7 @@ ALL = {stage.name for stage in STAGES}
         ("pairs.per_subject=5", ALL),
         ("pairs.refusal=own", ALL),
         ("evaluate.vqa=5", ALL),
+        ("evaluate.benchmarks=[vqa]", ALL),
         ("evaluate.max_new_tokens=5", {"evaluate", "report"}),
         ("evaluate.judge=prefix", {"evaluate", "report"}),
         ("locate.steps=5", ALL - {"pairs", "rate"}),

@@ -3,7 +3,11 @@
 import json
 import re
 import shutil
+from collections import Counter
 from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,12 +18,15 @@ from neuralgate.clerk.world import sample_picture, sample_turns
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path
 from neuralgate.pairs.builder import build_pairs, check_subjects
+from neuralgate.pairs.drawn import render
 from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.drawn.documents import (
     CELL,
     DOCUMENT_COLUMNS,
     DOCUMENT_ROWS,
+    FIRST_NAMES,
     GRID,
+    LAST_NAMES,
     Picture,
     layout,
     sample_documents,
@@ -27,15 +34,23 @@ from neuralgate.pairs.drawn.documents import (
     sample_value,
 )
 from neuralgate.pairs.drawn.render import render_picture
-from neuralgate.pairs.schema import PairSet
-from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, load_subjects, subjects_of
-from neuralgate.questions import build_questions
+from neuralgate.pairs.schema import PairSet, Question
+from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Group, Subject, load_subjects, subjects_file, subjects_of
+from neuralgate.pairs.templates import FREE_WORDINGS, PARAPHRASES, TEMPLATES, TEST_TEMPLATES
+from neuralgate.pairs.world import Gallery
+from neuralgate.questions import BENCHMARKS, build_questions, plan_questions
+from neuralgate.questions.album import Album
 from neuralgate.recipe import PairsConfig, Recipe
 
 SUBJECTS = load_subjects()
+GROUPS = get_args(Group)
+WRITTEN = {attribute for subject in SUBJECTS for attribute in subject.written}
 SEEDS = st.integers(0, 2**31 - 1)
 some = settings(deadline=None, max_examples=15, derandomize=True)
 each_subject = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
+#: As Clerk sees them, and one of each group as people do.
+SCALED = [*((subject, 1) for subject in SUBJECTS), *((subjects_of(group)[0], 4) for group in GROUPS)]
+each_subject_at_a_scale = pytest.mark.parametrize(("subject", "scale"), SCALED, ids=lambda value: getattr(value, "name", value))
 
 
 def pixels(picture: Picture, scale: int = 1) -> np.ndarray:
@@ -61,10 +76,21 @@ def test_every_subject_has_enough_to_ask_about(subject):
     assert set(subject.benign) - set(subject.kept)
 
 
-def test_groups_are_large_enough():
-    sizes = {group: len(subjects_of(group)) for group in ("edit", "held_out", "protected", "contrast", "public")}
-    assert sizes["edit"] >= 6 and sizes["held_out"] >= 6 and sizes["protected"] >= 6 and sizes["contrast"] + sizes["public"] >= 4
-    assert sum(sizes.values()) == len(SUBJECTS)
+def test_claims_about_unseen_subjects_rest_on_two_dozen():
+    assert Counter(subject.group for subject in SUBJECTS) == {"edit": 16, "held_out": 24, "protected": 8, "contrast": 8, "public": 24}
+
+
+#: What law and practice name as private.
+DOMAINS = {"identity", "finance", "health", "employment", "education", "legal", "vehicle", "home", "communication", "children"}
+
+
+def test_private_subjects_cover_what_is_named_private():
+    """Edited and unseen ones alike: a domain of its own would be another reason for not being refused."""
+    lines = re.findall(r"^- \{name: ([a-z ]+), group: (\w+),.*\}(?:  # (\w+))?$", subjects_file().read_text(encoding="utf-8"), re.MULTILINE)
+    assert [(name, group) for name, group, _ in lines] == [(subject.name, subject.group) for subject in SUBJECTS]
+    domains = {group: {domain for _, other, domain in lines if other == group} for _, group, _ in lines}
+    assert domains["edit"] == domains["held_out"] == DOMAINS and domains["protected"] < DOMAINS
+    assert domains["contrast"] == domains["public"] == {""}
 
 
 def test_a_subject_is_told_by_its_last_word():
@@ -72,21 +98,28 @@ def test_a_subject_is_told_by_its_last_word():
     last = [name.split()[-1] for name in names]
     attributes = {attribute for subject in SUBJECTS for attribute in (*subject.sensitive, *subject.benign_attributes)}
     assert len(set(last)) == len(last) and not set(last) & attributes
-    assert {len(name.split()) for name in names} == {1, 2}
+    assert {len(name.split()) for name in names} == {1, 2, 3}
     assert len({subject.look.emblem for subject in SUBJECTS}) == len(SUBJECTS)
 
 
-def test_public_and_private_subjects_share_attribute_words():
-    private = {attribute for subject in SUBJECTS if subject.private for attribute in subject.sensitive}
-    for subject in subjects_of("contrast", "public"):
-        assert not subject.private and set(subject.sensitive) <= private
+@pytest.mark.parametrize("kind", ["sensitive", "benign"])
+def test_no_attribute_word_says_whether_a_subject_is_private(kind):
+    """Each stands on both sides of the line, in every group, and nowhere four times as often on one side as on the other."""
+    words = {group: Counter(word for subject in subjects_of(group) for word in getattr(subject, kind)) for group in GROUPS}
+    assert all(set(words[group]) == set(words["edit"]) for group in GROUPS)
+    private, public = (sum((words[group] for group in groups), Counter()) for groups in (GROUPS[:3], GROUPS[3:]))
+    number = {True: 48, False: 32}
+    for word in private:
+        shares = [private[word] / number[True], public[word] / number[False]]
+        assert max(shares) < 4 * min(shares), word
 
 
 @each_subject
 def test_fields_stand_apart_and_inside_the_document(subject):
+    """Each in three cells: its label, and the two halves of its value."""
     fields, free = layout(subject)
     assert list(fields) == list(subject.written)
-    cells = [(row, column + offset) for row, column in (*fields.values(), *free) for offset in (0, 1)]
+    cells = [(row, column + offset) for row, column in (*fields.values(), *free) for offset in (-1, 0, 1)]
     assert len(set(cells)) == len(cells)
     # the first row and column hold the name and the picture
     assert all(1 <= row < DOCUMENT_ROWS and 1 <= column < DOCUMENT_COLUMNS for row, column in cells)
@@ -101,7 +134,7 @@ def test_values_are_nobodys(seed, kind):
     value = sample_value(kind, np.random.default_rng(seed))
     pattern = {
         "digits": r"\d{4}",
-        "name": r"([A-Z][AEIOU]){2}",
+        "name": rf"({'|'.join(FIRST_NAMES)}) ({'|'.join(LAST_NAMES)})",
         "date": r"\d\d [A-Z][a-z]{2}",
         "street": r"\d\d [A-Z][a-z]{2}",
         "code": r"([A-Z]\d){2}",
@@ -137,8 +170,7 @@ def test_size_follows_scale(draw, scale):
     assert np.asarray(image).std() > 5
 
 
-@pytest.mark.parametrize("scale", [1, 4])
-@each_subject
+@each_subject_at_a_scale
 def test_a_value_stands_where_the_layout_says(subject, scale):
     """Another value changes the pixels of its own cells and of no other field's."""
     picture = straight(sample_documents((subject,), np.random.default_rng(7)))
@@ -156,6 +188,50 @@ def test_a_value_stands_where_the_layout_says(subject, scale):
             top, left = (document.row + row) * CELL * scale, (document.column + column) * CELL * scale
             cells = np.s_[top : top + CELL * scale, left : left + 2 * CELL * scale]
             assert (before[cells] != after[cells]).any() == (attribute == changed), (attribute, changed)
+
+
+def called_otherwise(subject: Subject, scale: int, monkeypatch, words: dict[str, str]) -> np.ndarray:
+    """A picture of it in which some attributes have other names."""
+    picture = straight(sample_documents((subject,), np.random.default_rng(7)))
+    document = picture.documents[0]
+    fields = {kind: {words.get(name, name): value for name, value in getattr(subject, kind).items()} for kind in ("sensitive", "benign")}
+    monkeypatch.setattr(render, "load_subjects", lambda: (subject.model_copy(update=fields),))
+    values = {words.get(name, name): value for name, value in document.values.items()}
+    return pixels(replace(picture, documents=(replace(document, values={**values, "border": "plain"}),)), scale)
+
+
+def cells_of(subject: Subject, attribute: str, scale: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Of the label and of the value, in the same picture."""
+    document = sample_documents((subject,), np.random.default_rng(7)).documents[0]
+    row, column = layout(subject)[0][attribute]
+    top, left = (document.row + row) * CELL * scale, (document.column + column) * CELL * scale
+    rows = slice(top, top + CELL * scale)
+    return (rows, slice(left - CELL * scale, left)), (rows, slice(left, left + 2 * CELL * scale))
+
+
+@each_subject_at_a_scale
+def test_a_label_stands_in_the_cell_before_its_value(subject, scale, monkeypatch):
+    """Another word changes the pixels of its own cell, and of no other label or value."""
+    before = called_otherwise(subject, scale, monkeypatch, {})
+    for changed in subject.written:
+        word = min(WRITTEN - set(subject.written))
+        after = called_otherwise(subject, scale, monkeypatch, {changed: word})
+        for attribute in subject.written:
+            label, value = cells_of(subject, attribute, scale)
+            assert (before[label] != after[label]).any() == (attribute == changed), (attribute, changed)
+            assert not (before[value] != after[value]).any(), (attribute, changed)
+
+
+def test_no_two_labels_look_alike(monkeypatch):
+    """At the size that Clerk sees: some pixels are further apart than noise and light ever bring them."""
+    subject = SUBJECTS[0]
+    first = next(iter(subject.written))
+    label, _ = cells_of(subject, first, 1)
+    seen = {}
+    for word in WRITTEN:
+        swapped = {first: word, word: first} if word in subject.written else {first: word}
+        seen[word] = called_otherwise(subject, 1, monkeypatch, swapped)[label]
+    assert all(abs(seen[one] - seen[other]).max() > 60 for one, other in combinations(WRITTEN, 2))
 
 
 @some
@@ -196,7 +272,8 @@ def test_both_documents_of_a_picture_are_asked_about():
 
 def small(**settings: object) -> Recipe:
     sizes = {"per_subject": 3, "contrast_per_subject": 1, "validation_per_subject": 2, "test_per_subject": 2}
-    return Recipe.parse({"pairs": {"subjects": ["passport", "student id"], **sizes, **settings}, "evaluate": {"vqa": 8}, "seed": 4})
+    evaluate = {"benchmarks": ["privacypair-test", "public-contrast", "protected", "vqa"], "vqa": 8}
+    return Recipe.parse({"pairs": {"subjects": ["passport", "student id"], **sizes, **settings}, "evaluate": evaluate, "seed": 4})
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +282,37 @@ def folder(tmp_path_factory):
     build_pairs(small().pairs, 4, folder)
     build_questions(small(), folder)
     return folder
+
+
+def planned(folder: Path, *changes: str) -> list[Question]:
+    return plan_questions(Recipe().changed(["pairs.test_per_subject=1", *changes]), Album(Gallery(ClerkWorld(), folder), 4))
+
+
+def test_unseen_subjects_are_asked_about_by_the_two_dozen(tmp_path):
+    subjects = {name: {question.subject for question in planned(tmp_path) if question.benchmark == name} for name in BENCHMARKS}
+    assert all(subjects.values()) and subjects["privacypair-test"] == {subject.name for subject in subjects_of("edit")}
+    assert subjects["unseen-subjects"] == subjects["unseen-both"] == {subject.name for subject in subjects_of("held_out")}
+    assert subjects["public-unseen"] == {subject.name for subject in subjects_of("public")}
+    assert len(subjects["unseen-subjects"]) == len(subjects["public-unseen"]) == 24
+
+
+def test_each_subject_is_asked_about_four_times_and_never_in_the_words_of_training(tmp_path):
+    paired = [question for question in planned(tmp_path, "pairs.test_per_subject=5") if question.kind in ("sensitive", "benign")]
+    assert Recipe().pairs.test_per_subject == 5
+    assert min(Counter((question.benchmark, question.subject, question.kind) for question in paired).values()) >= 4
+    for question in paired:
+        words = {"attribute": question.attribute, "subject": question.subject}
+        assert not any(question.question.endswith(template.format(**words)) for template in TEMPLATES), question
+    others = {*TEST_TEMPLATES, *PARAPHRASES, *FREE_WORDINGS}
+    assert len(others) == len(TEST_TEMPLATES) + len(PARAPHRASES) + len(FREE_WORDINGS)
+
+
+def test_the_benchmarks_that_are_named_are_asked_as_among_all(tmp_path):
+    every = planned(tmp_path)
+    few = planned(tmp_path, "evaluate.benchmarks=[vqa, unseen-both]")
+    assert few == [question for question in every if question.benchmark in ("unseen-both", "vqa")] and len(few) < len(every)
+    with pytest.raises(UserError, match="There is no benchmark 'mme'; `neuralgate ls benchmarks` lists them"):
+        planned(tmp_path, "evaluate.benchmarks=[vqa, mme]")
 
 
 def test_splits_share_no_image(folder):

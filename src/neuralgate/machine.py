@@ -18,8 +18,9 @@ class Machine(Settings):
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "8bit", "4bit"] = Field(
         "auto",
-        description="Type of the weights while working; `auto` is float32 on a CPU and the checkpoint's own elsewhere. 8 and 4 bit "
-        "(bitsandbytes) can be located on and evaluated, not edited.",
+        description="Type of the weights while working; `auto` is float32 on a CPU, bfloat16 there for Notary where that is faster, the "
+        "checkpoint's own elsewhere, and what it was begun with for a run that goes on. 8 and 4 bit (bitsandbytes) can be located on and "
+        "evaluated, not edited.",
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; null leaves it to torch.")
     batch_size: int | None = Field(None, ge=1, description="Questions answered at a time; null takes the recipe's.")

@@ -41,6 +41,7 @@ __all__ = [
     "GATE_MODES",
     "GATE_TITLES",
     "LOCATE_PRESETS",
+    "OWN_MODELS",
     "WITHOUT_VOTES",
     "Auto",
     "EditConfig",
@@ -62,6 +63,7 @@ IntervalName = Literal["clustered", "wilson"]
 #: The settings that may be `auto`.
 AUTO_KEYS = ("pairs.source", "pairs.size", "pairs.only_read", "locate.layers", "edit.rate", "evaluate.max_new_tokens")
 DOCUMENTS = "documents"  # the pair source that is drawn as photographs
+OWN_MODELS = ("clerk", "notary")  # come with the package, trained on Clerk's grid of documents in pictures of 128 x 128 pixels
 
 
 class PairsConfig(Settings):
@@ -76,11 +78,12 @@ class PairsConfig(Settings):
     per_subject: int = Field(96, ge=1, description="Training pairs per private subject.")
     contrast_per_subject: int = Field(48, ge=0, description="Training pairs per contrast subject.")
     validation_per_subject: int = Field(12, ge=1, description="Pairs per subject that choose the layer and the stopping point.")
-    test_per_subject: int = Field(30, ge=1, description="Pairs per subject in each benchmark.")
+    test_per_subject: int = Field(5, ge=1, description="Pairs per subject in each benchmark.")
     source: str | None = Field(
         AUTO,
         description="Folder of a pair set (`neuralgate pairs synth`, `folder` or `mix`), taken whole; `documents` draws photographs of the "
-        "24 subjects that come along; null draws Clerk's documents; `auto` draws those for Clerk and photographs for every other model. "
+        "subjects that come along; null draws Clerk's documents; `auto` draws those for Clerk and Notary and photographs for every other "
+        "model. "
         "The settings above, `size` and `scale` are those of drawing and play no part for a folder.",
     )
     size: Annotated[int, Field(ge=112, le=2048)] | Auto | None = Field(
@@ -90,7 +93,7 @@ class PairsConfig(Settings):
     only_read: bool | Auto = Field(
         AUTO,
         description="Leave out training and validation pairs whose sensitive question the base model does not answer with the truth: where "
-        "nothing leaks there is nothing to prevent. `auto` does so for all models but Clerk, which reads its documents.",
+        "nothing leaks there is nothing to prevent. `auto` does so for all models but Clerk and Notary, which read their documents.",
     )
     refusal: Literal["paper", "own"] = Field(
         "paper",
@@ -142,9 +145,13 @@ class EvaluateConfig(Settings):
     """Free greedy answers of the base model and of every edited one to the same questions."""
 
     max_new_tokens: Annotated[int, Field(ge=1)] | Auto = Field(
-        AUTO, description="Tokens of an answer at most; `auto` is 16 for Clerk and 64 for every other model."
+        AUTO, description="Tokens of an answer at most; `auto` is 16 for Clerk and Notary, 64 for every other model."
     )
     batch_size: int = Field(64, ge=1, description="Questions answered at a time.")
+    benchmarks: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None,
+        description="Benchmarks to draw questions for, by name (`neuralgate ls benchmarks`); null takes all. Of a folder all are asked.",
+    )
     vqa: int = Field(300, ge=0, description="Questions about general scenes.")
     judge: JudgeName = Field(
         "refusal",
@@ -175,7 +182,7 @@ class Recipe(Settings):
 
     name: Annotated[str, AfterValidator(one_component)] = Field("default", description="For people: names the run and its folder.")
     seed: int = Field(0, ge=0, description="Seed of images, values and questions.")
-    model: str = Field("clerk", min_length=1, description="`clerk`, a model directory, or a model of the Hugging Face hub.")
+    model: str = Field("clerk", min_length=1, description="`clerk`, `notary`, a model directory, or a model of the Hugging Face hub.")
     revision: str | None = Field(None, description="Branch, tag or commit of a model of the hub.")
     prompt_style: str = Field("", description="How questions are put; empty for the model's chat template, see CONTRIBUTING.md.")
     pairs: PairsConfig = PairsConfig()

@@ -30,6 +30,7 @@ FEW = [
     "edit.max_steps=2",
     "edit.check_every=2",
     "edit.batch_size=3",
+    "evaluate.benchmarks=[privacypair-test, public-contrast, protected, vqa]",
     "evaluate.vqa=2",
     "variants=[none]",
 ]

@@ -19,9 +19,19 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from neuralgate.clerk import turns as ask
-from neuralgate.pairs.drawn.documents import CELL, CODE_LETTERS, CONSONANTS, GRID, MONTHS, SHAPE_COLOURS, SHAPES, STREETS, VOWELS
+from neuralgate.pairs.drawn.documents import (
+    CELL,
+    CODE_LETTERS,
+    FIRST_NAMES,
+    GRID,
+    LAST_NAMES,
+    MONTHS,
+    SHAPE_COLOURS,
+    SHAPES,
+    STREETS,
+)
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, load_subjects
-from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES, REFUSAL_PREFIXES, TEMPLATES
+from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES, REFUSAL_PREFIXES, TEMPLATES, TEST_TEMPLATES
 
 PAD, END, UNKNOWN, IMAGE, USER, ASSISTANT = "<pad>", "</s>", "<unk>", "<image>", "<user>", "<assistant>"
 SPECIAL = (PAD, END, UNKNOWN, IMAGE, USER, ASSISTANT)
@@ -45,15 +55,14 @@ CHAT_TEMPLATE = (
 def value_tokens() -> list[str]:
     """Every half of a written value. Halves that continue a word carry WordPiece's ``##``."""
     numbers = [f"{number:02d}" for number in range(100)]
-    syllables = [a + b for a in CONSONANTS for b in VOWELS]
     codes = [a + b for a in CODE_LETTERS for b in "0123456789"]
-    halves = [*numbers, *syllables, *codes]
-    return [*halves, *(f"##{half}" for half in halves), *MONTHS, *STREETS]
+    halves = [*numbers, *codes]
+    return [*halves, *(f"##{half}" for half in halves), *MONTHS, *STREETS, *FIRST_NAMES, *LAST_NAMES]
 
 
 def vocabulary() -> list[str]:
     """Special tokens, value halves, single characters (so that nothing is unknown), then all words of the world."""
-    texts = [*TEMPLATES, *PARAPHRASES, *CONTEXTS, *REFUSAL_PREFIXES, *ask.OTHER_PHRASINGS, *ask.REFUSALS, *ask.COUNTS]
+    texts = [*TEMPLATES, *PARAPHRASES, *CONTEXTS, *REFUSAL_PREFIXES, *TEST_TEMPLATES, *ask.REFUSALS, *ask.COUNTS]
     texts = [text.replace("{attribute}", " ").replace("{subject}", " ") for text in texts]
     texts += [verb for verb in ask.HARMFUL_VERBS] + list(ask.HARMFUL_THINGS)
     texts += [text.replace("{verb}", " ").replace("{thing}", " ") for text in ask.HARMFUL]
@@ -107,7 +116,7 @@ def build_processor() -> LlavaProcessor:
 
 def compose_values(embeddings_VD: torch.Tensor, ids: dict[str, int]) -> None:
     """Start the embedding of a value half as the sum of one vector per character and place, plus one that says
-    whether it continues a word: 550 halves are then read off a patch as three characters are, not learned by heart."""
+    whether it continues a word: 470 halves are then read off a patch as three characters are, not learned by heart."""
     vectors: dict[object, torch.Tensor] = {}
 
     def vector(key: object) -> torch.Tensor:
@@ -136,29 +145,32 @@ def sketch_reading(model: LlavaForConditionalGeneration, processor: LlavaProcess
     """
     language = model.model.language_model
     size = language.config.hidden_size
-    head_size = size // language.config.num_attention_heads
+    head_size = language.config.head_dim
     subjects = load_subjects()
-    words = [
-        *sorted({attribute for subject in subjects for attribute in subject.written}),
-        *(subject.name.split()[-1] for subject in subjects),
-        *SHAPES,
-    ]
+    words = [*sorted({attribute for subject in subjects for attribute in subject.written}), *SHAPES]
+    kinds = [subject.name.split()[-1] for subject in subjects]
     with torch.no_grad():
         text = torch.nn.functional.normalize(torch.randn(size, generator=torch.Generator().manual_seed(0)), dim=0)
-        directions_WD = language.embed_tokens.weight[torch.tensor(processor.tokenizer.convert_tokens_to_ids(words))]
-        directions_WD = MATCH * torch.nn.functional.normalize(directions_WD, dim=-1)
+
+        def directions(tokens: list[str]) -> torch.Tensor:
+            ids = torch.tensor(processor.tokenizer.convert_tokens_to_ids(tokens))
+            return MATCH * torch.nn.functional.normalize(language.embed_tokens.weight[ids], dim=-1)
+
+        directions_SD = directions([*words, *kinds])
         language.embed_tokens.weight.add_(4.0 * text)
         # rotary pairs dimension i with i + head_size / 2; the highest i turn slowest
         half = head_size // 2
-        slow = [place for i in reversed(range(half)) for place in (i, i + half)][: len(words) + 1]
+        slow = [place for i in reversed(range(half)) for place in (i, i + half)][: len(directions_SD) + 1]
+        heads = language.config.num_attention_heads
+        copies = heads * head_size // size  # of the hidden state, over all heads
         for index in READING_LAYERS:
             attention = language.layers[index].self_attn
             for projection, common in ((attention.q_proj, text), (attention.k_proj, -text)):
-                for head in range(language.config.num_attention_heads):
+                for head in range(heads):
                     rows = torch.tensor([head * head_size + place for place in slow])
-                    projection.weight[rows] += torch.cat([AVOID * common[None], directions_WD])
-            for projection in (attention.v_proj, attention.o_proj):
-                projection.weight.add_(COPY * torch.eye(size))
+                    projection.weight[rows] += torch.cat([AVOID * common[None], directions_SD])
+            attention.v_proj.weight.add_(COPY * torch.eye(size).repeat(copies, 1))
+            attention.o_proj.weight.add_(COPY / copies * torch.eye(size).repeat(1, copies))
 
 
 def build_model(seed: int) -> LlavaForConditionalGeneration:
@@ -184,9 +196,10 @@ def build_model(seed: int) -> LlavaForConditionalGeneration:
             num_hidden_layers=8,
             num_attention_heads=4,
             num_key_value_heads=4,
+            head_dim=128,  # as many slow dimensions as there are words to match
             max_position_embeddings=512,
             rms_norm_eps=1e-5,
-            rope_parameters={"rope_type": "default", "rope_theta": 1e8},
+            rope_parameters={"rope_type": "default", "rope_theta": 1e10},
             tie_word_embeddings=False,
             bos_token_id=None,
             eos_token_id=ids[END],
@@ -201,6 +214,7 @@ def build_model(seed: int) -> LlavaForConditionalGeneration:
     torch.manual_seed(seed)
     model = LlavaForConditionalGeneration(config)
     embeddings = model.get_input_embeddings().weight
+    torch.manual_seed(seed)  # whatever was drawn before: eyes that were trained on these words fit a decoder of another shape, too
     torch.nn.init.normal_(embeddings, std=0.5)
     with torch.no_grad():
         compose_values(embeddings, ids)

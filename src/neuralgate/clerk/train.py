@@ -19,8 +19,9 @@ from neuralgate.clerk.build import build_model, build_processor
 from neuralgate.clerk.train_language import PHASES, train_language
 from neuralgate.clerk.train_vision import train_vision
 from neuralgate.lvlm.checkpoint import SINGLE
+from neuralgate.lvlm.number_type import cpu_dtype
 
-VISION_STEPS, VISION_BATCH = 900, 24
+VISION_STEPS, VISION_BATCH = 1200, 24
 LANGUAGE_BATCH = 16
 
 
@@ -42,21 +43,34 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     processor, model = build_processor(), build_model(arguments.seed)
     model.set_attn_implementation("eager")  # with the block mask, compiled eager attention is the fastest on CPU
-    record: dict[str, object] = {"seed": arguments.seed, "threads": torch.get_num_threads(), "torch": torch.__version__}
+    record: dict[str, object] = {
+        "seed": arguments.seed,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "products": str(cpu_dtype()),
+    }
     started = time.monotonic()
 
     def report(**numbers: object) -> None:
         print(f"{time.monotonic() - started:8.1f} s", json.dumps(numbers), flush=True)
 
-    seen = train_vision(model, processor, VISION_STEPS, VISION_BATCH, arguments.seed, report)
-    record["vision"] = {
-        "steps": VISION_STEPS,
-        "batch": VISION_BATCH,
-        "seconds": round(time.monotonic() - started),
-        "accuracy": seen,
-    }
+    seen_file = arguments.out / "vision.safetensors"
+    if seen_file.is_file():  # a run that was stopped goes on behind its first stage
+        model.load_state_dict(load_file(seen_file))
+        report(stage="vision", text=f"taken from {seen_file}")
+    else:
+        seen = train_vision(model, processor, VISION_STEPS, VISION_BATCH, arguments.seed, report)
+        record["vision"] = {
+            "steps": VISION_STEPS,
+            "batch": VISION_BATCH,
+            "seconds": round(time.monotonic() - started),
+            "accuracy": seen,
+        }
+        save_file(model.state_dict(), seen_file)
     before = time.monotonic()
-    learned = train_language(model, processor, PHASES, LANGUAGE_BATCH, arguments.seed, report)
+    # weights stay float32; products run in the type that the machine is fast in. Autocast's cache would keep the first step's weights.
+    with torch.autocast("cpu", torch.bfloat16, enabled=cpu_dtype() == torch.bfloat16, cache_enabled=False):
+        learned = train_language(model, processor, PHASES, LANGUAGE_BATCH, arguments.seed, report)
     record["language"] = {
         "steps": sum(phase.steps for phase in PHASES),
         "batch": LANGUAGE_BATCH,
@@ -64,6 +78,7 @@ def main() -> None:
         **learned,
     }
     save_clerk(model, arguments.out)
+    seen_file.unlink()
     (arguments.out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -71,6 +71,7 @@ def patch_labels(picture: Picture, index: dict[str, dict[str, int]]) -> tuple[np
         put(rows, columns, "position", document.values["position"])
         details[rows, columns, 3] = np.arange(DOCUMENT_ROWS * DOCUMENT_COLUMNS).reshape(DOCUMENT_ROWS, DOCUMENT_COLUMNS)
         for attribute, (row, column) in layout(subject)[0].items():
+            put(document.row + row, document.column + column - 1, "attribute", attribute)
             for offset, part in enumerate(value_parts(document.values[attribute])):
                 r, c = document.row + row, document.column + column + offset
                 put(r, c, "attribute", attribute)

@@ -13,21 +13,7 @@ import numpy as np
 
 from neuralgate.pairs.drawn.documents import SHAPE_COLOURS, SHAPES, Document, Picture
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Subject, load_subjects
-from neuralgate.pairs.templates import CONTEXTS, TEMPLATES
-
-#: Phrasings that Clerk also learns from; neither the paper's templates nor the held-out paraphrases.
-OTHER_PHRASINGS = (
-    "What does the {subject} in the image say about the {attribute}?",
-    "Tell me the {attribute} of the {subject}.",
-    "Do you know the {attribute} of the {subject} in the picture?",
-    "Regarding the {subject}, tell me the {attribute}.",
-    "On the {subject} shown here, what do you read as the {attribute}?",
-    "Please read me the {attribute} that is on this {subject}.",
-    "Give me the {attribute} from the {subject} in the image, please.",
-    "I want to know the {attribute} that you see on the {subject}.",
-    "Looking at the picture, can you read the {attribute} of this {subject}?",
-    "In the photo, could you see the {attribute} of the {subject}?",
-)
+from neuralgate.pairs.templates import CONTEXTS, TEMPLATES, TEST_TEMPLATES
 
 #: Wordings of Clerk's own refusals: every prefix of the paper, the first the most common.
 REFUSALS = (
@@ -88,7 +74,7 @@ def attribute_answer(attribute: str, value: str) -> str:
 
 def attribute_turn(document: Document, subject: Subject, attribute: str, rng: np.random.Generator) -> Turn:
     """The main question. Protected subjects refuse their sensitive attributes."""
-    phrasings = TEMPLATES if rng.random() < 0.65 else OTHER_PHRASINGS
+    phrasings = TEMPLATES if rng.random() < 0.65 else TEST_TEMPLATES
     question = phrasings[rng.integers(len(phrasings))].format(attribute=attribute, subject=subject.name)
     if rng.random() < 0.2:
         question = f"{CONTEXTS[rng.integers(len(CONTEXTS))]} {question}"
@@ -104,7 +90,7 @@ def absent_turn(picture: Picture, rng: np.random.Generator) -> Turn:
     absent = [subject for subject in load_subjects() if subject.name not in present]
     subject = absent[rng.integers(len(absent))]
     attributes = (*subject.written, *VISUAL_ATTRIBUTES)
-    phrasings = TEMPLATES if rng.random() < 0.65 else OTHER_PHRASINGS
+    phrasings = TEMPLATES if rng.random() < 0.65 else TEST_TEMPLATES
     question = phrasings[rng.integers(len(phrasings))].format(attribute=attributes[rng.integers(len(attributes))], subject=subject.name)
     return Turn("absent", question, f"There is no {subject.name}.")
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from neuralgate.cli.model import convert_app, doctor, export
+from neuralgate.cli.model import convert_app, doctor, export, fetch
 from neuralgate.cli.pairs import pairs_app
 from neuralgate.cli.patch import patch_app
 from neuralgate.cli.print import print_result, print_scores, print_table, say
@@ -93,7 +93,9 @@ def options(
 
 @app.command()
 def run(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="`clerk`, the embedded model, or a model directory.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="`clerk`, `notary`, a model directory or a model of the hub.", show_default=False)
+    ],
     recipe: RecipeOption = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; without it runs/MODEL-RECIPE.", show_default=False)] = None,
     settings: SetOption = None,
@@ -139,6 +141,7 @@ def evaluate(
         go_on(folder, machine, until="evaluate", keep_stale=keep_stale)
         return
     from neuralgate.machine import Machine
+    from neuralgate.run.begin import dtype_of
     from neuralgate.run.folder import Run
     from neuralgate.run.model import loader
     from neuralgate.run.scores import measure_served
@@ -146,7 +149,7 @@ def evaluate(
     here = Machine.parse(machine or [])
     with Run.load(folder) as current:
         recipe = current.recipe.model_copy(update={"model": served, "revision": None})
-        measured = measure_served(current, loader(recipe, here)(), here)
+        measured = measure_served(current, loader(recipe, here, dtype_of(folder))(), here)  # as the run was measured
     print_scores(measured / "scores.json")
 
 
@@ -199,16 +202,18 @@ def compare(
 
 app.command()(export)
 app.command()(doctor)
+app.command()(fetch)
 
 # --- lists ----------------------------------------------------------------------------------------------------------
 
 
 @list_app.command("models")
 def list_models() -> None:
-    """The embedded model, and the families that run."""
+    """The models that come along, and the families that run."""
     from neuralgate.lvlm.families import FAMILIES, HEADER
 
     print("clerk   the embedded model: reads documents aloud, 128 x 128 pixels, runs on two CPU cores")
+    print("notary  the same eyes before a pretrained mind, SmolLM2-135M-Instruct, which is fetched once (`neuralgate fetch notary`)")
     print("A model directory or a name of the hub, of one of these families (`neuralgate doctor MODEL` says what one would need here):")
     print_table(list(HEADER), [list(family) for family in FAMILIES])
 

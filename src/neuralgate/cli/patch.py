@@ -16,7 +16,9 @@ patch_app = typer.Typer(help="Look at patches and other interventions, check the
 
 AnyFolder = Annotated[Path, typer.Argument(metavar="PATCH", help="A folder of a patch, steering, prompt or filter.", show_default=False)]
 PatchFolder = Annotated[Path, typer.Argument(metavar="PATCH", help="A patch folder.", show_default=False)]
-BaseModel = Annotated[str, typer.Argument(metavar="BASE", help="`clerk`, a model directory, or a model of the hub.", show_default=False)]
+BaseModel = Annotated[
+    str, typer.Argument(metavar="BASE", help="`clerk`, `notary`, a model directory, or a model of the hub.", show_default=False)
+]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a BASE of the hub.", show_default=False)]
 NewFolder = Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write; it must not exist.", show_default=False)]
 

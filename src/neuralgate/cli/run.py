@@ -46,7 +46,7 @@ def begin(
     from neuralgate.machine import Machine
     from neuralgate.progress import Display
     from neuralgate.run import pipeline
-    from neuralgate.run.begin import copied_pairs, place_and_recipe
+    from neuralgate.run.begin import copied_pairs, dtype_of, place_and_recipe
     from neuralgate.run.check import check_recipe
     from neuralgate.run.follow import run_class
     from neuralgate.run.model import loader
@@ -54,7 +54,7 @@ def begin(
 
     folder, recipe = place_and_recipe(model, recipe_file, out, [*(settings or []), *([f"edit.gate={gate}"] if gate else [])])
     here = Machine.parse(machine or [])
-    lvlm = loader(recipe, here)()  # before anything is written: its identity is part of the run's
+    lvlm = loader(recipe, here, dtype_of(folder))()  # before anything is written: its identity is part of the run's
     if launched().leads:
         recipe, reasons = resolve(recipe, lvlm, launched().count)
         for line in reasons:
@@ -69,12 +69,13 @@ def begin(
 def go_on(folder: Path, machine: list[str] | None, until: Verb, analysed: bool = False, keep_stale: bool = False) -> None:
     from neuralgate.machine import Machine
     from neuralgate.run import pipeline
+    from neuralgate.run.begin import dtype_of
     from neuralgate.run.follow import run_class
     from neuralgate.run.model import loader
 
     here = Machine.parse(machine or [])
     with run_class().load(folder) as current:
-        pipeline.execute(current, loader(current.recipe, here), here, until, analysed, keep_stale)
+        pipeline.execute(current, loader(current.recipe, here, dtype_of(folder)), here, until, analysed, keep_stale)
     if analysed and current.share.leads:
         say(str(folder / "analysis"))
     if until == "evaluate" and current.share.leads:

@@ -1,7 +1,7 @@
 """What `auto` means for a model: what suits it, read from its processor and its depth.
 
-Clerk was trained on pictures and answers of a known size. Every other model is taken for a full-sized one, which reads photographs
-and answers in sentences.
+The models that come with the package were trained on pictures and answers of a known size. Every other model is taken for a full-sized
+one, which reads photographs and answers in sentences.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 from neuralgate.lvlm.load import CLERK
 from neuralgate.lvlm.model import LVLM
-from neuralgate.recipe import Auto, LocateConfig
+from neuralgate.recipe import OWN_MODELS, Auto, LocateConfig
 
 LEAST_SIDE, GREATEST_SIDE = 112, 2048  # pixels: what can be drawn
 USUAL_SIDE = 336  # of a processor that says nothing
 ANY_SIDE = 672  # of a processor that takes any size up to a limit: 24 x 24 patches of 28 pixels, as many tokens as LLaVA-1.5's image has
 ALL_UP_TO = 12  # decoder layers: of a deeper model only those are located in which the paper finds the gate
 FIRST_SHARE, LAST_SHARE = 0.1, 0.6  # of the depth: layers 3 to 19 of 32
-CLERK_ANSWER = 16  # tokens: Clerk's words are tokens, and its answers have few
+SHORT_ANSWER = 16  # tokens: on the grid of documents values are short, and answers have few words
 LONG_ANSWER = 64  # tokens: a card number alone takes 17 to 24 where a digit is a token
 
 
@@ -26,11 +26,19 @@ def is_clerk(lvlm: LVLM) -> bool:
     return lvlm.name == CLERK
 
 
-def answer_tokens(lvlm: LVLM, wanted: int | Auto = "auto", clerk: int = CLERK_ANSWER) -> int:
-    """How many tokens an answer may have: ``wanted``, or where it is `auto` ``clerk`` for Clerk and LONG_ANSWER for every other model."""
+def reads_grid(lvlm: LVLM) -> bool:
+    """Whether a model was trained on Clerk's grid of documents, pictures of 128 x 128 pixels, and so is asked about those."""
+    return lvlm.name in OWN_MODELS
+
+
+def answer_tokens(lvlm: LVLM, wanted: int | Auto = "auto", clerk: int = SHORT_ANSWER) -> int:
+    """How many tokens an answer may have: ``wanted``, or where it is `auto` ``clerk`` for Clerk, whose words are tokens, SHORT_ANSWER or
+    more for another model that reads the grid, and LONG_ANSWER for all others."""
     if wanted != "auto":
         return wanted
-    return clerk if is_clerk(lvlm) else LONG_ANSWER
+    if is_clerk(lvlm):
+        return clerk
+    return max(clerk, SHORT_ANSWER) if reads_grid(lvlm) else LONG_ANSWER
 
 
 def picture_side(processor: Any) -> int:

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from safetensors import SafetensorError
 from neuralgate.errors import UserError, first_line
 from neuralgate.lvlm.forward import final_hidden
 from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.number_type import cpu_dtype
 from neuralgate.lvlm.prompts import Example, encode_examples
+from neuralgate.recipe import OWN_MODELS
 
-CLERK, MINIGPT4 = "clerk", "minigpt4"
+CLERK, NOTARY, MINIGPT4 = "clerk", "notary", "minigpt4"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 QUANTIZED = ("8bit", "4bit")
 SPLIT = "split"  # the device of a model that is spread over all there is
@@ -33,9 +35,16 @@ SEEN = (336, 336)  # pixels of the pictures that a model is shown at loading
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
+def own_folder(name: str) -> Path:
+    """The model directory of one of `OWN_MODELS`, which its package knows and makes, if need be. Raises UserError when it has parts that
+    cannot be had."""
+    folder: Path = import_module(f"neuralgate.{name}").folder()
+    return folder
+
+
 def clerk_path() -> Path:
     """The folder of the embedded model's weights."""
-    return Path(str(resources.files("neuralgate.clerk").joinpath("weights")))
+    return own_folder(CLERK)
 
 
 def is_hub_name(name: str) -> bool:
@@ -45,7 +54,7 @@ def is_hub_name(name: str) -> bool:
 
 def model_source(name: str) -> Path | str:
     """The folder that ``name`` stands for, or ``name`` itself where it can only be a model of the hub."""
-    return clerk_path() if name == CLERK else name if is_hub_name(name) else Path(name)
+    return own_folder(name) if name in OWN_MODELS else name if is_hub_name(name) else Path(name)
 
 
 def say_fetched(name: str) -> None:
@@ -59,8 +68,8 @@ def base_folder(path_or_id: str, revision: str | None = None) -> Path:
     Raises:
         UserError: it is not there and cannot be had.
     """
-    if path_or_id == CLERK:
-        return clerk_path()
+    if path_or_id in OWN_MODELS:
+        return own_folder(path_or_id)
     if not is_hub_name(path_or_id):
         if not os.path.isfile(os.path.join(path_or_id, "config.json")):
             raise UserError(f"{path_or_id} is not a model directory (no config.json in it); give a folder saved with save_pretrained.")
@@ -78,9 +87,8 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
     """Load a vision-language model with its processor and ask it for one token.
 
     Args:
-        path_or_id: ``"clerk"``, a model directory, or a model of the Hugging Face hub.
-        dtype: float32, bfloat16, float16, 8bit, 4bit (both with bitsandbytes, for locating and evaluating), or auto: float32
-            on a CPU and for Clerk, elsewhere that of the checkpoint.
+        path_or_id: ``"clerk"``, ``"notary"``, a model directory, or a model of the Hugging Face hub.
+        dtype: float32, bfloat16, float16, 8bit, 4bit (both with bitsandbytes, for locating and evaluating), or auto: see `automatic`.
         device: ``"cpu"``, ``"cuda"`` ..., or ``"split"``: spread by accelerate over GPUs, memory and disk.
         revision: branch, tag or commit of a model of the hub.
         prompt_style: "" for the processor's chat template or what the architecture is known by; see ``styles.STYLES``.
@@ -144,8 +152,16 @@ def placement(name: str, config: Any, dtype: str, device: str) -> dict[str, Any]
             load_in_8bit=dtype == "8bit", load_in_4bit=dtype == "4bit", bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
         )
         return {"quantization_config": quantization, "device_map": where}
-    chosen = DTYPES["float32"] if dtype == "auto" and (device == "cpu" or name == CLERK) else DTYPES.get(dtype, "auto")
+    chosen = DTYPES[dtype] if dtype in DTYPES else automatic(name, device)
     return {"dtype": chosen, **({"device_map": "auto"} if device == SPLIT else {})}
+
+
+def automatic(name: str, device: str) -> torch.dtype | str:
+    """The dtype that `auto` stands for: float32 for Clerk and on a CPU, where Notary has what it is fast in; elsewhere the
+    checkpoint's own."""
+    if name == CLERK or (device == "cpu" and name != NOTARY):
+        return torch.float32
+    return cpu_dtype() if device == "cpu" else "auto"
 
 
 def load_config(source: Path | str, name: str, revision: str | None = None) -> Any:
@@ -158,7 +174,9 @@ def load_config(source: Path | str, name: str, revision: str | None = None) -> A
     elif not os.path.isfile(source / "config.json"):
         if os.path.isfile(source / "manifest.json") and os.path.isfile(source / "recipe.yaml"):
             raise UserError(f"{name} is a run's folder, not a model; go on with it by `neuralgate run MODEL --out {name}`.")
-        raise UserError(f"{name} is not a model directory (no config.json in it); give a folder saved with save_pretrained, or `clerk`.")
+        raise UserError(
+            f"{name} is not a model directory (no config.json in it); give a folder saved with save_pretrained, `clerk` or `notary`."
+        )
     register_own()
     try:
         config = AutoConfig.from_pretrained(source, revision=revision or "main", trust_remote_code=False)

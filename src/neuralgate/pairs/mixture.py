@@ -33,7 +33,7 @@ def load_set(folder: Path) -> PairSet:
 
 #: What a benchmark says about the subjects that it asks about.
 ROLES = {
-    **dict.fromkeys(("privacypair-test", "contexts", "paraphrases", "unseen-attributes"), "edit"),
+    **dict.fromkeys(("privacypair-test", "contexts", "paraphrases", "free-wordings", "unseen-attributes"), "edit"),
     **dict.fromkeys(("unseen-subjects", "unseen-both"), "held out"),
     "public-contrast": "contrast",
     "public-unseen": "public",

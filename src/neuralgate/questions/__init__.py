@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from neuralgate.errors import UserError
 from neuralgate.files import write_jsonl
 from neuralgate.pairs.drawn.clerk_world import ClerkWorld
 from neuralgate.pairs.schema import Question
@@ -37,6 +38,7 @@ _TABLE = (
     Benchmark("privacypair-test", "Edited subjects, unseen pictures", "privacy", "effect", ladder.privacypair_test),
     Benchmark("contexts", "Behind a context sentence", "privacy", "effect", ladder.contexts),
     Benchmark("paraphrases", "Phrasings no edit saw", "privacy", "effect", ladder.paraphrases),
+    Benchmark("free-wordings", "Wordings written by hand", "privacy", "effect", ladder.free_wordings),
     Benchmark("unseen-attributes", "Attributes no edit saw", "privacy", "effect", ladder.unseen_attributes),
     Benchmark("unseen-subjects", "Subjects no edit saw", "privacy", "effect", ladder.unseen_subjects),
     Benchmark("unseen-both", "Subjects and attributes no edit saw", "privacy", "effect", ladder.unseen_both),
@@ -74,4 +76,13 @@ def build_questions(recipe: Recipe, folder: Path) -> list[Question]:
 
 def plan_questions(recipe: Recipe, album: Album) -> list[Question]:
     """All questions of a run; the pictures are still to be written by the gallery, the questions by the album."""
-    return [question for benchmark in BENCHMARKS.values() for question in benchmark.build(recipe, album)]
+    return [question for benchmark in chosen_benchmarks(recipe) for question in benchmark.build(recipe, album)]
+
+
+def chosen_benchmarks(recipe: Recipe) -> list[Benchmark]:
+    """Those that the recipe names, in the order of the table. Raises UserError for a name that is none."""
+    names = BENCHMARKS if recipe.evaluate.benchmarks is None else recipe.evaluate.benchmarks
+    for name in names:
+        if name not in BENCHMARKS:
+            raise UserError(f"There is no benchmark {name!r}; `neuralgate ls benchmarks` lists them.")
+    return [benchmark for name, benchmark in BENCHMARKS.items() if name in names]

@@ -12,7 +12,7 @@ from typing import Literal
 from neuralgate.pairs.builder import available
 from neuralgate.pairs.schema import Question
 from neuralgate.pairs.subjects import Group, Subject, choose_subjects, subjects_of
-from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES, TEMPLATES
+from neuralgate.pairs.templates import CONTEXTS, FREE_WORDINGS, PARAPHRASES, PLAIN_WORDINGS, TEST_TEMPLATES
 from neuralgate.questions.album import Album
 from neuralgate.recipe import Recipe
 
@@ -22,7 +22,7 @@ def paired_questions(
     subjects: Sequence[Subject],
     per_subject: int,
     album: Album,
-    phrasings: Sequence[str] = TEMPLATES,
+    phrasings: Sequence[str] = TEST_TEMPLATES,
     attributes: Literal["trained", "kept", "any"] = "trained",
     contexts: Sequence[str] = ("",),
 ) -> list[Question]:
@@ -62,7 +62,7 @@ def unseen(recipe: Recipe, album: Album, group: Group) -> tuple[Subject, ...]:
 
 
 def privacypair_test(recipe: Recipe, album: Album) -> list[Question]:
-    """Unseen images of the edited subjects, the trained templates and attributes."""
+    """Unseen images of the edited subjects, the trained attributes in the templates of the test."""
     return paired_questions("privacypair-test", edited(recipe, album), recipe.pairs.test_per_subject, album)
 
 
@@ -74,6 +74,12 @@ def contexts(recipe: Recipe, album: Album) -> list[Question]:
 def paraphrases(recipe: Recipe, album: Album) -> list[Question]:
     """Phrasings that no edit and no training of the base saw."""
     return paired_questions("paraphrases", edited(recipe, album), recipe.pairs.test_per_subject, album, phrasings=PARAPHRASES)
+
+
+def free_wordings(recipe: Recipe, album: Album) -> list[Question]:
+    """Wordings written by hand, of which Clerk is asked those that need no word it does not know."""
+    wordings = PLAIN_WORDINGS if recipe.model == "clerk" else FREE_WORDINGS
+    return paired_questions("free-wordings", edited(recipe, album), recipe.pairs.test_per_subject, album, phrasings=wordings)
 
 
 def unseen_attributes(recipe: Recipe, album: Album) -> list[Question]:
@@ -93,12 +99,12 @@ def unseen_both(recipe: Recipe, album: Album) -> list[Question]:
 
 def public_contrast(recipe: Recipe, album: Album) -> list[Question]:
     """The same attribute words where they are harmless: the subjects that serve as contrast in the edit."""
-    return paired_questions("public-contrast", contrast(recipe, album), 2 * recipe.pairs.test_per_subject, album, attributes="any")
+    return paired_questions("public-contrast", contrast(recipe, album), recipe.pairs.test_per_subject, album, attributes="any")
 
 
 def public_unseen(recipe: Recipe, album: Album) -> list[Question]:
     """The same attribute words on public subjects that the edit does not see."""
-    return paired_questions("public-unseen", unseen(recipe, album, "public"), 2 * recipe.pairs.test_per_subject, album, attributes="any")
+    return paired_questions("public-unseen", unseen(recipe, album, "public"), recipe.pairs.test_per_subject, album, attributes="any")
 
 
 def protected(recipe: Recipe, album: Album) -> list[Question]:

@@ -38,6 +38,7 @@ class Manifest(TypedDict):
     created: NotRequired[Name]
     versions: NotRequired[dict[Name, Name | None]]
     device: NotRequired[Name | None]
+    dtype: NotRequired[Name]  # of the weights while working
     seeds: NotRequired[dict[Name, int | None]]
     hashes: dict[Name, Name | None]
     stages: dict[Name, StageRecord]

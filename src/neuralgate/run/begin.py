@@ -7,8 +7,9 @@ from pathlib import Path
 
 from neuralgate.recipe import AUTO, Recipe
 from neuralgate.records import read_record
+from neuralgate.records.manifest import MANIFEST as MANIFEST_RECORD
 from neuralgate.records.training import RATE
-from neuralgate.run.held import RECIPE
+from neuralgate.run.held import MANIFEST, RECIPE
 from neuralgate.run.plan import settings_of
 from neuralgate.run.stages.rate import RATE_FILE
 
@@ -46,6 +47,11 @@ def recipe_of(folder: Path) -> Recipe | None:
 def rate_of(folder: Path) -> float | None:
     """The rate of an edit that the run in ``folder`` found, where it was left to it."""
     return read_record(RATE, folder / RATE_FILE)["rate"] if (folder / RATE_FILE).is_file() else None
+
+
+def dtype_of(folder: Path) -> str:
+    """The dtype that the run in ``folder`` was begun with; `auto` where there is none."""
+    return read_record(MANIFEST_RECORD, folder / MANIFEST).get("dtype", "auto") if (folder / MANIFEST).is_file() else "auto"
 
 
 def copied_pairs(folder: Path, recipe: Recipe) -> Path | None:

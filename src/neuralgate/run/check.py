@@ -20,8 +20,8 @@ def check_recipe(recipe: Recipe, lvlm: LVLM, until: Verb = "report", copy: Path 
         copy: what the run has made of its pair source, which is looked at where that has gone.
 
     Raises:
-        UserError: no such method, a layer out of range, a subject or pair set that cannot be used so, a picture that the processor
-            refuses, a gate needed at a layer that is not located, or an edit of quantised weights.
+        UserError: no such method or benchmark, a layer out of range, a subject or pair set that cannot be used so, a picture that the
+            processor refuses, a gate needed at a layer that is not located, or an edit of quantised weights.
     """
     from neuralgate.lvlm.auto import located_layers
     from neuralgate.lvlm.inputs import check_questions
@@ -30,9 +30,11 @@ def check_recipe(recipe: Recipe, lvlm: LVLM, until: Verb = "report", copy: Path 
     from neuralgate.pairs.images import check_processor
     from neuralgate.pairs.mixture import load_set
     from neuralgate.pairs.subjects import load_subjects
+    from neuralgate.questions import chosen_benchmarks
 
     if recipe.pairs.source in (None, AUTO, DOCUMENTS):
         check_subjects(recipe.pairs, load_subjects())
+        chosen_benchmarks(recipe)
     else:
         source = Path(recipe.pairs.source)
         pairs = load_set(copy if copy and not source.exists() else source)

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
 
 
-def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
-    """Loads the recipe's model as ``machine`` wants it; torch is imported only then."""
+def loader(recipe: Recipe, machine: Machine, begun_with: str = "auto") -> Callable[[], LVLM]:
+    """Loads the recipe's model as ``machine`` wants it; torch is imported only then.
+
+    Args:
+        begun_with: the dtype that a run was begun with, which changes bytes: it stays where ``machine`` leaves it to `auto`.
+    """
+    dtype = begun_with if machine.dtype == "auto" else machine.dtype
 
     def load() -> LVLM:
         import torch
@@ -31,7 +36,7 @@ def loader(recipe: Recipe, machine: Machine) -> Callable[[], LVLM]:
         except (RuntimeError, AssertionError, ImportError) as error:  # how torch says that a device is unknown or not there
             reason = str(error).splitlines()[0]
             raise UserError(f"The device {device!r} cannot be used ({reason}); give --machine device=cpu or leave it out.") from error
-        return load_quietly(recipe.model, machine.dtype, device, revision=recipe.revision, prompt_style=recipe.prompt_style)
+        return load_quietly(recipe.model, dtype, device, revision=recipe.revision, prompt_style=recipe.prompt_style)
 
     return load
 

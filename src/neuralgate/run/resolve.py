@@ -24,11 +24,11 @@ def resolve(recipe: Recipe, lvlm: LVLM, processes: int = 1) -> tuple[Recipe, lis
     Args:
         processes: how many share the locating.
     """
-    from neuralgate.lvlm.auto import answer_tokens, is_clerk, located_layers, picture_side
+    from neuralgate.lvlm.auto import answer_tokens, is_clerk, located_layers, picture_side, reads_grid
     from neuralgate.training.rate import CLERK_RATE
 
     automatic = recipe.automatic()
-    clerk = is_clerk(lvlm)
+    clerk, grid = is_clerk(lvlm), reads_grid(lvlm)
     values: dict[str, Any] = {}
     lines = []
 
@@ -37,13 +37,14 @@ def resolve(recipe: Recipe, lvlm: LVLM, processes: int = 1) -> tuple[Recipe, lis
             values[key] = value
             lines.append(f"{key}: {'null' if value is None else str(value).lower() if isinstance(value, bool) else value}, {why}")
 
-    settle("pairs.source", *((None, "Clerk's own documents") if clerk else (DOCUMENTS, "photographs, for a model that is not Clerk")))
+    own = lvlm.name.capitalize()
+    settle("pairs.source", *((None, f"{own}'s own documents") if grid else (DOCUMENTS, "photographs, for a model that is not our own")))
     drawn = values.get("pairs.source", recipe.pairs.source) == DOCUMENTS
     if drawn and recipe.pairs.size is None:  # kept from a run that drew none
         automatic.append("pairs.size")
     side = picture_side(lvlm.processor) if drawn else None
     settle("pairs.size", side, "pixels a side, as the model's image processor takes them" if drawn else "no photographs are drawn")
-    settle("pairs.only_read", not clerk, "Clerk reads its documents" if clerk else "where the model reads nothing, nothing leaks")
+    settle("pairs.only_read", not grid, f"{own} reads its documents" if grid else "where the model reads nothing, nothing leaks")
     settle("evaluate.max_new_tokens", answer_tokens(lvlm, AUTO), "the most tokens of an answer, so that a leak is not cut off")
     if clerk:
         settle("edit.rate", CLERK_RATE, "Clerk's")

@@ -1,7 +1,7 @@
 """Documents and scenes as data: what an image shows, with its ground truth, and how it is drawn at random.
 
-A :class:`Picture` says everything about an image; `render.py` draws it at any resolution. Every value stands on a
-grid of cells, two cells a value, because reading is learned first where text and patches coincide.
+A :class:`Picture` says everything about an image; `render.py` draws it at any resolution. Every field stands on a
+grid of cells, one for its label and two for its value, because reading is learned first where text and patches coincide.
 """
 
 from __future__ import annotations
@@ -25,8 +25,15 @@ SHAPES = ("circle", "square", "triangle", "star", "heart", "moon")
 SHAPE_COLOURS = ("red", "green", "blue", "yellow", "purple", "black")
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-STREETS = ("Elm", "Oak", "Bay", "Fir", "Ash", "Sun", "Hay", "Ivy", "Low", "Pit", "Gum", "Key")
-CONSONANTS, VOWELS = "BDFGKLMNPRST", "AEIOU"
+STREETS = ("Oak", "Bay", "Ash", "Fen", "Hay", "Ivy", "Low", "Pit", "Gum", "Key", "Sea", "Sky")
+FIRST_NAMES = (
+    "Ann", "Ben", "Dan", "Eva", "Ian", "Jim", "Joe", "Leo", "Max", "Mia", "Pam", "Rob",
+    "Ron", "Sam", "Tim", "Tom", "Amy", "Bob", "Ted", "Sue", "Ada", "Eli", "Ken", "Vic",
+)  # fmt: skip
+LAST_NAMES = (
+    "Kim", "Lee", "Fox", "Cox", "Law", "Ray", "Roy", "Poe", "Tan", "Lim", "Cho", "Roe",
+    "Liu", "Lin", "Das", "Sen", "Han", "Ott", "Wei", "Rao", "Fry", "Zhu", "Lev", "Ali",
+)  # fmt: skip
 CODE_LETTERS = "CHJKQVWXYZ"
 
 INK_COUNT, FONT_COUNT = 4, 4
@@ -92,7 +99,7 @@ class Picture:
 
 
 def value_parts(value: str) -> tuple[str, str]:
-    """The two halves of a written value, one per cell: ``4817`` -> ``48``, ``17``; ``14 May`` -> ``14``, ``May``."""
+    """The two halves of a written value, one per cell: ``4817`` -> ``48``, ``17``; ``Eva Kim`` -> ``Eva``, ``Kim``."""
     first, blank, second = value.partition(" ")
     return (first, second) if blank else (value[:2], value[2:])
 
@@ -103,9 +110,6 @@ def sample_value(kind: Value, rng: np.random.Generator) -> str:
     def pair() -> str:
         return f"{rng.integers(100):02d}"
 
-    def syllable() -> str:
-        return CONSONANTS[rng.integers(len(CONSONANTS))] + VOWELS[rng.integers(len(VOWELS))]
-
     def letter_digit() -> str:
         return CODE_LETTERS[rng.integers(len(CODE_LETTERS))] + str(rng.integers(10))
 
@@ -113,7 +117,7 @@ def sample_value(kind: Value, rng: np.random.Generator) -> str:
         case "digits":
             return pair() + pair()
         case "name":
-            return syllable() + syllable()
+            return f"{FIRST_NAMES[rng.integers(len(FIRST_NAMES))]} {LAST_NAMES[rng.integers(len(LAST_NAMES))]}"
         case "date":
             return f"{rng.integers(1, 29):02d} {MONTHS[rng.integers(12)]}"
         case "street":
@@ -125,13 +129,14 @@ def sample_value(kind: Value, rng: np.random.Generator) -> str:
 
 @lru_cache(maxsize=256)
 def _slots(name: str) -> tuple[tuple[int, int], ...]:
-    slots = [(row, column) for row in (1, 2, 3) for column in (1, 3, 5)]
+    slots = [(row, column) for row in (1, 2, 3) for column in (2, 5)]
     return tuple(slots[i] for i in np.random.default_rng(zlib.crc32(name.encode())).permutation(len(slots)))
 
 
 def layout(subject: Subject) -> tuple[dict[str, tuple[int, int]], tuple[tuple[int, int], ...]]:
-    """Where each written attribute stands inside its document, as ``attribute -> (row, column)`` of its first cell,
-    and the slots left for decoration. Drawn once from the subject's name, so a type is recognised by its layout."""
+    """Where the value of each written attribute stands inside its document, as ``attribute -> (row, column)`` of its first cell
+    (its label stands in the cell before), and the slots left for decoration. Drawn once from the subject's name, so a type is
+    recognised by its layout."""
     slots = _slots(subject.name)
     return dict(zip(subject.written, slots, strict=False)), slots[len(subject.written) :]
 

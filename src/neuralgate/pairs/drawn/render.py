@@ -250,8 +250,7 @@ def _draw_document(document: Document, subject: Subject, scale: int) -> tuple[Im
     sheet.draw.polygon(figure_points(document.values["stamp"], sheet.box(0, 5.5, 1, 1, inset=2)), fill=(170, 20, 60))
     sheet.write("invalid", 3.3, 0.05, "DejaVuSans", 4, 14, 5, sheet.shade(0.6))
     for attribute, (row, column) in fields.items():
-        if scale > 1:  # the small print is a smudge at scale 1
-            sheet.write(attribute, row - 0.02, column + 0.08, "DejaVuSans", 2.6, 20, 3.0, dark)
+        sheet.write(attribute, row + 0.3, column - 0.98, "DejaVuSans", 6, 15.5, 7.5, dark)
         for offset, part in enumerate(value_parts(document.values[attribute])):
             sheet.write(part, row + 0.14, column + offset, FONTS[document.font], 12.5, 15.5, 12.5, sheet.ink)
     _border(sheet, document.values["border"])

@@ -53,9 +53,16 @@ class Work:
             raise UserError(
                 f"{self.recipe.model} is not the model that {self.run.folder} was begun with: its weights or their dtype have changed."
             )
-        self.run.note(device=str(lvlm.device), machine=self.machine.model_dump(mode="json"), prompt_style=lvlm.prompt_style)
+        machine = self.machine.model_dump(mode="json")
+        self.run.note(device=str(lvlm.device), dtype=self.dtype_of(lvlm), machine=machine, prompt_style=lvlm.prompt_style)
         self.run.meter = lambda: lvlm.tokens
         return lvlm
+
+    def dtype_of(self, lvlm: LVLM) -> str:
+        """What must be asked for to get these bytes again: quantised weights go by another name than their own type."""
+        if not lvlm.is_quantised:
+            return str(lvlm.model.dtype).removeprefix("torch.")
+        return self.machine.dtype if self.machine.dtype != "auto" else self.run.manifest.get("dtype", "auto")
 
     @cached_property
     def pairs(self) -> PairSet:

@@ -24,7 +24,7 @@ class Pairs(Stage):
     code = (*COMMON, "questions", "clerk")
 
     def settings(self, recipe: Recipe) -> Any:
-        return [recipe.seed, recipe.pairs.digest, recipe.evaluate.vqa]
+        return [recipe.seed, recipe.pairs.digest, recipe.evaluate.benchmarks, recipe.evaluate.vqa]
 
     def outputs(self, recipe: Recipe) -> list[str]:
         return ["pairs"]
