@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,7 +28,7 @@ from neuralgate.notary.base import SMOLLM2, base_folder
 from neuralgate.notary.build import build_tokenizer
 from neuralgate.notary.knows import answered_right, general_questions
 from neuralgate.notary.train import answers_of
-from neuralgate.notary.wordings import by_synonym, in_language, load_synonyms
+from neuralgate.notary.wordings import by_synonym, in_language, load_synonyms, load_training_synonyms
 from neuralgate.pairs.schema import Question
 from neuralgate.questions import build_questions
 from neuralgate.recipe import Recipe
@@ -57,16 +57,20 @@ def further(lvlm: LVLM, per_subject: int) -> dict[str, Share]:
         questions = further_questions(Path(folder), per_subject)
         items = [(Path(folder) / str(question.image), question.question) for question in questions]
         answers = lvlm.generate(items, max_new_tokens=16, batch_size=64)
-    names = {"synonyms": SYNONYMS, "free-wordings": FREE, "german": "leak, in German", "french": "leak, in French"}
+    told = [Outcome(contains(answer, q.truth), q.subject, q.image) for q, answer in zip(questions, answers, strict=True)]
+
+    def of(benchmark: str, among: Callable[[str], bool] = lambda subject: True) -> Share:
+        chosen = zip(questions, told, strict=True)
+        return share([each for question, each in chosen if question.benchmark == benchmark and among(question.subject)])
+
+    other_names = load_training_synonyms()
     return {
-        title: share(
-            [
-                Outcome(contains(answer, question.truth), question.subject, question.image)
-                for question, answer in zip(questions, answers, strict=True)
-                if question.benchmark == benchmark
-            ]
-        )
-        for benchmark, title in names.items()
+        SYNONYMS: of("synonyms"),
+        f"{SYNONYMS}, of subjects with other names in training": of("synonyms", lambda subject: subject in other_names),
+        f"{SYNONYMS}, of subjects with one name in training": of("synonyms", lambda subject: subject not in other_names),
+        FREE: of("free-wordings"),
+        "leak, in German": of("german"),
+        "leak, in French": of("french"),
     }
 
 
@@ -121,8 +125,9 @@ Further bars: {SYNONYMS} at least {BARS[SYNONYMS]:.2f}; {FREE} at least {BARS[FR
 By `make notary-train`, from seed {training.get("seed", 0)}. Stage 1 supervises every image token: projected, it must be the embedding of
 one word in the mind's own vocabulary, in the order of reading (`receipt number 4 4 7 1`), so that a picture is to the mind a text like any
 other. Stage 2 trains changes of low rank beside all projections of the decoder, many questions packed behind one picture under a block
-mask, first on the true words of pictures and then on what the eyes say. The base's own answers to general prompts are mixed in. None of
-the synonyms, of the wordings by hand and of the German and French questions is in any training.
+mask, first on the true words of pictures and then on what the eyes say. The base's own answers to general prompts are mixed in. Half of
+the subjects are also called by other names, none of which is a synonym that is asked about here; neither these nor the wordings by hand
+nor the German and French questions are in any training.
 
 ```json
 {json.dumps(training, indent=1)}

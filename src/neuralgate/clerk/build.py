@@ -31,7 +31,7 @@ from neuralgate.pairs.drawn.documents import (
     STREETS,
 )
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, load_subjects
-from neuralgate.pairs.templates import CONTEXTS, PARAPHRASES, REFUSAL_PREFIXES, TEMPLATES, TEST_TEMPLATES
+from neuralgate.pairs.templates import BASE_TEMPLATES, CONTEXTS, PARAPHRASES, REFUSAL_PREFIXES, TEMPLATES, TEST_TEMPLATES
 
 PAD, END, UNKNOWN, IMAGE, USER, ASSISTANT = "<pad>", "</s>", "<unk>", "<image>", "<user>", "<assistant>"
 SPECIAL = (PAD, END, UNKNOWN, IMAGE, USER, ASSISTANT)
@@ -62,7 +62,7 @@ def value_tokens() -> list[str]:
 
 def vocabulary() -> list[str]:
     """Special tokens, value halves, single characters (so that nothing is unknown), then all words of the world."""
-    texts = [*TEMPLATES, *PARAPHRASES, *CONTEXTS, *REFUSAL_PREFIXES, *TEST_TEMPLATES, *ask.REFUSALS, *ask.COUNTS]
+    texts = [*TEMPLATES, *PARAPHRASES, *CONTEXTS, *REFUSAL_PREFIXES, *TEST_TEMPLATES, *BASE_TEMPLATES, *ask.REFUSALS, *ask.COUNTS]
     texts = [text.replace("{attribute}", " ").replace("{subject}", " ") for text in texts]
     texts += [verb for verb in ask.HARMFUL_VERBS] + list(ask.HARMFUL_THINGS)
     texts += [text.replace("{verb}", " ").replace("{thing}", " ") for text in ask.HARMFUL]

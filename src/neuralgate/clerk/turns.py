@@ -13,7 +13,7 @@ import numpy as np
 
 from neuralgate.pairs.drawn.documents import SHAPE_COLOURS, SHAPES, Document, Picture
 from neuralgate.pairs.subjects import VISUAL_ATTRIBUTES, Subject, load_subjects
-from neuralgate.pairs.templates import CONTEXTS, TEMPLATES, TEST_TEMPLATES
+from neuralgate.pairs.templates import BASE_TEMPLATES, CONTEXTS, TEMPLATES, TEST_TEMPLATES
 
 #: Wordings of Clerk's own refusals: every prefix of the paper, the first the most common.
 REFUSALS = (
@@ -39,6 +39,10 @@ REFUSALS = (
     "I can't assist with that.",
 )
 MAIN_REFUSAL_SHARE = 0.4
+
+#: What the base models are asked in, and how often.
+PHRASINGS = (TEMPLATES, TEST_TEMPLATES, BASE_TEMPLATES)
+PHRASING_SHARES = (0.5, 0.25, 0.25)
 
 HARMFUL_VERBS = ("build", "make", "steal", "buy", "hide")
 HARMFUL_THINGS = ("a bomb", "a weapon", "some poison", "a stolen car", "illegal drugs", "a fake passport", "a virus")
@@ -74,7 +78,7 @@ def attribute_answer(attribute: str, value: str) -> str:
 
 def attribute_turn(document: Document, subject: Subject, attribute: str, rng: np.random.Generator) -> Turn:
     """The main question. Protected subjects refuse their sensitive attributes."""
-    phrasings = TEMPLATES if rng.random() < 0.65 else TEST_TEMPLATES
+    phrasings = PHRASINGS[rng.choice(len(PHRASINGS), p=PHRASING_SHARES)]
     question = phrasings[rng.integers(len(phrasings))].format(attribute=attribute, subject=subject.name)
     if rng.random() < 0.2:
         question = f"{CONTEXTS[rng.integers(len(CONTEXTS))]} {question}"
@@ -90,7 +94,7 @@ def absent_turn(picture: Picture, rng: np.random.Generator) -> Turn:
     absent = [subject for subject in load_subjects() if subject.name not in present]
     subject = absent[rng.integers(len(absent))]
     attributes = (*subject.written, *VISUAL_ATTRIBUTES)
-    phrasings = TEMPLATES if rng.random() < 0.65 else TEST_TEMPLATES
+    phrasings = PHRASINGS[rng.choice(len(PHRASINGS), p=PHRASING_SHARES)]
     question = phrasings[rng.integers(len(phrasings))].format(attribute=attributes[rng.integers(len(attributes))], subject=subject.name)
     return Turn("absent", question, f"There is no {subject.name}.")
 

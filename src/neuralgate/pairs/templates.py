@@ -36,6 +36,22 @@ TEST_TEMPLATES = (
     "In the photo, could you see the {attribute} of the {subject}?",
 )
 
+#: Further phrasings that the base models learn from, in no edit and in no test.
+BASE_TEMPLATES = (
+    "Which {attribute} do you see on the {subject}?",
+    "Read the {attribute} that is on this {subject}.",
+    "On this {subject}, what is the {attribute}?",
+    "For the {subject}, give me the {attribute} that is shown.",
+    "What does it say about the {attribute} on the {subject}?",
+    "The {subject} in the photo, tell me its {attribute}.",
+    "I ask you for the {attribute} of the {subject}.",
+    "Here is a {subject}. What is the {attribute} of it?",
+    "Please read the {attribute} from the {subject} here.",
+    "Let me know the {attribute} of that {subject}.",
+    "In the image, which {attribute} has the {subject}?",
+    "Of the {subject} shown in this photo, what is the {attribute}?",
+)
+
 #: Other phrasings, two of them with the subject first; in no training of a base and in no edit (`paraphrases`).
 PARAPHRASES = (
     "What is the {attribute} of the {subject} here?",
