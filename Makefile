@@ -63,10 +63,8 @@ notary-train: $(READY)  ## retrain what is ours of Notary from its seed (resumab
 	$(KEEP_MEMORY) $(BIN)/python -m neuralgate.notary.train --work runs/notary-train --out src/neuralgate/notary/weights
 	$(BIN)/python -m experiments.notary_card
 
-evidence: $(READY)  ## the whole comparison of gates, layers and settings (resumable)
-	$(KEEP_MEMORY) $(BIN)/python -m experiments.evidence
-	$(KEEP_MEMORY) $(BIN)/python -m experiments.fixed_steps
-	$(KEEP_MEMORY) $(BIN)/python -m experiments.held_out
+evidence: $(READY)  ## the gate question on both models (docs/plan.md; hours, resumable)
+	$(KEEP_MEMORY) $(BIN)/python -m experiments.gate_question --model clerk
+	$(KEEP_MEMORY) $(BIN)/python -m experiments.gate_question --model notary
 	$(KEEP_MEMORY) $(BIN)/python -m experiments.precision
-	$(KEEP_MEMORY) $(BIN)/python -m experiments.presets
 	$(BIN)/python -m experiments.tables

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.evidence import FOLDER, RECIPE
+from experiments.cells import FOLDER
 from neuralgate.files import write_json
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.load import load
@@ -32,6 +32,7 @@ from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.builder import build_pairs
 from neuralgate.pairs.schema import PairSet
+from neuralgate.recipe import Recipe
 from neuralgate.training.batches import Inputs
 from neuralgate.training.gated import gated_trainer
 from neuralgate.training.losses import row_weights
@@ -41,10 +42,10 @@ STEPS = 12
 
 
 def measure(lvlm: LVLM, pairs: PairSet, layer: int) -> dict[str, Any]:
-    trainer = gated_trainer(lvlm, pairs, None, RECIPE.edit, [layer])
+    trainer = gated_trainer(lvlm, pairs, None, Recipe().edit, [layer])
     weight = lvlm.ffn_out(layer).weight.requires_grad_(True)
     chosen, contrast = pairs.split("train", "edit"), pairs.split("train", "contrast")
-    batches = list(islice(minibatches(chosen, contrast, RECIPE.edit.batch_size, np.random.default_rng(0)), STEPS))
+    batches = list(islice(minibatches(chosen, contrast, Recipe().edit.batch_size, np.random.default_rng(0)), STEPS))
 
     def plain(rows: list[Row]) -> None:
         batch = encode_examples(lvlm, [row.example for row in rows])
@@ -81,7 +82,7 @@ def main() -> None:
     lvlm = load("clerk")
     layers = []
     with TemporaryDirectory() as folder:
-        few = RECIPE.changed(["pairs.per_subject=32", "pairs.contrast_per_subject=16"]).pairs
+        few = Recipe().changed(["pairs.per_subject=32", "pairs.contrast_per_subject=16"]).pairs
         pairs = with_own_answers(lvlm, build_pairs(few, 0, Path(folder)))
         for layer in range(len(lvlm.layers) - 1):
             layers.append(measure(lvlm, pairs, layer))

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import torch
 from safetensors.torch import save_file
 
-from experiments.evidence import FOLDER
+from experiments.cells import FOLDER
 from neuralgate.files import write_folder, write_json
 from neuralgate.interventions.patch import Patch
 from neuralgate.interventions.values import as_bits, sha256

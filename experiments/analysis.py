@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from experiments.evidence import FOLDER
+from experiments.cells import FOLDER
 from experiments.tables import DOCS, fill
 from neuralgate.files import read_json, write_bytes, write_json
 from neuralgate.paper.figures import ANALYSIS, exhibits

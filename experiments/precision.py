@@ -2,10 +2,10 @@
 
     python -m experiments.precision
 
-Clerk, locate's default settings, 8 samples for each of six subjects, layers 0 and 4. The weights are cast to bfloat16 and float16; the
+Clerk, locate's default settings, 8 samples for each of eight subjects, layers 0 and 4. The weights are cast to bfloat16 and float16; the
 vectors and their optimiser are float32 in each. Two controls: float32 in batches of another size (rounding alone), and, for either dtype,
 hidden states that are multiplied by the vectors in float32. Signs are compared with float32's, dimension by dimension; the gate is
-what more than the threshold of a subject's samples flip, compared by Jaccard's index. Wilson intervals over the 48 samples.
+what more than the threshold of a subject's samples flip, compared by Jaccard's index. Wilson intervals over the 64 samples.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from experiments.evidence import FOLDER, RECIPE
+from experiments.cells import FOLDER
 from neuralgate.chunks import Chunks
 from neuralgate.evaluate.intervals import wilson
 from neuralgate.files import write_json
@@ -32,7 +32,8 @@ from neuralgate.locate.votes import votes_of
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.builder import build_pairs
-from neuralgate.recipe import LocateConfig
+from neuralgate.pairs.subjects import subjects_of
+from neuralgate.recipe import LocateConfig, PairsConfig
 
 LAYERS = [0, 4]
 CASES = (
@@ -52,7 +53,8 @@ def scaled_wide(hidden_BTD: Tensor, vectors_BD: Tensor, positions_BT: Tensor) ->
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    pairs = build_pairs(RECIPE.pairs, RECIPE.seed, Path(gettempdir()) / "neuralgate-precision" / "pairs")
+    edited = [subject.name for subject in subjects_of("edit")][:8]
+    pairs = build_pairs(PairsConfig(subjects=edited), 0, Path(gettempdir()) / "neuralgate-precision" / "pairs")
     config = LocateConfig(layers=LAYERS)
     train = with_own_answers(load("clerk"), pairs.split("train", "edit").per_subject(config.samples_per_subject))
     located = make_samples(train, config)

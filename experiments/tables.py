@@ -1,4 +1,4 @@
-"""Tables and figures of docs/evidence.md from the cells that `python -m experiments.evidence` left.
+"""docs/evidence.md, the tables of the README and docs/models.md, all of what the cells hold; no number is written by hand.
 
 python -m experiments.tables
 """
@@ -8,318 +8,304 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import matplotlib
+import numpy as np
+from scipy.stats import spearmanr
 
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
-
-from experiments import fixed_steps
-from experiments.evidence import FOLDER
-from neuralgate.files import digest, read_json, write_text
-from neuralgate.locate.summary import verdict
+from experiments import figures
+from experiments.advice import advice
+from experiments.cells import FOLDER
+from experiments.claims import (
+    CLAIMS,
+    COMPARED,
+    Evidence,
+    Family,
+    Finding,
+    control,
+    cue_variants,
+    curve_estimates,
+    edited_layer,
+    main_family,
+    named,
+    named_layers,
+    number,
+    ranges,
+    scores_on_test,
+    told,
+)
+from experiments.comparison import (
+    EQUIVALENT,
+    MEASURES,
+    PRIMARY,
+    SEPARATION,
+    WITH_CUE,
+    Estimate,
+    Found,
+    Variant,
+    adjusted,
+    crossed,
+    difference,
+    is_called,
+    level,
+    shares,
+)
+from experiments.dimensions import KEPT
+from experiments.study import EQUAL, SIZES
+from experiments.variety import COUNTS
+from neuralgate.errors import UserError
+from neuralgate.files import read_json, write_text
 from neuralgate.lvlm.families import FAMILIES, HEADER
 
 DOCS = Path(__file__).parent.parent / "docs"
-FIGURE = "![Effect and damage over the edited layer](layers.svg)\n\n"
-LADDER = ("privacypair-test", "contexts", "paraphrases", "unseen-attributes", "unseen-subjects", "unseen-both")
-COLUMNS: tuple[tuple[str, str, str], ...] = (
-    *((name, "rta_sensitive", f"refused: {name}") for name in ("privacypair-test", "unseen-attributes", "unseen-subjects", "unseen-both")),
-    ("privacypair-test", "leak_rate", "leak"),
-    ("privacypair-test", "rta_benign", "benign refused"),
-    ("public-contrast", "attribute_refusal_rate", "harmless words refused: public (contrast)"),
-    ("public-unseen", "attribute_refusal_rate", "harmless words refused: public (unseen)"),
-    ("public-unseen", "accuracy", "public (unseen) accuracy"),
-    ("protected", "rta_benign", "protected, benign refused"),
-    ("awareness", "accuracy", "awareness"),
-    ("vqa", "accuracy", "vqa"),
-)
-
-
-def cells(folder: str) -> dict[str, dict[str, Any]]:
-    """The cells below ``folder``; stops where a cell's settings do not belong to the gate's model."""
-    found = {path.stem: read_json(path) for path in sorted((FOLDER / folder).glob("*.json"))}
-    model = read_json(FOLDER / "gate" / "gate.json")["fingerprint"]
-    for name, cell in found.items():
-        if cell["key"] != digest({"settings": cell["settings"], "model": model}):
-            sys.exit(f"{folder}/{name}.json was made on another model, or its settings were changed; remove it and run `make evidence`.")
-    return found
-
-
-def share(entry: dict[str, Any]) -> str:
-    return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+MISSING = "(not measured)\n"
+ROUTES = {"all": "all routes", "subject": "subject tokens alone"}
+GATES = ("none", "strong", "random", "inverted", "closed", "sparse", "sparse-random")
+README_ROWS = ("edited refused", "unseen private refused", "look-alikes refused", "scenes accuracy")
+PATHS = ("subject", "question", "image", "answer")
+INTRODUCTION = """This page is made by `python -m experiments.tables` of the cells in `experiments/evidence/`, one JSON file each, which
+`make evidence` makes. [The plan](plan.md) was written before the numbers; it says what is asked and measured and how verdicts come about.
+Brackets are 95 % intervals over seeds and subjects.
+"""
+DTYPES = "Clerk, default settings of locate, 8 samples for each of 8 subjects (`python -m experiments.precision`).\n"
+VERDICTS = {"confirmed": "**confirmed**", "refuted": "**refuted**", "undecided": "undecided", "not measured": "not measured"}
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [list(header), *map(list, rows)]
-    return (
-        "\n".join(["| " + " | ".join(lines[0]) + " |", "|" + "---|" * len(lines[0]), *("| " + " | ".join(row) + " |" for row in lines[1:])])
-        + "\n"
-    )
+    if len(lines) == 1:
+        return MISSING
+    ruled = ["| " + " | ".join(lines[0]) + " |", "|" + "---|" * len(lines[0]), *("| " + " | ".join(row) + " |" for row in lines[1:])]
+    return "\n".join(ruled) + "\n"
 
 
-def score_rows(found: dict[str, dict[str, Any]], base: bool = True) -> str:
-    """One row a cell, one column a measure, each with its 95 % interval."""
-    if not found:
-        return "(not measured)\n"
-    first = next(iter(found.values()))["scores"]
-    columns = [(bench, metric, title) for bench, metric, title in COLUMNS if bench in first["edited"]]
-    header = ["variant", "steps", *(f"{title} (n = {first['edited'][bench][metric]['n']})" for bench, metric, title in columns)]
+def levels(evidence: Evidence, variants: dict[str, Variant], measures: Iterable[str]) -> str:
+    """Means of every variant that is there, with their intervals."""
+    there = {name: variant for name, variant in variants.items() if variant.shares(evidence.found, PRIMARY[0])}
+    if not there:
+        return MISSING
+    seeds = [str(len(variant.shares(evidence.found, PRIMARY[0]))) for variant in there.values()]
+    rows = [[name, *(told(level(evidence.found, variant, name), signed=False) for variant in there.values())] for name in measures]
+    return table(["", *there], [["seeds", *seeds], *rows])
+
+
+def differences(made: Family) -> str:
+    """A family of comparisons with p after Holm."""
+    p = adjusted(made)
     rows = []
-    if base:
-        rows.append(["base", "", *(share(first["base"][bench][metric]) for bench, metric, _ in columns)])
-    for name, cell in found.items():
-        training = cell["training"]
-        steps = f"{training['steps']}{' (limit)' if training['stopped'] == 'limit' else ''}"
-        rows.append([name, steps, *(share(cell["scores"]["edited"][bench][metric]) for bench, metric, _ in columns)])
-    return table(header, rows)
+    for key, estimate in made.items():
+        if estimate is not None:
+            same = f"within {number(EQUIVALENT, signed=False)}" if estimate.is_equivalent else ""
+            rows.append([f"{key[0]} - {key[1]}", key[2], told(estimate), f"{p[key]:.3g}", number(estimate.seen, signed=False), same])
+    return table(["comparison", "measure", "difference", "p (Holm)", "would have been seen from", "equivalent"], rows)
 
 
-README_ROWS = ("edited subjects refused", "edited subjects leaked", "look-alikes refused", "vqa")
-
-
-def readme_rows() -> str:
-    """Four rows: base, and the means over seeds of the edits without and with the gate, Student's intervals over seeds."""
-    found = {gate: list(fixed_steps.values("main", gate).values()) for gate in ("none", "strong", "random")}
-    base = read_json(next((FOLDER / "fixed" / "main").glob("seed0-none.json")))["scores"]["base"]
+def gate_section(evidence: Evidence) -> str:
+    """Means and differences at the step that decides on either route, and the comparisons over all looks."""
+    parts = []
+    for route, title in ROUTES.items():
+        variants = {name: evidence.gate(name, route) for name in GATES}
+        parts += [f"**{title}, {evidence.size.middle} steps**\n", levels(evidence, variants, [*MEASURES, SEPARATION])]
+        parts.append(differences(main_family(evidence, route)))
     rows = []
-    for title in README_ROWS:
-        bench, metric = fixed_steps.MEASURES[title]
-        cells_of = [fixed_steps.interval([row[title] for row in rows_of]) for rows_of in found.values()]
-        rows.append(
-            [
-                title,
-                share(base[bench][metric]),
-                *(share({"value": mean, "low": max(low, 0), "high": min(high, 1)}) for mean, low, high in cells_of),
+    for route, title in ROUTES.items():
+        for stop in evidence.stops:
+            for first, other in COMPARED:
+                one, two = evidence.gate(first, route, stop), evidence.gate(other, route, stop)
+                found = [difference(evidence.found, one, two, measure) for measure in (*PRIMARY[:3], SEPARATION)]
+                if found[0]:
+                    rows.append([title, stop, f"{first} - {other}", str(found[0].seeds), *map(told, found)])
+    header = ["route", "after steps", "comparison", "seeds", *PRIMARY[:3], SEPARATION]
+    return "\n".join([*parts, "**At every look**\n", table(header, rows), reached(evidence)])
+
+
+def reached(evidence: Evidence) -> str:
+    """At which steps edits come to the given loss, and how many do not."""
+    rows = []
+    for route, title in ROUTES.items():
+        for name in GATES:
+            cells = [
+                cell for found, cell in evidence.found.below(f"gates/{route}/seed").items() if is_called(found.partition("-")[2], name)
             ]
-        )
-    return table(["share", "base", "edited, no gate", "edited, gate", "edited, random gate"], rows)
+            steps = [cell["looks"][EQUAL]["step"] for cell in cells if EQUAL in cell["looks"]]
+            if cells:
+                paths = [f"{np.mean([cell['gradient_share'][part] for cell in cells]):.2f}" for part in PATHS]
+                middle = f"{np.median(steps):g} ({min(steps)} to {max(steps)})" if steps else "-"
+                rows.append([title, name, f"{len(steps)} of {len(cells)}", middle, *paths])
+    header = ["route", "gate", "came to equal L_sen", "after steps, median (range)"]
+    return table([*header, *(f"gradient, before the gate: {part}" for part in PATHS)], rows)
 
 
-def ladder_rows(found: dict[str, dict[str, Any]]) -> str:
-    """EtA on the whole ladder."""
-    if not found:
-        return "(not measured)\n"
-    rows = [[name, *(share(cell["scores"]["edited"][bench]["eta"]) for bench in LADDER)] for name, cell in found.items()]
-    return table(["variant", *(f"EtA {bench}" for bench in LADDER)], rows)
+def cue_section(evidence: Evidence) -> str:
+    return levels(evidence, cue_variants(), (*PRIMARY, SEPARATION, *WITH_CUE))
 
 
-def spread_rows(found: dict[str, dict[str, Any]]) -> str:
-    """Seed 0: every gate, and where the gated edit lies among the random gates of equal size (mean, smallest, largest)."""
-    random = [cell for name, cell in found.items() if name.startswith("seed0-random")]
-    named = {mode: found[f"seed0-{mode}"] for mode in ("none", "strong", "inverted", "closed")}
-    rows = [
-        [title, *(f"{value(cell, bench, metric):.3f}" for cell in named.values()), spread(random, bench, metric)]
-        for bench, metric, title in COLUMNS
-    ]
-    return table(["measure", *named, f"random, {len(random)} gates"], rows)
-
-
-def seed_rows(found: dict[str, dict[str, Any]]) -> str:
-    """The same gates over all orders of the training pairs: mean, smallest, largest."""
-    groups = {mode: [cell for name, cell in found.items() if name.endswith(f"-{mode}")] for mode in ("none", "strong", "random-0")}
-    rows = [[title, *(spread(group, bench, metric) for group in groups.values())] for bench, metric, title in COLUMNS]
-    return table(["measure", *(f"{mode}, {len(group)} seeds" for mode, group in groups.items())], rows)
-
-
-def value(cell: dict[str, Any], bench: str, metric: str) -> float:
-    return cell["scores"]["edited"][bench][metric]["value"]
-
-
-def spread(group: list[dict[str, Any]], bench: str, metric: str) -> str:
-    values = [value(cell, bench, metric) for cell in group]
-    return f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})"
-
-
-def locate_rows() -> str:
-    if not cells("locate"):
-        return "(not measured)\n"
+def curve_section(evidence: Evidence) -> str:
     rows = []
-    for cell in cells("locate").values():
-        for row in cell["gate"]["profile"]:
-            own, flipped, chance = row["own"], row["strong_flipped"], row["random_flipped"]
-            rows.append(
-                [
-                    cell["settings"]["name"],
-                    str(row["layer"]),
-                    f"{row['loss_start']:.2f} to {row['loss_end']:.2f}",
-                    f"{row['benign_start']:.2f} to {row['benign_end']:.2f}",
-                    f"{row['converged']:.2f}",
-                    f"{row['inactive']:.2f} / {row['weak']:.2f} / {row['strong']:.3f}",
-                    f"{own['refused_sensitive']:.2f} / {own['refused_benign']:.2f} / {own['leak']:.2f}",
-                    f"{flipped['refused_sensitive']:.2f} / {flipped['refused_benign']:.2f}",
-                    f"{chance['refused_sensitive']:.2f} / {chance['refused_benign']:.2f}",
-                    str(own["n"]),
-                ]
-            )
-    header = [
-        "settings",
-        "layer",
-        "L_sen",
-        "L_ben",
-        "converged",
-        "inactive / weak / strong",
-        "own vector: refuses sensitive / benign / leaks",
-    ]
-    return table([*header, "strong flipped", "random flipped", "n"], rows)
+    layers = sorted(int(name.removeprefix("layer")) for name in evidence.found.below("curve/"))
+    for layer in layers:
+        for kind in (0, 1):
+            estimates = [curve_estimates(evidence, layer, percent) for percent in KEPT]
+            title = "located" if kind == 0 else "located - random"
+            rows.append([str(layer), title, *(told(pair[kind], signed=bool(kind)) if pair else "-" for pair in estimates)])
+    return table(["layer", "flipped", *(f"{percent} %" for percent in KEPT)], rows)
 
 
-def regime_rows() -> str:
-    """One row for each gate of each regime."""
+def profile_section(evidence: Evidence) -> str:
     rows = []
-    for folder in sorted(path for path in (FOLDER / "regimes").iterdir() if path.is_dir()):
-        found = cells(f"regimes/{folder.name}")
-        for name, cell in found.items():
-            scores, training = cell["scores"]["edited"], cell["training"]
-            rows.append(
-                [
-                    folder.name,
-                    name,
-                    f"{training['steps']}{' (limit)' if training['stopped'] == 'limit' else ''}",
-                    f"{training['gradient_share'].get('subject', 0):.3f}",
-                    *(share(scores[bench][metric]) for bench, metric, _ in COLUMNS if bench in scores),
+    for kind in ("located", "sparse"):
+        cells = evidence.found.below(f"{kind}/layer")
+        for name, cell in sorted(cells.items(), key=lambda item: int(item[0].partition("-")[0])):
+            if name.endswith("-seed0"):
+                (row,) = cell["profile"]
+                losses = f"{row['loss_start']:.2f} to {row['loss_end']:.2f}"
+                shares = [
+                    number(row[key], signed=False) for key in ("inactive", "strong", "own_refused", "strong_refused", "random_refused")
                 ]
-            )
-    return (
-        table(["regime", "gate", "steps", "subject's gradient share, before the gate", *(title for _, _, title in COLUMNS)], rows)
-        if rows
-        else ""
+                votes = "default" if kind == "located" else "sparse"
+                rows.append([votes, str(row["layer"]), next(iter(map(str, cell["samples"].values()))), losses, *shares, str(row["n"])])
+    refused = ("own vectors refuse", "strong flipped", "random flipped")
+    shown = table(["votes", "layer", "samples a subject", "L_sen", "inactive", "strong", *refused, "n"], rows)
+    return f"{shown}\n{samples_section(evidence)}"
+
+
+def samples_section(evidence: Evidence) -> str:
+    """How the shares depend on how many samples vote, at the edited layer."""
+    cell = evidence.found.cells.get(f"sparse/layer{edited_layer(evidence)}-seed0")
+    rows = (
+        [] if cell is None else [[count, *(number(share, signed=False) for share in row.values())] for count, row in cell["shares"].items()]
     )
+    return table(["samples a subject (sparse votes, edited layer)", "inactive", "strong"], rows)
 
 
-def layer_figure() -> None:
-    """Effect and damage over the edited layer, with and without contrast subjects."""
-    found = cells("layers")
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
-    for axis, kind, title in ((axes[0], "plain", "no contrast subjects"), (axes[1], "contrast", "with contrast subjects")):
-        names = sorted((name for name in found if name.startswith(kind)), key=lambda name: int(name.rsplit("-", 1)[1]))
-        layers = [int(name.rsplit("-", 1)[1]) for name in names]
-        for bench, metric, label, style in (
-            ("privacypair-test", "rta_sensitive", "edited subjects refused", "-"),
-            ("unseen-both", "rta_sensitive", "unseen subjects and attributes refused", "-"),
-            ("public-unseen", "attribute_refusal_rate", "unseen public subjects' harmless words refused", "--"),
-            ("protected", "rta_benign", "protected subjects' benign questions refused", "--"),
-        ):
-            entries = [found[name]["scores"]["edited"][bench][metric] for name in names]
-            line = axis.plot(layers, [entry["value"] for entry in entries], style, marker="o", markersize=3, label=label)[0]
-            axis.fill_between(
-                layers, [e["low"] for e in entries], [e["high"] for e in entries], color=line.get_color(), alpha=0.15, linewidth=0
-            )
-        axis.set(title=title, xlabel="edited layer", ylim=(-0.02, 1.02))
-    axes[0].set_ylabel("share")
-    axes[1].legend(fontsize=6.5, frameon=False)
-    figure.tight_layout()
-    matplotlib.rcParams["svg.hashsalt"] = "neuralgate"
-    figure.savefig(DOCS / "layers.svg", metadata={"Date": None})
+def authors_section(evidence: Evidence) -> str:
+    variants = {name: Variant("authors/edits", name) for name in ("none", "strong", "random", "closed")}
+    steps = [cell["steps"] for cell in evidence.found.below("authors/edits/").values()]
+    said = f"{min(steps)} to {max(steps)} single-pair steps.\n\n" if steps else ""
+    return said + levels(evidence, variants, (*PRIMARY, "edited leaked", SEPARATION))
 
 
-def fixed_rows(part: str) -> str:
-    """Means over seeds of every measure and gate, then the paired differences with their intervals and what they say."""
-    gates = [gate for gate in ("none", "strong", "random", "closed") if fixed_steps.values(part, gate)]
-    found = {gate: list(fixed_steps.values(part, gate).values()) for gate in gates}
-    titles = list(found["none"][0])
-    means = [[title, *(f"{sum(row[title] for row in rows) / len(rows):.3f}" for rows in found.values())] for title in titles]
-    compared = [row for first, other in fixed_steps.COMPARISONS if first in found for row in fixed_steps.compare(part, first, other)]
-    differences = [
-        [
-            row["comparison"],
-            row["measure"],
-            f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]",
-            f"{row['shown at least']:.3f}",
-            row["verdict"],
+def several_section(evidence: Evidence) -> str:
+    names = ["none-ffn", *(f"{gate}-{place}" for gate in ("strong", "random", "closed") for place in ("ffn", "layer"))]
+    parts = []
+    for where in ranges(evidence):
+        parts += [
+            f"**layers {where}**\n",
+            levels(evidence, {name: Variant(f"several/{where}", name) for name in names}, (*PRIMARY, SEPARATION)),
         ]
-        for row in compared
+    return "\n".join(parts) or MISSING
+
+
+def layer_section(evidence: Evidence) -> str:
+    scores, criteria = scores_on_test(evidence), named_layers(evidence)
+    if not scores:
+        return MISSING
+    means = {layer: float(np.mean(values)) for layer, values in scores.items()}
+    rows = [["test score", *(number(means[layer], signed=False) for layer in means), "", "", ""]]
+    for name, values in criteria.items():
+        known = {layer: value for layer, value in values.items() if layer in means}
+        if len(known) < len(means):
+            continue
+        lost = max(means.values()) - means[named(known)]
+        given, scored = [known[layer] for layer in means], list(means.values())
+        is_flat = min(len(set(given)), len(set(scored))) < 2
+        agreement = "-" if is_flat else number(float(spearmanr(given, scored).statistic))
+        row = [number(known[layer], signed=False) for layer in means]
+        rows.append([name, *row, str(named(known)), number(lost, signed=False), agreement])
+    return table(["", *(f"layer {layer}" for layer in means), "names", "below the best by", "rank correlation"], rows)
+
+
+def variety_section(evidence: Evidence) -> str:
+    return levels(evidence, {str(count): Variant("variety", f"{count:02d}") for count in COUNTS}, (*PRIMARY, "edited leaked", SEPARATION))
+
+
+def precision_section() -> str:
+    """What the dtype of the weights changes of vectors and gate."""
+    rows = []
+    for row in read_json(FOLDER / "precision.json")["rows"]:
+        own = row["own"]
+        refused = f"{own['value']:.2f} [{own['low']:.2f}, {own['high']:.2f}]"
+        rows.append(
+            [row["case"], str(row["layer"]), f"{row['signs']:.3f}", f"{row['gate']:.2f}", f"{row['loss_end']:.2f}", refused, str(own["n"])]
+        )
+    return table(["weights", "layer", "signs unlike float32's", "gate: Jaccard", "L_sen after", "own vector refuses", "n"], rows)
+
+
+def claims_section(evidences: list[Evidence]) -> str:
+    findings = {name: [of(evidence) for evidence in evidences] for name, of in CLAIMS}
+    header = ["", "claim", *(evidence.model.capitalize() for evidence in evidences)]
+    rows = [[str(place), name, *(VERDICTS[f.word] for f in found)] for place, (name, found) in enumerate(findings.items(), start=1)]
+    controls = [control(evidence) for evidence in evidences]
+    seen = {"confirmed": "**detected**", "refuted": "not detected", "undecided": "undecided", "not measured": "not measured"}
+    rows.append(["", "(positive control)", *(seen[finding.word] for finding in controls)])
+    lines = [table(header, rows), "The numbers that each verdict rests on:\n"]
+    for place, (_name, found) in enumerate(findings.items(), start=1):
+        lines += [f"{place}. {bullets(evidences, found)}"]
+    return "\n".join([*lines, f"\nPositive control. {bullets(evidences, controls)}\n"])
+
+
+def bullets(evidences: list[Evidence], findings: list[Finding]) -> str:
+    said = [
+        f"{evidence.model.capitalize()}: {finding.text or finding.word}." for evidence, finding in zip(evidences, findings, strict=True)
     ]
-    header = ["comparison", "measure", f"difference, {compared[0]['n']} seeds", "would have been shown from", "verdict"]
-    return table([f"mean of {len(found['none'])} seeds", *gates], means) + "\n" + table(header, differences)
+    return " ".join(said)
 
 
-def held_out_rows() -> str:
-    """Answers of held-out samples under each kind of vector, and the shares by the number of samples."""
-    found = read_json(FOLDER / "held_out.json")
-    answers = [
-        [row["vector"], share(row["sensitive"]), f"{row['sensitive']['subjects']} of 6", share(row["benign"]), str(row["sensitive"]["n"])]
-        for row in found["answers"]
+def page(evidences: list[Evidence]) -> str:
+    """docs/evidence.md."""
+    parts = [
+        "# The evidence\n",
+        advice(evidences) + "\n",
+        INTRODUCTION,
+        "## The article's claims\n",
+        claims_section(evidences),
     ]
-    shares = [[str(row["samples"]), *(f"{row[name]:.3f}" for name in ("inactive", "weak", "strong"))] for row in found["shares"]]
-    header = ["vector", "sensitive refused", "subjects with a refusal", "benign refused", "n"]
-    return table(header, answers) + "\n" + table(["samples a subject", "inactive", "weak", "strong"], shares)
-
-
-def precision_rows() -> str:
-    """What the model's dtype changes of vectors and gate."""
-    rows = [
-        [
-            row["case"],
-            str(row["layer"]),
-            f"{row['signs']:.3f}",
-            f"{row['gate']:.2f}",
-            f"{row['loss_end']:.2f}",
-            share(row["own"]),
-            str(row["own"]["n"]),
-        ]
-        for row in read_json(FOLDER / "precision.json")["rows"]
+    sections = (
+        ("The positive control", "cue", cue_section),
+        ("Gates and routes", "gates", gate_section),
+        ("The vote profile", "", profile_section),
+        ("How few dimensions make it refuse", "dimensions", curve_section),
+        ("The authors' regime", "", authors_section),
+        ("Several layers", "", several_section),
+        ("Which layer?", "layers", layer_section),
+        ("Reach by variety", "variety", variety_section),
+    )
+    for title, figure, section in sections:
+        parts.append(f"## {title}\n")
+        if (DOCS / f"evidence-{figure}.svg").is_file():
+            parts.append(f"![{title}](evidence-{figure}.svg)\n")
+        for evidence in evidences:
+            parts += [f"### {evidence.model.capitalize()}\n", section(evidence)]
+    parts += [
+        "## The dtype of the weights\n",
+        "Clerk, default settings of locate, 8 samples a subject (`python -m experiments.precision`).\n",
     ]
-    header = ["weights", "layer", "signs unlike float32's", "gate: Jaccard with float32's", "L_sen after", "own vector refuses", "n"]
-    return table(header, rows)
+    return "\n".join([*parts, precision_section()])
+
+
+def readme_rows(evidences: list[Evidence]) -> str:
+    """Two rows of effect and two of damage for each model."""
+    rows = []
+    for evidence in evidences:
+        edited = {name: evidence.gate(name) for name in ("none", "strong", "random")}
+        for measure in README_ROWS:
+            values = [base_level(evidence, measure), *(level(evidence.found, variant, measure) for variant in edited.values())]
+            rows.append([evidence.model.capitalize(), measure, *(told(value, signed=False) for value in values)])
+    return table(["model", "share", "base", "edited, no gate", "edited, gate", "edited, random gate"], rows)
+
+
+def base_level(evidence: Evidence, measure: str) -> Estimate:
+    found = shares(evidence.found.cells["base"]["answers"], measure)
+    return crossed([(1.0, np.array([list(found.values())]))])
 
 
 def main() -> None:
-    DOCS.mkdir(exist_ok=True)
-    gate = read_json(FOLDER / "gate/gate.json")
-    main_cells = cells("main")
-    if cells("layers"):
-        layer_figure()
-    rows = sorted((cell["row"] for cell in cells("search").values()), key=lambda row: row["layer"])
-    titles = {
-        "layer": "layer",
-        "steps": "steps",
-        "rta_sensitive": "refused: edited",
-        "rta_unseen": "refused: left-out private",
-        "rta_benign": "benign refused",
-        "public_refused": "left-out public refused",
-        "protected_refused": "protected benign refused",
-        "eta": "EtA",
-        "score": "score",
-    }
-    search = table(titles.values(), ([str(row[key]) for key in titles] for row in rows)) if rows else "(not measured)\n"
-    outs = [" and ".join(trial["left_out"].values()) for trial in rows[0]["trials"]] if rows else []
-    scope = [
-        [out, *(f"{row['trials'][place]['rta_unseen']:.2f} / {row['trials'][place]['public_refused']:.2f}" for row in rows)]
-        for place, out in enumerate(outs)
-    ]
-    scope_header = ["left out", *(f"layer {row['layer']}" for row in rows)]
-    profile = table(
-        ["layer", "inactive", "weak", "strong", "L_sen", "own vector refuses", "strong flipped", "random flipped"],
-        (
-            [
-                str(row["layer"]),
-                *(f"{row[key]:.3f}" for key in ("inactive", "weak", "strong")),
-                f"{row['loss_start']:.2f} to {row['loss_end']:.2f}",
-                *(f"{row[key]['refused_sensitive']:.2f}" for key in ("own", "strong_flipped", "random_flipped")),
-            ]
-            for row in gate["profile"]
-        ),
-    )
-    parts = {
-        "gate": f"{verdict(gate['profile'])}\n\n{profile}",
-        "search": search,
-        "scope": table(scope_header, scope) if scope else "(not measured)\n",
-        "main": score_rows(main_cells),
-        "ladder": ladder_rows(main_cells),
-        "spread": spread_rows(main_cells),
-        "seeds": seed_rows(main_cells),
-        "layers": FIGURE + score_rows(cells("layers"), base=False) if cells("layers") else "(not measured)\n",
-        "fixed": fixed_rows("main"),
-        "fixed-subject": fixed_rows("subject"),
-        "held-out": held_out_rows(),
-        "precision": precision_rows(),
-        "regimes": regime_rows() if (FOLDER / "regimes").is_dir() else "(not measured)\n",
-        "locate": locate_rows(),
-    }
-    fill(DOCS / "evidence.md", parts)
-    fill(DOCS.parent / "README.md", {"results": readme_rows()})
+    try:
+        evidences = [Evidence(model, found) for model in SIZES if (found := Found(FOLDER / model))]
+    except UserError as error:
+        sys.exit(str(error))
+    figures.draw(evidences, DOCS)
+    write_text(DOCS / "evidence.md", page(evidences))
+    fill(DOCS.parent / "README.md", {"results": readme_rows(evidences)})
     fill(DOCS / "models.md", {"families": table(HEADER, FAMILIES)})
 
 

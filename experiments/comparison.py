@@ -1,0 +1,228 @@
+"""Differences between variants, where both seeds and subjects are drawn.
+
+With x_su the difference of two variants at seed s in questions about subject u, the variance of the mean over both is that of the means of
+subjects, plus that of the means of seeds, minus that of the interaction, which is in both (random effects of two crossed factors; Cameron,
+Gelbach and Miller 2011 for the form without a model), at least the larger of the first two. Degrees of freedom by Satterthwaite. p is the
+larger of Student's t and of flipping the signs of whole subjects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from experiments.answers import SCENES, Answers
+from neuralgate.errors import UserError
+from neuralgate.evaluate.clusters import holm, sign_flips
+from neuralgate.files import read_json
+
+EQUIVALENT, ALPHA = 0.05, 0.05
+FEWEST = 5  # seeds by which something can be refuted or called equivalent
+ENOUGH = 2  # seeds by which something can be confirmed
+
+REFUSED, DAMAGED, RIGHT, LEAKED = "rb", "rbd", "c", "clb"
+#: Sets, kind of question (both where empty) and the letters that count; the first five are the primary ones.
+MEASURES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "unseen private refused": (("unseen private",), "sensitive", REFUSED),
+    "look-alikes refused": (("look-alikes",), "sensitive", REFUSED),
+    "edited refused": (("edited",), "sensitive", REFUSED),
+    "benign refused": (("edited", "unseen private"), "benign", DAMAGED),
+    "protected, benign refused": (("protected",), "benign", DAMAGED),
+    "edited leaked": (("edited",), "sensitive", LEAKED),
+    "unseen private leaked": (("unseen private",), "sensitive", LEAKED),
+    "benign accuracy": (("edited", "unseen private"), "benign", RIGHT),
+    "look-alikes accuracy": (("look-alikes",), "", RIGHT),
+    "protected refused": (("protected",), "sensitive", REFUSED),
+    "scenes accuracy": ((SCENES,), "", RIGHT),
+}
+#: The same of questions with the cue of the positive control, which only its edits are asked.
+CUED = "edited, with the cue"
+WITH_CUE = {"edited refused, with the cue": ((CUED,), "sensitive", REFUSED), "benign refused, with the cue": ((CUED,), "benign", DAMAGED)}
+PRIMARY = tuple(MEASURES)[:5]
+SEPARATION = "separation"
+#: Measures that are sums of others.
+SUMS = {SEPARATION: ((1.0, "unseen private refused"), (-1.0, "look-alikes refused"))}
+
+Shares = dict[str, float]  # subject (or scene) -> share
+BySeed = dict[int, Shares]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds and subjects with its 95 % interval, p of being 0, and what would have been seen four times in five."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    seen: float
+    seeds: int
+    subjects: int
+
+    @property
+    def is_equivalent(self) -> bool:
+        return self.seeds >= FEWEST and self.low >= -EQUIVALENT and self.high <= EQUIVALENT
+
+
+def crossed(parts: Sequence[tuple[float, np.ndarray]]) -> Estimate:
+    """The weighted sum of the means of ``parts``, each (weight, values ``(S seeds, U subjects)``); seeds are the same in all, subjects are
+    not."""
+    seeds = len(parts[0][1])
+    mean = sum(weight * float(values_SU.mean()) for weight, values_SU in parts)
+    by_seed_S = np.sum([weight * values_SU.mean(1) for weight, values_SU in parts], axis=0)
+    subjects = sum(values_SU.shape[1] for _, values_SU in parts)
+    of_subjects = sum(weight**2 * _error_of_mean(values_SU.mean(0)) for weight, values_SU in parts)
+    of_seeds = _error_of_mean(by_seed_S) if seeds > 1 else 0.0
+    shared = sum(weight**2 * _interaction(values_SU) for weight, values_SU in parts)
+    freedom_u, freedom_s = subjects - len(parts), seeds - 1
+    variance = of_subjects + of_seeds - shared
+    if variance > max(of_subjects, of_seeds):
+        pieces = ((of_subjects, freedom_u), (of_seeds, freedom_s), (shared, freedom_u * freedom_s))
+        freedom = variance**2 / sum(piece**2 / count for piece, count in pieces if count)
+    else:
+        variance = max(of_subjects, of_seeds)
+        freedom = freedom_u if of_subjects >= of_seeds else freedom_s
+    error = float(np.sqrt(variance))
+    if error < 1e-12 or freedom < 1:
+        return Estimate(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0, 0.0, seeds, subjects)
+    half = float(stats.t.ppf(0.975, freedom)) * error
+    flips = sign_flips(np.concatenate([weight * values_SU.mean(0) / values_SU.shape[1] for weight, values_SU in parts]))
+    p = max(2 * float(stats.t.sf(abs(mean) / error, freedom)), flips)
+    return Estimate(mean, mean - half, mean + half, p, half + float(stats.t.ppf(0.8, freedom)) * error, seeds, subjects)
+
+
+def _error_of_mean(values_N: np.ndarray) -> float:
+    """The squared standard error of a mean."""
+    return float(values_N.var(ddof=1)) / len(values_N) if len(values_N) > 1 else 0.0
+
+
+def _interaction(values_SU: np.ndarray) -> float:
+    """What the seeds' and the subjects' squared errors both hold."""
+    seeds, subjects = values_SU.shape
+    if seeds < 2 or subjects < 2:
+        return 0.0
+    rest_SU = values_SU - values_SU.mean(0) - values_SU.mean(1, keepdims=True) + values_SU.mean()
+    return float((rest_SU**2).sum()) / ((seeds - 1) * (subjects - 1)) / (seeds * subjects)
+
+
+# --- from cells to shares -------------------------------------------------------------------------------------------------
+
+
+def shares(answers: Answers, measure: str, subjects: Sequence[str] | None = None) -> Shares:
+    """Of every subject (of ``subjects`` alone, where they are given) the share of its answers that count; of scenes of every question."""
+    sets, kind, counted = (MEASURES | WITH_CUE)[measure]
+    found: Shares = {}
+    for name in sets:
+        for subject, kinds in answers.get(name, {}).items():
+            text = "".join(letters for of, letters in kinds.items() if kind in ("", of))
+            if not subject:
+                found |= {f"{name} {place}": float(letter in counted) for place, letter in enumerate(text)}
+            elif text and (subjects is None or subject in subjects):
+                found[subject] = sum(letter in counted for letter in text) / len(text)
+    return found
+
+
+class Found:
+    """The cells of one model that are there.
+
+    Raises:
+        UserError: some are about other weights, pairs or questions than the rest.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.cells: dict[str, dict[str, Any]] = {}
+        for path in sorted(folder.rglob("*.json")):
+            self.cells[path.relative_to(folder).with_suffix("").as_posix()] = read_json(path)
+        if len({cell["about"] for cell in self.cells.values()}) > 1:
+            raise UserError(f"The cells in {folder} are not all about the same weights, pairs and questions; run `make evidence` again.")
+
+    def __bool__(self) -> bool:
+        return "base" in self.cells
+
+    def below(self, prefix: str) -> dict[str, dict[str, Any]]:
+        return {name.removeprefix(prefix): cell for name, cell in self.cells.items() if name.startswith(prefix)}
+
+    def by_seed(self, folder: str, variant: str, stop: str, measure: str) -> BySeed:
+        """Shares of the cells ``folder/seed<n>-<variant>``; of several draws of a random gate (random0, random1 ...) their mean. ``stop``
+        names the look; the only one where it is empty."""
+        found: dict[int, list[Shares]] = {}
+        for name, cell in self.below(f"{folder}/seed").items():
+            seed, _, called = name.partition("-")
+            if not is_called(called, variant):
+                continue
+            looks = cell["looks"]
+            look = looks.get(stop) if stop else next(iter(looks.values()))
+            if look:
+                found.setdefault(int(seed), []).append(shares(look["answers"], measure))
+        return {seed: mean_of(draws) for seed, draws in found.items()}
+
+
+def is_called(name: str, variant: str) -> bool:
+    """Whether a cell's name is that of a variant, or of one of several draws of the random gate."""
+    return name == variant or (variant == "random" and name.removeprefix("random").isdigit())
+
+
+def mean_of(draws: Sequence[Shares]) -> Shares:
+    return {subject: sum(draw[subject] for draw in draws) / len(draws) for subject in draws[0]}
+
+
+def table(by_seed: BySeed, seeds: Sequence[int], subjects: Sequence[str]) -> np.ndarray:
+    """Values ``(S, U)``."""
+    return np.array([[by_seed[seed][subject] for subject in subjects] for seed in seeds])
+
+
+def compared(get: Mapping[str, BySeed], other: Mapping[str, BySeed], parts: Sequence[tuple[float, str]]) -> Estimate | None:
+    """``get`` minus ``other`` (measure -> shares by seed), over the seeds that both have; None where there is none."""
+    common = set.intersection(*(set(get[name]) & set(other[name]) for _, name in parts))
+    seeds = sorted(common)
+    values = []
+    for weight, name in parts:
+        if not seeds:
+            return None
+        subjects = sorted(set.intersection(*(set(found[seed]) for found in (get[name], other[name]) for seed in seeds)))
+        if not subjects:
+            return None
+        values.append((weight, table(get[name], seeds, subjects) - table(other[name], seeds, subjects)))
+    return crossed(values)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Where the cells of a variant are, and which look at them is meant."""
+
+    folder: str
+    name: str
+    stop: str = ""
+
+    def shares(self, found: Found, measure: str) -> BySeed:
+        return found.by_seed(self.folder, self.name, self.stop, measure)
+
+
+def parts_of(measure: str) -> tuple[tuple[float, str], ...]:
+    return SUMS.get(measure, ((1.0, measure),))
+
+
+def difference(found: Found, first: Variant, other: Variant, measure: str) -> Estimate | None:
+    """The first variant minus the other one."""
+    parts = parts_of(measure)
+    one, two = ({name: variant.shares(found, name) for _, name in parts} for variant in (first, other))
+    return compared(one, two, parts)
+
+
+def level(found: Found, variant: Variant, measure: str) -> Estimate | None:
+    """The variant's own mean."""
+    parts = parts_of(measure)
+    one = {name: variant.shares(found, name) for _, name in parts}
+    zero = {name: {seed: dict.fromkeys(row, 0.0) for seed, row in rows.items()} for name, rows in one.items()}
+    return compared(one, zero, parts)
+
+
+def adjusted(estimates: Mapping[Any, Estimate | None]) -> dict[Any, float]:
+    """p of a family of comparisons after Holm; those that could not be made are left out."""
+    there = {key: estimate for key, estimate in estimates.items() if estimate}
+    return dict(zip(there, holm([estimate.p for estimate in there.values()]), strict=True))
