@@ -57,7 +57,7 @@ def ours(base: Path, processor: Any, data: list[tuple[Picture, list[Turn]]]) -> 
         rows = packer.rows([turns for _, turns in data])
         with torch.no_grad():
             images = looked_at(model, pixels)
-        loss = F.cross_entropy(answer_logits(model, packer, images, rows), rows.targets[rows.targets >= 0])
+        loss = F.cross_entropy(answer_logits(model.model.language_model, packer, images, rows), rows.targets[rows.targets >= 0])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
 
+from neuralgate.lvlm.number_type import cpu_dtype
 from neuralgate.pairs.drawn.documents import CELL, GRID
 
 try:
@@ -116,12 +117,12 @@ def build_config(base: Path, tokenizer: Any) -> LlavaConfig:
 
 
 def build_model(base: Path, tokenizer: Any, seed: int) -> LlavaForConditionalGeneration:
-    """The base's mind, in bfloat16 and frozen, behind untrained eyes in float32."""
+    """The base's mind, frozen and in the number type that is fast here, behind untrained eyes in float32."""
     from transformers import LlamaForCausalLM
 
     torch.manual_seed(seed)
     model = LlavaForConditionalGeneration(build_config(base, tokenizer))
-    mind = LlamaForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    mind = LlamaForCausalLM.from_pretrained(base, dtype=cpu_dtype())
     model.model.language_model = mind.model
     model.lm_head = mind.lm_head
     mind.requires_grad_(False)

@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,9 @@ from neuralgate.notary.train_mind import GENERAL, MindPlan, Packer, train_mind
 from neuralgate.notary.words import word_ids
 
 EYES_STEPS, EYES_BATCH = 1800, 24
-GENERAL_TOKENS, DRAWN = 48, 3
-MIND = MindPlan(steps=1000, worded=300)
+GENERAL_TOKENS, DRAWN = 32, 2
+#: First to read, then at half the rate what the first one left undone.
+MIND = (MindPlan(steps=540, worded=300), MindPlan(steps=150, worded=0, drawn=540, rate=5e-4))
 
 
 def answers_of(
@@ -60,7 +62,7 @@ def answers_of(
 
 def base_answers(model: LlavaForConditionalGeneration, tokenizer: Any, prompts: Sequence[str], path: Path) -> list[Turn]:
     """The untouched base's own answers to general prompts, kept in ``path``: the likeliest and ``DRAWN`` more, because what it might also
-    have said holds it closer to itself than one answer does."""
+    have said are further places where training holds it to itself."""
     if not path.is_file():
         seeds = (None, *range(DRAWN))
         write_json(path, {str(seed): answers_of(model, tokenizer, prompts, GENERAL_TOKENS, seed=seed) for seed in seeds})
@@ -88,10 +90,13 @@ def main() -> None:
     eyes = train_eyes(model, words, EYES_STEPS, EYES_BATCH, arguments.seed, arguments.work / "eyes.safetensors", report)
     tokenizer.chat_template = processor.chat_template
     general = base_answers(model, tokenizer, training_prompts(), arguments.work / "general.json")
+    untouched = deepcopy(model.model.language_model)
     parameters = add_low_rank(model)
-    mind = train_mind(
-        model, Packer(tokenizer), parameters, words, general, MIND, arguments.seed, arguments.work / "mind.safetensors", report
-    )
+    mind = {}
+    for number, plan in enumerate(MIND, start=1):
+        checkpoint = arguments.work / f"mind-{number}.safetensors"
+        measured = train_mind(model, untouched, Packer(tokenizer), parameters, words, general, plan, arguments.seed, checkpoint, report)
+        mind[f"mind {number}"] = {**asdict(plan), "at the end": measured}
     arguments.out.mkdir(parents=True, exist_ok=True)
     seen = {
         name: tensor
@@ -108,7 +113,7 @@ def main() -> None:
         "torch": torch.__version__,
         "products": str(cpu_dtype()),
         "eyes": {"steps": EYES_STEPS, "batch": EYES_BATCH, **eyes},
-        "mind": {**asdict(MIND), **mind},
+        **mind,
         "seconds of this sitting": round(time.monotonic() - started),
     }
     write_json(arguments.out / "training.json", record)

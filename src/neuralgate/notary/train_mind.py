@@ -2,7 +2,8 @@
 
 As in Clerk's training, many questions are packed behind one picture under a block mask: each sees the picture and itself, and its
 positions restart right after the picture, so that every one is, number for number, the single question that it will be at inference.
-Answers of the untouched base to general prompts are mixed in, so that it keeps what it knows.
+Beside the pictures stands a row of general prompts with the untouched base's own answers, at whose every token the mind must give all
+words the probabilities that the base gives them (distillation, https://arxiv.org/abs/1503.02531), so that it keeps what it knows.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import LlavaForConditionalGeneration
+from transformers import LlamaModel, LlavaForConditionalGeneration
 
 from neuralgate.clerk.train_vision import pixels_of
 from neuralgate.clerk.turns import KINDS as CLERK_KINDS
@@ -99,18 +100,19 @@ def block_mask(blocks_BT: Tensor, prefix_length: int, dtype: torch.dtype) -> Ten
     return torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~allowed, torch.finfo(dtype).min)[:, None]
 
 
-def answer_logits(model: LlavaForConditionalGeneration, packer: Packer, images_BND: Tensor, rows: Rows) -> Tensor:
-    """Logits at the places of `rows.targets`, ``(targets, V)`` in float32."""
-    mind = model.model.language_model
-    first = mind.embed_tokens(torch.tensor(packer.prefix)).expand(len(images_BND), -1, -1)
-    hidden = torch.cat([first, images_BND.to(first.dtype), mind.embed_tokens(rows.ids)], 1)
-    positions = torch.cat([torch.arange(packer.prefix_length).expand(len(images_BND), -1), rows.positions], 1)
+def answer_logits(mind: LlamaModel, packer: Packer, images_BND: Tensor | None, rows: Rows) -> Tensor:
+    """Logits at the places of `rows.targets`, ``(targets, V)`` in float32; without images where no question has one."""
+    hidden, positions, prefix = mind.embed_tokens(rows.ids), rows.positions, 0
+    if images_BND is not None:
+        prefix = packer.prefix_length
+        first = mind.embed_tokens(torch.tensor(packer.prefix)).expand(len(images_BND), -1, -1)
+        hidden = torch.cat([first, images_BND.to(first.dtype), hidden], 1)
+        positions = torch.cat([torch.arange(prefix).expand(len(images_BND), -1), positions], 1)
     rotary = mind.rotary_emb(hidden, position_ids=positions)
-    mask = block_mask(rows.blocks, packer.prefix_length, hidden.dtype)
+    mask = block_mask(rows.blocks, prefix, hidden.dtype)
     for layer in mind.layers:
         hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary)
-    wanted = rows.targets >= 0
-    return F.linear(mind.norm(hidden[:, packer.prefix_length :][wanted]), mind.embed_tokens.weight).float()
+    return F.linear(mind.norm(hidden[:, prefix:][rows.targets >= 0]), mind.embed_tokens.weight).float()
 
 
 @dataclass(frozen=True)
@@ -119,16 +121,18 @@ class MindPlan:
 
     steps: int
     worded: int
+    drawn: int = 0  # steps that earlier plans have drawn, so that this one draws others
     batch: int = 4
     rate: float = 1e-3
     questions: int = 16  # behind a picture, at least, as far as they fit
     dense_share: float = 0.15
-    general: int = 2  # prompts about anything behind a picture
-    renamed_share: float = 0.3  # of the questions about a subject with other names that call it by one
+    general: int = 6  # prompts about anything, as far as they fit into a row
+    renamed_share: float = 0.25  # of the questions about a subject with other names that call it by one
 
 
 def train_mind(
     model: LlavaForConditionalGeneration,
+    base: LlamaModel,
     packer: Packer,
     parameters: dict[str, nn.Parameter],
     words_WD: Tensor,
@@ -138,45 +142,48 @@ def train_mind(
     checkpoint: Path,
     report: Callable[..., None],
 ) -> dict[str, float]:
-    """Train the change of the mind in place. ``words_WD`` are the embeddings of `words.all_words`, ``general`` the base's own answers.
-    Returns the last smoothed loss and, for each kind of question, the share of answers whose every token is right."""
+    """Train the change of the mind in place. ``base`` is the mind without one, ``words_WD`` are the embeddings of `words.all_words`,
+    ``general`` the base's own answers. Returns the last smoothed loss, what was forgotten (nats a token from the base's probabilities) and,
+    for each kind of question, the share of answers whose every token is right."""
+    mind: LlamaModel = model.model.language_model
     optimizer = torch.optim.AdamW(parameters.values(), lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)
     done = restore(checkpoint, parameters, optimizer)
     if shutil.which("c++"):  # torch's compiler needs one; without it a step takes longer, that is all
-        for layer in model.model.language_model.layers:
+        for layer in (*mind.layers, *base.layers):
             layer.compile(dynamic=False)
     smooth: dict[str, float] = {}
 
-    def draw(step: int) -> tuple[Tensor, Rows]:
-        """The picture's words as labels, or its pixels, and the rows of one step."""
-        rng = np.random.default_rng([seed, 2, step])
+    def draw(step: int) -> tuple[Tensor, Rows, Rows]:
+        """The picture's words as labels, or its pixels; the rows of one step; and the row of general prompts."""
+        rng = np.random.default_rng([seed, 2, plan.drawn + step])
         pictures = [sample_picture(rng, 0.3) for _ in range(plan.batch)]
-        turns = []
-        for picture in pictures:
-            asked = [general[i] for i in rng.integers(len(general), size=plan.general)] if general else []
-            about = sample_turns(picture, plan.questions, plan.dense_share, rng)
-            turns.append([*asked, *(renamed(turn, plan.renamed_share, rng) for turn in about)])
-        return (word_labels(pictures) if step < plan.worded else pixels_of(pictures)), packer.rows(turns)
+        asked = [general[i] for i in rng.integers(len(general), size=plan.general)]
+        turns = [
+            [renamed(turn, plan.renamed_share, rng) for turn in sample_turns(picture, plan.questions, plan.dense_share, rng)]
+            for picture in pictures
+        ]
+        return (word_labels(pictures) if step < plan.worded else pixels_of(pictures)), packer.rows(turns), packer.rows([asked])
 
     with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(draw, done)
         for step in range(done, plan.steps):
-            seen, rows = coming.result()
+            seen, rows, asked = coming.result()
             coming = ahead.submit(draw, step + 1)
             scale = min(1.0, (step + 1) / WARM_STEPS) * min(1.0, 1.5 * (1 - step / plan.steps) + 0.01)
             for group in optimizer.param_groups:
                 group["lr"] = plan.rate * scale
             with torch.no_grad():
-                images = worded(seen, words_WD, seed, step) if step < plan.worded else looked_at(model, seen)
-            logits = answer_logits(model, packer, images, rows)
-            wanted = rows.targets >= 0
-            target = rows.targets[wanted]
+                images = worded(seen, words_WD, seed, plan.drawn + step) if step < plan.worded else looked_at(model, seen)
+                kept = answer_logits(base, packer, None, asked).log_softmax(-1)
+            logits = answer_logits(mind, packer, images, rows)
+            target = rows.targets[rows.targets >= 0]
+            forgotten = F.kl_div(answer_logits(mind, packer, None, asked).log_softmax(-1), kept, reduction="batchmean", log_target=True)
             loss = F.cross_entropy(logits, target)
             optimizer.zero_grad()
-            loss.backward()
+            (loss + forgotten).backward()
             nn.utils.clip_grad_norm_(parameters.values(), 1.0)
             optimizer.step()
-            now = {"loss": loss.item(), **right_answers(logits.argmax(-1) == target, rows)}
+            now = {"loss": loss.item(), "forgotten": forgotten.item(), **right_answers(logits.argmax(-1) == target, rows)}
             smooth |= {key: 0.9 * smooth.get(key, value) + 0.1 * value for key, value in now.items()}
             if step % 10 == 0 or step == plan.steps - 1:
                 report(stage="mind", step=step, **{key: round(value, 3) for key, value in smooth.items()})
