@@ -1,8 +1,9 @@
 """The gate question on one model: makes the cells of docs/plan.md that are not there yet.
 
-    python -m experiments.gate_question --model clerk [--seconds N] [--only a,b]
+    python -m experiments.gate_question --model clerk [--seconds N] [--only a,b] [--seeds 0-6]
 
-Can be stopped at any time and goes on when it is called again. `python -m experiments.tables` makes docs/evidence.md of what is there.
+Can be stopped at any time and goes on when it is called again; processes with other seeds can work side by side. `python -m
+experiments.tables` makes docs/evidence.md of what is there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -24,15 +25,20 @@ from neuralgate.lvlm.load import load
 QUESTIONS = "abcdefg"
 
 
-def planned(study: Study, only: str = QUESTIONS) -> list[Cell]:
-    """All cells in their order: a, b, d and g seed after seed, so that what is finished is balanced; then the rest of b, c, e, f."""
+def planned(study: Study, only: str = QUESTIONS, seeds: range | None = None) -> list[Cell]:
+    """All cells in their order: a, b, d and g seed after seed, so that what is finished is balanced; then the rest of b, c, e, f. With
+    ``seeds`` those of a, b, d and g alone, of these seeds."""
     size = study.size
     by_seed: dict[str, Callable[[int], list[Cell]]] = {
         "a": lambda seed: gates.cells(study, seed),  # and the sparse gates of b, in the same table
         "d": lambda seed: cue.cells(study, seed),
         "g": lambda seed: variety.cells(study, seed) if seed < variety.SEEDS else [],
     }
-    made = [study.base] + [cell for seed in range(size.seeds) for name, of in by_seed.items() if name in only for cell in of(seed)]
+    made = [study.base]
+    for seed in seeds or range(size.seeds):
+        made += [cell for name, of in by_seed.items() if name in only for cell in of(seed)]
+    if seeds is not None:
+        return list({cell.name: cell for cell in made}.values())
     if "b" in only:
         made += dimensions.cells(study)
     if "c" in only:
@@ -44,21 +50,24 @@ def planned(study: Study, only: str = QUESTIONS) -> list[Cell]:
     return list({cell.name: cell for cell in made}.values())
 
 
+def seeds_of(text: str) -> range:
+    """``0-6`` -> 0 to 6."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="clerk", choices=list(SIZES))
     parser.add_argument("--seconds", type=float, help="begin no cell after so many")
     parser.add_argument("--only", default=",".join(QUESTIONS), help="questions of the plan, as in a,b,d")
+    parser.add_argument("--seeds", type=seeds_of, help="questions a, b, d and g of these alone, as in 0-6")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     try:
-        study = Study(
-            load(arguments.model),
-            SIZES[arguments.model],
-            Path(gettempdir()) / f"neuralgate-evidence-{arguments.model}",
-            seconds=arguments.seconds,
-        )
-        study.cells.run(planned(study, arguments.only))
+        with TemporaryDirectory() as work:
+            study = Study(load(arguments.model), SIZES[arguments.model], Path(work), seconds=arguments.seconds)
+            study.cells.run(planned(study, arguments.only, arguments.seeds))
     except OutOfTime:
         print("The time is over; the same command goes on.")
     except UserError as error:

@@ -353,6 +353,8 @@ def test_random_orders_differ_by_draw_and_subject() -> None:
 
 def test_cells_are_planned_seed_after_seed(small: Study) -> None:
     names = [cell.name for cell in gate_question.planned(small, "adg")]
+    halves = [[cell.name for cell in gate_question.planned(small, "adg", gate_question.seeds_of(seeds))] for seeds in ("0", "1-1")]
+    assert {*halves[0], *halves[1]} == set(names) and {*halves[0]} & {*halves[1]} == {"base"}  # so two processes can share the work
     seeds = [int(name.partition("seed")[2][:1]) for name in names if name.startswith(("gates/", "cue/", "variety/"))]
     assert seeds == sorted(seeds) and set(seeds) == {0, 1}
     assert len(names) == len(set(names))
