@@ -55,6 +55,11 @@ class Evidence:
         return Variant(f"gates/{route}", name, stop or str(self.size.middle))
 
     @property
+    def seeds(self) -> int:
+        """Those of which there is an edit without a gate and one behind each of the gates that are compared."""
+        return min(len(self.gate(name).shares(self.found, PRIMARY[0])) for name in ("none", "strong", "random", "closed"))
+
+    @property
     def stops(self) -> list[str]:
         return [*map(str, self.size.stops), EQUAL]
 

@@ -250,12 +250,20 @@ def bullets(evidences: list[Evidence], findings: list[Finding]) -> str:
     return " ".join(said)
 
 
+def progress(evidences: list[Evidence]) -> str:
+    """How much of the plan is there."""
+    found = {evidence.model: evidence.seeds for evidence in evidences}
+    made = "; ".join(f"{model.capitalize()} {found.get(model, 0)} of {size.seeds}" for model, size in SIZES.items())
+    return f"Seeds of the comparison of gates that are made: {made}. Fewer than five decide nothing but confirmations."
+
+
 def page(evidences: list[Evidence]) -> str:
     """docs/evidence.md."""
     parts = [
         "# The evidence\n",
         advice(evidences) + "\n",
         INTRODUCTION,
+        progress(evidences) + "\n",
         "## The article's claims\n",
         claims_section(evidences),
     ]
@@ -289,8 +297,9 @@ def readme_rows(evidences: list[Evidence]) -> str:
         edited = {name: evidence.gate(name) for name in ("none", "strong", "random")}
         for measure in README_ROWS:
             values = [base_level(evidence, measure), *(level(evidence.found, variant, measure) for variant in edited.values())]
-            rows.append([evidence.model.capitalize(), measure, *(told(value, signed=False) for value in values)])
-    return table(["model", "share", "base", "edited, no gate", "edited, gate", "edited, random gate"], rows)
+            size = next((f"{value.seeds} x {value.subjects}" for value in values[1:] if value), "")
+            rows.append([evidence.model.capitalize(), measure, size, *(told(value, signed=False) for value in values)])
+    return table(["model", "share", "seeds x subjects", "base", "edited, no gate", "edited, gate", "edited, random gate"], rows)
 
 
 def base_level(evidence: Evidence, measure: str) -> Estimate:

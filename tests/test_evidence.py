@@ -529,7 +529,8 @@ def test_a_gate_that_works_is_confirmed(tmp_path: Path) -> None:
     assert "Use the gate: it makes the edit refuse more unseen private subjects" in page and "better than random ones" in page
     assert "nan" not in page and "**detected**" in page
     (row,) = [line for line in tables.readme_rows([evidence]).splitlines() if "unseen private refused" in line]
-    assert ".00" in row and ".7" in row
+    assert ".00" in row and ".7" in row and f"| {evidence.seeds} x 12 |" in row
+    assert f"Clerk {evidence.seeds} of 13; Notary 0 of 5" in page
 
 
 def test_a_gate_that_does_nothing_is_refuted_only_if_the_control_was_seen(tmp_path: Path) -> None:
