@@ -125,9 +125,10 @@ Further bars: {SYNONYMS} at least {BARS[SYNONYMS]:.2f}; {FREE} at least {BARS[FR
 By `make notary-train`, from seed {training.get("seed", 0)}. Stage 1 supervises every image token: projected, it must be the embedding of
 one word in the mind's own vocabulary, in the order of reading (`receipt number 4 4 7 1`), so that a picture is to the mind a text like any
 other. Stage 2 trains changes of low rank beside all projections of the decoder, many questions packed behind one picture under a block
-mask, first on the true words of pictures and then on what the eyes say. The base's own answers to general prompts are mixed in. Half of
-the subjects are also called by other names, none of which is a synonym that is asked about here; neither these nor the wordings by hand
-nor the German and French questions are in any training.
+mask, first on the true words of pictures and then on what the eyes say. Beside them the base's probabilities for every word of its own
+answers to general prompts are kept. Half of the subjects are also called by other names, none of which is a synonym that is asked about
+here; neither these nor the wordings by hand nor the German and French questions are in any training. Shipped is a first plan that an
+earlier version of the training made, as its note says, and the second one behind it; the command makes both as they are now.
 
 ```json
 {json.dumps(training, indent=1)}
