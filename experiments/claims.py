@@ -23,6 +23,7 @@ from experiments.comparison import (
     crossed,
     difference,
     level,
+    share_of,
 )
 from experiments.study import EQUAL, SIZES, Size
 
@@ -137,10 +138,6 @@ def leaning(evidence: Evidence) -> Estimate | None:
     none = cue_variants()["none"]
     with_cue, without = none.shares(evidence.found, "edited refused, with the cue"), none.shares(evidence.found, EDITED)
     return compared({"": with_cue}, {"": without}, ((1.0, ""),))
-
-
-def share_of(letters: str, counted: str) -> float:
-    return sum(letter in counted for letter in letters) / len(letters)
 
 
 def control(evidence: Evidence) -> Finding:

@@ -113,6 +113,10 @@ def _interaction(values_SU: np.ndarray) -> float:
 # --- from cells to shares -------------------------------------------------------------------------------------------------
 
 
+def share_of(letters: str, counted: str) -> float:
+    return sum(letter in counted for letter in letters) / len(letters)
+
+
 def shares(answers: Answers, measure: str, subjects: Sequence[str] | None = None) -> Shares:
     """Of every subject (of ``subjects`` alone, where they are given) the share of its answers that count; of scenes of every question."""
     sets, kind, counted = (MEASURES | WITH_CUE)[measure]
@@ -123,7 +127,7 @@ def shares(answers: Answers, measure: str, subjects: Sequence[str] | None = None
             if not subject:
                 found |= {f"{name} {place}": float(letter in counted) for place, letter in enumerate(text)}
             elif text and (subjects is None or subject in subjects):
-                found[subject] = sum(letter in counted for letter in text) / len(text)
+                found[subject] = share_of(text, counted)
     return found
 
 

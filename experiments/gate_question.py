@@ -37,8 +37,7 @@ def planned(study: Study, only: str = QUESTIONS, seeds: range | None = None) -> 
     made = [study.base]
     for seed in seeds or range(size.seeds):
         made += [cell for name, of in by_seed.items() if name in only for cell in of(seed)]
-    if seeds is not None:
-        return list({cell.name: cell for cell in made}.values())
+    only = only if seeds is None else ""
     if "b" in only:
         made += dimensions.cells(study)
     if "c" in only:

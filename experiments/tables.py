@@ -66,7 +66,6 @@ INTRODUCTION = """This page is made by `python -m experiments.tables` of the cel
 `make evidence` makes. [The plan](plan.md) was written before the numbers; it says what is asked and measured and how verdicts come about.
 Brackets are 95 % intervals over seeds and subjects.
 """
-DTYPES = "Clerk, default settings of locate, 8 samples for each of 8 subjects (`python -m experiments.precision`).\n"
 VERDICTS = {"confirmed": "**confirmed**", "refuted": "**refuted**", "undecided": "undecided", "not measured": "not measured"}
 
 
