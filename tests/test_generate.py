@@ -121,3 +121,12 @@ def test_numbers_that_overflow_in_the_middle_of_an_answer_are_no_text(tiny: LVLM
     finally:
         handle.remove()
     assert len(tiny.generate(items[-1:], max_new_tokens=4)) == 1
+
+
+def test_the_head_copies_no_weights(tiny: LVLM, items: list[tuple]) -> None:
+    """torch multiplies a slice row by row, each with a copy of the weights: most of the time where the vocabulary is large."""
+    seen: list[bool] = []
+    handle = tiny.head.register_forward_hook(lambda _head, inputs, _logits: seen.append(inputs[0].is_contiguous()))
+    tiny.generate(items, max_new_tokens=2)
+    handle.remove()
+    assert seen and all(seen)

@@ -129,6 +129,7 @@ def load(path_or_id: str | Path, dtype: str = "auto", device: str = "cpu", revis
             raise UserError(no_room) from error
     model.eval().requires_grad_(False)
     keep_gradients(model)
+    model.get_output_embeddings().register_forward_pre_hook(contiguous)
     lvlm = LVLM(model, processor, name, prompt_style)
     probe(lvlm)
     return lvlm
@@ -140,6 +141,12 @@ def keep_gradients(model: torch.nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010 - only bitsandbytes has it
+
+
+def contiguous(_head: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Before a head of logits: the last hidden states of a batch are a slice, for which torch would copy the weights once a row and
+    multiply row by row."""
+    return tuple(hidden.contiguous() for hidden in inputs)
 
 
 def placement(name: str, config: Any, dtype: str, device: str) -> dict[str, Any]:
