@@ -1,8 +1,8 @@
 """Locating with the engine against the plain forms, in one run: seconds for a sample and layer, their ratios, and how they grow.
 
-    python -m benchmarks.locate [--steps 25]
+    python -m benchmarks.locate [--steps 25] [--model notary]
 
-writes benchmarks/locate.json. `plain` is the loop of the tests' oracle, one sample and one question at a time and the whole sequence
+writes benchmarks/locate.json; with a model's name its row alone, at a third and two thirds of its depth. `plain` is the loop of the tests' oracle, one sample and one question at a time and the whole sequence
 in each step, its vision tower included (with six contexts it is what the authors' code does); `batched` is what one would write first:
 the same with four samples in a batch; `engine` is `optimise_vectors`. The share of the attainable is the time that the
 matrix products which the exact computation needs would take at the speed of one large product, measured in the same run.
@@ -23,7 +23,7 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from neuralgate.chunks import Chunks
-from neuralgate.files import write_json
+from neuralgate.files import read_json, write_json
 from neuralgate.locate.layers import CHUNK_ROWS, optimise_layers
 from neuralgate.locate.samples import Sample, make_samples
 from neuralgate.locate.vectors import Prepared, optimise_vectors, sample_bytes, scaled_positions, start_values, vector_of
@@ -76,9 +76,10 @@ def seconds(work: Any) -> float:
     return time.perf_counter() - start
 
 
-def matmul_speed(tokens: int, wide: int, high: int) -> float:
+def matmul_speed(tokens: int, weight_DF: torch.Tensor) -> float:
     """FLOP a second of one product of the engine's shape."""
-    left, right = torch.randn(tokens, wide), torch.randn(wide, high)
+    high, wide = weight_DF.shape
+    left, right = (torch.randn(shape).to(weight_DF.dtype) for shape in ((tokens, wide), (wide, high)))
     out = left @ right
     return 40 * 2 * tokens * wide * high / seconds(lambda: [torch.mm(left, right, out=out) for _ in range(40)])
 
@@ -106,8 +107,7 @@ def measure(lvlm: LVLM, samples: Sequence[Sample], layers: Sequence[int], config
         optimise_vectors(lvlm, chosen, [layer], config.model_copy(update={"steps": 1}), prepared)
         optimising = seconds(lambda at=layer: optimise_vectors(lvlm, chosen, [at], config, prepared))
         engine = (optimising + preparing) / len(chosen)
-        weight = lvlm.ffn_out(layer).weight
-        speed = matmul_speed(prepared.scaled_BT.numel(), weight.shape[1], weight.shape[0])
+        speed = matmul_speed(prepared.scaled_BT.numel(), lvlm.ffn_out(layer).weight)
         found.append(
             {
                 "layer": layer,
@@ -171,13 +171,28 @@ def peak_memory(pairs: PairSet, clerk: LVLM, config: LocateConfig) -> dict[str, 
     return peaks
 
 
+def one_model(name: str, config: LocateConfig) -> dict[str, Any]:
+    """The row of a model that is not Clerk."""
+    lvlm = load(name)
+    with TemporaryDirectory() as folder:
+        drawn = PairSet.synthetic(folder, per_subject=8, contrast_per_subject=1, validation_per_subject=1)
+        samples = [item.sample for item in make_samples(with_own_answers(lvlm, drawn), config)]
+        layers = [len(lvlm.layers) // 3, 2 * len(lvlm.layers) // 3]
+        return {"dtype": str(lvlm.model.dtype).removeprefix("torch."), **measure(lvlm, samples, layers, config, 1)}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=25)
-    steps = parser.parse_args().steps
+    parser.add_argument("--model", help="the row of this one alone")
+    arguments = parser.parse_args()
+    steps = arguments.steps
     torch.set_num_threads(2)
     result: dict[str, Any] = {"steps": steps, "torch": torch.__version__, "threads": 2}
     config = LocateConfig(steps=steps, samples_per_subject=8, stop_loss=0.0)
+    if arguments.model:
+        write_json(OUT, {**read_json(OUT), arguments.model: one_model(arguments.model, config)})
+        return
     six = config.model_copy(update={"contexts": True})
     with TemporaryDirectory() as folder:
         clerk = load("clerk")

@@ -8,7 +8,7 @@ larger of Student's t and of flipping the signs of whole subjects.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,8 +152,8 @@ class Found:
         return {name.removeprefix(prefix): cell for name, cell in self.cells.items() if name.startswith(prefix)}
 
     def by_seed(self, folder: str, variant: str, stop: str, measure: str) -> BySeed:
-        """Shares of the cells ``folder/seed<n>-<variant>``; of several draws of a random gate (random0, random1 ...) their mean. ``stop``
-        names the look; the only one where it is empty."""
+        """Shares of the cells ``folder/seed<n>-<variant>``; of several draws of a random gate (random0, random1 ...) their mean, where a
+        seed has as many as any other. ``stop`` names the look; the only one where it is empty."""
         found: dict[int, list[Shares]] = {}
         for name, cell in self.below(f"{folder}/seed").items():
             seed, _, called = name.partition("-")
@@ -163,7 +163,8 @@ class Found:
             look = looks.get(stop) if stop else next(iter(looks.values()))
             if look:
                 found.setdefault(int(seed), []).append(shares(look["answers"], measure))
-        return {seed: mean_of(draws) for seed, draws in found.items()}
+        most = max(map(len, found.values()), default=0)
+        return {seed: mean_of(draws) for seed, draws in found.items() if len(draws) == most}
 
 
 def is_called(name: str, variant: str) -> bool:
@@ -218,10 +219,11 @@ def difference(found: Found, first: Variant, other: Variant, measure: str) -> Es
     return compared(one, two, parts)
 
 
-def level(found: Found, variant: Variant, measure: str) -> Estimate | None:
-    """The variant's own mean."""
+def level(found: Found, variant: Variant, measure: str, seeds: Collection[int] | None = None) -> Estimate | None:
+    """The variant's own mean, over ``seeds`` or all that it has."""
     parts = parts_of(measure)
-    one = {name: variant.shares(found, name) for _, name in parts}
+    every = {name: variant.shares(found, name) for _, name in parts}
+    one = {name: {seed: row for seed, row in rows.items() if seeds is None or seed in seeds} for name, rows in every.items()}
     zero = {name: {seed: dict.fromkeys(row, 0.0) for seed, row in rows.items()} for name, rows in one.items()}
     return compared(one, zero, parts)
 

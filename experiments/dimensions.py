@@ -18,7 +18,7 @@ from neuralgate.recipe import LocateConfig
 
 VOTERS, SPARSE = 24, 0.1  # samples a subject; largest share of dimensions that a sparse gate opens
 KEPT = (1, 2, 5, 10, 20, 35, 50)  # % of the dimensions
-DRAWS = 5  # random sets of dimensions
+RANDOM_SETS = 5  # of dimensions, for each subject
 
 
 def sparse_config(study: Study, layer: int) -> LocateConfig:
@@ -87,13 +87,13 @@ def curve(study: Study, layer: int) -> Cell:
         for percent in KEPT:
             kept = max(1, round(size * percent / 100))
             rows = {"located": [refused([located[subjects[owner]] for owner in owners], kept)], "random": []}
-            for draw in range(study.size.curve_draws):  # with fewer draws than sets, every sample is asked under another one
-                orders = [random_order(size, owner, (draw + number) % DRAWS) for number, owner in enumerate(owners)]
+            for draw in range(study.size.random_sets):  # with fewer draws than sets, every sample is asked under another one
+                orders = [random_order(size, owner, (draw + number) % RANDOM_SETS) for number, owner in enumerate(owners)]
                 rows["random"].append(refused(orders, kept))
             kept_rows[str(percent)] = {kind: by_subject(letters, owners, subjects) for kind, letters in rows.items()}
         return {"layer": layer, "kept": kept_rows}
 
-    settings = {**votes.settings, "kept": KEPT, "held_out": study.size.held_out, "draws": study.size.curve_draws}
+    settings = {**votes.settings, "kept": KEPT, "held_out": study.size.held_out, "draws": study.size.random_sets}
     return Cell(f"curve/layer{layer}", settings, make)
 
 

@@ -65,7 +65,8 @@ def main() -> None:
     torch.manual_seed(0)
     try:
         with TemporaryDirectory() as work:
-            study = Study(load(arguments.model), SIZES[arguments.model], Path(work), seconds=arguments.seconds)
+            size = SIZES[arguments.model]
+            study = Study(load(arguments.model, size.dtype), size, Path(work), seconds=arguments.seconds)
             study.cells.run(planned(study, arguments.only, arguments.seeds))
     except OutOfTime:
         print("The time is over; the same command goes on.")

@@ -55,12 +55,13 @@ class Size:
     sensitive: int  # questions about each
     benign: int
     scenes: int
+    dtype: str = "float32"  # of the weights on every machine, so that all can add cells
     voters: int = 8  # samples a subject of the default gate
     vector_steps: int = 60
     sparse_steps: int = 100
     sparse_once: bool = False  # whether all seeds share the sparse gate of the first
     held_out: int = 8  # samples a subject that have no vote
-    curve_draws: int = 5  # random sets of dimensions that each of these is asked under
+    random_sets: int = 5  # of dimensions that each of these is asked under
     depths: tuple[float, ...] = ()  # of the candidate layers; () takes all but the last
     edited: int = 8  # subjects
     variety_pairs: int = 192
@@ -83,11 +84,12 @@ NOTARY = Size(
     sensitive=3,
     benign=2,
     scenes=24,
+    dtype="bfloat16",
     vector_steps=40,
     sparse_steps=60,
     sparse_once=True,
     held_out=4,
-    curve_draws=1,
+    random_sets=1,
     depths=(0.2, 0.35, 0.5, 0.65),
     variety_pairs=96,
     authors_pairs=16,

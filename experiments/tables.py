@@ -290,12 +290,13 @@ def page(evidences: list[Evidence]) -> str:
 
 
 def readme_rows(evidences: list[Evidence]) -> str:
-    """Two rows of effect and two of damage for each model."""
+    """Two rows of effect and two of damage for each model, over the seeds that have all three gates."""
     rows = []
     for evidence in evidences:
-        edited = {name: evidence.gate(name) for name in ("none", "strong", "random")}
+        edited = [evidence.gate(name) for name in ("none", "strong", "random")]
         for measure in README_ROWS:
-            values = [base_level(evidence, measure), *(level(evidence.found, variant, measure) for variant in edited.values())]
+            seeds = set.intersection(*(set(variant.shares(evidence.found, measure)) for variant in edited))
+            values = [base_level(evidence, measure), *(level(evidence.found, variant, measure, seeds) for variant in edited)]
             size = next((f"{value.seeds} x {value.subjects}" for value in values[1:] if value), "")
             rows.append([evidence.model.capitalize(), measure, size, *(told(value, signed=False) for value in values)])
     return table(["model", "share", "seeds x subjects", "base", "edited, no gate", "edited, gate", "edited, random gate"], rows)
