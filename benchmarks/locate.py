@@ -2,10 +2,11 @@
 
     python -m benchmarks.locate [--steps 25] [--model notary]
 
-writes benchmarks/locate.json; with a model's name its row alone, at a third and two thirds of its depth. `plain` is the loop of the tests' oracle, one sample and one question at a time and the whole sequence
-in each step, its vision tower included (with six contexts it is what the authors' code does); `batched` is what one would write first:
-the same with four samples in a batch; `engine` is `optimise_vectors`. The share of the attainable is the time that the
-matrix products which the exact computation needs would take at the speed of one large product, measured in the same run.
+writes benchmarks/locate.json; with a model's name its row alone, at a third and two thirds of its depth. `plain` is the loop of the
+tests' oracle, one sample and one question at a time and the whole sequence in each step, its vision tower included (with six contexts it
+is what the authors' code does); `batched` is what one would write first: the same with four samples in a batch; `engine` is
+`optimise_vectors`. The share of the attainable is the time that the matrix products which the exact computation needs would take at the
+speed of one large product, measured in the same run.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import torch
 
 from experiments import cue, dimensions, gates, layer_choice, regimes, variety
 from experiments.cells import Cell, OutOfTime
+from experiments.products import with_fast_products
 from experiments.study import SIZES, Study
 from neuralgate.errors import UserError
 from neuralgate.lvlm.load import load
@@ -66,7 +67,7 @@ def main() -> None:
     try:
         with TemporaryDirectory() as work:
             size = SIZES[arguments.model]
-            study = Study(load(arguments.model, size.dtype), size, Path(work), seconds=arguments.seconds)
+            study = Study(with_fast_products(load(arguments.model, size.dtype)), size, Path(work), seconds=arguments.seconds)
             study.cells.run(planned(study, arguments.only, arguments.seeds))
     except OutOfTime:
         print("The time is over; the same command goes on.")

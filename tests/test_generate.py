@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import GenerationConfig
+from transformers import Cache, GenerationConfig
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from neuralgate.errors import UserError
 from neuralgate.lvlm.conversation import conversation_of
+from neuralgate.lvlm.fast.room import with_rows
 from neuralgate.lvlm.generate import generate
 from neuralgate.lvlm.inputs import encode_prompts
 from neuralgate.lvlm.model import LVLM
@@ -130,3 +132,26 @@ def test_the_head_copies_no_weights(tiny: LVLM, items: list[tuple]) -> None:
     tiny.generate(items, max_new_tokens=2)
     handle.remove()
     assert seen and all(seen)
+
+
+def filled(tokens: int, window: int | None = None) -> Cache:
+    """Keys and values of two images in two layers, the second with a sliding window where one is given."""
+    layers = [DynamicLayer(), DynamicSlidingWindowLayer(window) if window else DynamicLayer()]
+    cache = Cache(layers=layers)
+    for number in range(2):
+        cache.update(*torch.randn(2, 2, 3, tokens, 4, generator=torch.Generator().manual_seed(number)), number)
+    return cache
+
+
+@pytest.mark.parametrize("window", [None, 4])
+def test_a_cache_with_room_holds_what_one_without_does(window: int | None) -> None:
+    plain, roomy, rows = filled(6, window), with_rows(filled(6, window), torch.tensor([1, 0, 1]), room=5), torch.tensor([1, 0, 1])
+    plain.batch_select_indices(rows)
+    place = roomy.layers[0].keys.data_ptr()
+    for tokens in (3, 1, 1):
+        for number in range(2):
+            new = torch.randn(2, 3, 3, tokens, 4)
+            for kept, expected in zip(roomy.update(*new, number), plain.update(*new, number), strict=True):
+                assert torch.equal(kept, expected)
+        assert roomy.get_seq_length() == plain.get_seq_length()
+    assert roomy.layers[0].keys.data_ptr() == place  # nothing was copied

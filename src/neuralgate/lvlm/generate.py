@@ -21,6 +21,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from neuralgate.errors import UserError
 from neuralgate.lvlm.conversation import ImageLike, Item, conversation_of
+from neuralgate.lvlm.fast.room import with_rows
 from neuralgate.lvlm.inputs import encode_prompts
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def generate(
         nonlocal finished
         inputs: dict[str, Any] = encode_prompts(lvlm, [conversations[i] for i in chosen])
         if share_images and lvlm.is_plain and len(keys[chosen[0]]) == 1:
-            inputs = with_shared_prefix(lvlm, inputs, [keys[i][0] for i in chosen])
+            inputs = with_shared_prefix(lvlm, inputs, [keys[i][0] for i in chosen], max_new_tokens)
         draw = Draw(sampling, [(sampling.seed, *divmod(i, samples)) for i in chosen], max_new_tokens) if sampling else None
         made = continuations(lvlm, inputs, max_new_tokens, draw)
         answers.update((i, replace(one, prefill=conversations[i].prefill)) for i, one in zip(chosen, made, strict=True))
@@ -193,8 +194,8 @@ def own_settings_aside(model: Any) -> Iterator[None]:
             module.generation_config = config
 
 
-def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[object]) -> dict[str, Any]:
-    """The same inputs with the image part moved into a cache that is computed once per distinct image.
+def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[object], max_new_tokens: int) -> dict[str, Any]:
+    """The same inputs with the image part moved into a cache that is computed once per distinct image and has room for the answers.
 
     Left as they are when the rows do not all begin with the same tokens up to their last image token.
     """
@@ -212,8 +213,8 @@ def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[obj
     cache = lvlm.model(
         input_ids=prefix.expand(len(first), -1), **{name: value[first] for name, value in fields.items()}, use_cache=True, logits_to_keep=1
     ).past_key_values
-    cache.batch_select_indices(torch.tensor([place[key] for key in keys], device=ids_BT.device))
     longest = max(len(row) for row in rows)
+    cache = with_rows(cache, torch.tensor([place[key] for key in keys], device=ids_BT.device), longest - size + max_new_tokens)
     full_BT = torch.full((len(rows), longest), lvlm.tokenizer.pad_token_id or 0, device=ids_BT.device)
     full_mask_BT = torch.zeros_like(full_BT)
     for i, row in enumerate(rows):

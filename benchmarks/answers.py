@@ -1,0 +1,68 @@
+"""Answers of a model to the questions about documents, our generation against the plain forms, in one run.
+
+    python -m benchmarks.answers [--model notary]
+
+writes benchmarks/answers.json. `one by one` is transformers' `generate` on one question at a time, its picture included; `batched` is the
+same in padded batches of 64; `shared` is ours, each picture once, and `shared, head as it is` is ours without what loading puts before the
+head of logits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from experiments.answers import TOKENS, draw_questions
+from neuralgate.files import read_json, write_json
+from neuralgate.lvlm.conversation import Item
+from neuralgate.lvlm.generate import generate
+from neuralgate.lvlm.load import contiguous, load
+from neuralgate.lvlm.model import LVLM
+
+OUT = Path(__file__).with_suffix(".json")
+QUESTIONS, ALONE = 128, 8
+
+
+def seconds(lvlm: LVLM, items: list[Item], batch_size: int, share_images: bool) -> float:
+    """Of an answer."""
+    started = time.perf_counter()
+    generate(lvlm, items, TOKENS, batch_size, None, share_images)
+    return (time.perf_counter() - started) / len(items)
+
+
+def measure(lvlm: LVLM, items: list[Item]) -> dict[str, float]:
+    seconds(lvlm, items[:64], 64, True)  # warms up
+    found = {
+        "shared": seconds(lvlm, items, 64, True),
+        "batched": seconds(lvlm, items, 64, False),
+        "one by one": seconds(lvlm, items[:ALONE], 1, False),
+    }
+    hooks = lvlm.head._forward_pre_hooks
+    (number,) = (number for number, hook in hooks.items() if hook is contiguous)
+    del hooks[number]
+    return found | {"shared, head as it is": seconds(lvlm, items[:64], 64, True)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="notary")
+    name = parser.parse_args().model
+    torch.set_num_threads(2)
+    lvlm = load(name)
+    with TemporaryDirectory() as folder:
+        questions = draw_questions(1, {"sensitive": 2, "benign": 2}, 0, Path(folder))[:QUESTIONS]
+        taken = measure(lvlm, [(Path(folder) / str(question.image), question.question) for question in questions])
+    ratios = {f"{form} over shared": round(value / taken["shared"], 1) for form, value in taken.items() if form != "shared"}
+    row = {"dtype": str(lvlm.model.dtype).removeprefix("torch."), "threads": 2, "torch": torch.__version__}
+    row |= {f"{form}, s": round(value, 4) for form, value in taken.items()}
+    known = read_json(OUT) if OUT.is_file() else {}
+    write_json(OUT, {**known, name: {**row, **ratios}})
+    print(row, ratios)
+
+
+if __name__ == "__main__":
+    main()
