@@ -16,10 +16,12 @@ from experiments.answers import letter, letters
 from experiments.cells import Cell, Cells, OutOfTime, span, time_left
 from experiments.claims import Evidence, judged
 from experiments.comparison import Estimate, Found, Variant, crossed, difference, shares
+from experiments.products import multiply_in_float32
 from experiments.study import EQUAL, NOTARY, SIZES, Size, Stops, Study, is_below
 from experiments.votes import packed, unpacked
 from neuralgate.errors import UserError
 from neuralgate.lvlm.forward import final_hidden
+from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import SUBJECT, encode_examples
 from neuralgate.lvlm.targets import example_of
@@ -566,6 +568,25 @@ def test_the_page_stands_without_a_number(tmp_path: Path) -> None:
     page = tables.page([])
     assert "nothing is measured yet" in page
     assert not Found(tmp_path / "nowhere")
+
+
+@torch.no_grad()
+def test_wider_products_give_the_same_numbers_before_and_after_an_edit(tiny_folder: Path, small: Study) -> None:
+    plain, wide = (load(tiny_folder, dtype="bfloat16") for _ in range(2))
+    multiply_in_float32(wide)
+    pairs = small.pairs
+    asked = [example_of(pair, "sensitive", pairs.folder) for pair in pairs][:4]
+
+    def states(lvlm: LVLM) -> torch.Tensor:
+        return final_hidden(lvlm, encode_examples(lvlm, asked)).float()
+
+    before = states(plain)
+    torch.testing.assert_close(states(wide), before, rtol=0.03, atol=0.03)
+    for lvlm in (plain, wide):
+        lvlm.ffn_out(1).weight.mul_(-2)
+    after = states(plain)
+    assert (after - before).abs().max() > 0.3
+    torch.testing.assert_close(states(wide), after, rtol=0.03, atol=0.03)
 
 
 def test_what_the_plan_says_is_what_is_done() -> None:
