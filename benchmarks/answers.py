@@ -2,9 +2,9 @@
 
     python -m benchmarks.answers [--model notary]
 
-writes benchmarks/answers.json. `one by one` is transformers' `generate` on one question at a time, its picture included; `batched` is the
-same in padded batches of 64; `shared` is ours, each picture once, and `shared, head as it is` is ours without what loading puts before the
-head of logits.
+adds the model's row to benchmarks/answers.json. `one by one` is transformers' `generate` on one question at a time, its picture included;
+`batched` is the same in padded batches of 64; `shared` is ours, each picture once; `shared, cache as it is` has a cache that is copied
+for every token, and `shared, head as it is` without what loading puts before the head of logits.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import argparse
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import torch
+from torch import Tensor
+from transformers import Cache
 
 from experiments.answers import TOKENS, draw_questions
 from neuralgate.files import read_json, write_json
+from neuralgate.lvlm import generate as generate_module
 from neuralgate.lvlm.conversation import Item
 from neuralgate.lvlm.generate import generate
 from neuralgate.lvlm.load import contiguous, load
@@ -34,6 +38,11 @@ def seconds(lvlm: LVLM, items: list[Item], batch_size: int, share_images: bool) 
     return (time.perf_counter() - started) / len(items)
 
 
+def copied_rows(cache: Cache, rows_B: Tensor, room: int) -> Cache:
+    cache.batch_select_indices(rows_B)
+    return cache
+
+
 def measure(lvlm: LVLM, items: list[Item]) -> dict[str, float]:
     seconds(lvlm, items[:64], 64, True)  # warms up
     found = {
@@ -41,6 +50,8 @@ def measure(lvlm: LVLM, items: list[Item]) -> dict[str, float]:
         "batched": seconds(lvlm, items, 64, False),
         "one by one": seconds(lvlm, items[:ALONE], 1, False),
     }
+    with mock.patch.object(generate_module, "with_rows", copied_rows):
+        found["shared, cache as it is"] = seconds(lvlm, items, 64, True)
     hooks = lvlm.head._forward_pre_hooks
     (number,) = (number for number, hook in hooks.items() if hook is contiguous)
     del hooks[number]
