@@ -9,17 +9,17 @@ from experiments.claims import (
     PRIVATE,
     Evidence,
     control,
+    cue_variants,
     deciding,
     edited_layer,
     mean_level,
     named,
     named_layers,
-    number,
     scores_on_test,
-    told,
 )
-from experiments.comparison import EQUIVALENT, Variant, difference, level
+from experiments.comparison import ENOUGH, EQUIVALENT, SEPARATION, Variant, difference, level
 from experiments.variety import COUNTS
+from experiments.words import number, told
 
 
 def advice(evidences: list[Evidence]) -> str:
@@ -62,16 +62,24 @@ def gate_said(evidence: Evidence) -> str:
             "confirmed": "and the located dimensions do it better than random ones",
             "refuted": "but a random gate of its size does as much",
             "undecided": "and whether a random gate of its size would do as much is not decided",
+            "not measured": "and a random gate of its size was not tried",
         }[located.word]
-        return f"Use the gate: it makes the edit {' and '.join(helps)} ({effect.text}; {spared.text}), {which}."
+        closed = deciding(evidence, "closed", "none", PRIVATE, 1)
+        if effect.word == closed.word == "confirmed":
+            which += f"; to close the subject's tokens altogether does it, too ({closed.text})"
+        apart = difference(evidence.found, evidence.gate("strong"), evidence.gate("none"), SEPARATION)
+        verb = "Use the gate" if apart and apart.low > 0 else "The gate is a trade, not a gain"
+        return f"{verb}: it makes the edit {' and '.join(helps)} ({effect.text}; {spared.text}; separation {told(apart)}), {which}."
     if effect.word == spared.word == "refuted":
         return f"Leave the gate out: it has no advantage of {number(EQUIVALENT, signed=False)} ({effect.text}; {spared.text})."
     return f"Do not count on the gate: no advantage is shown ({effect.text}; {spared.text})."
 
 
 def control_said(evidence: Evidence) -> str:
+    oracle = difference(evidence.found, cue_variants()["oracle"], cue_variants()["none"], PRIVATE)
     return {
-        "confirmed": "The same design does see a gate that matters: one that shuts a planted cue out wins.",
+        "confirmed": "The same design does see a gate that matters as much as one that shuts a planted cue out: "
+        f"{told(oracle)} unseen private refused.",
         "refuted": "But the design did not see even a gate that shuts a planted cue out, so that no difference says little.",
         "undecided": "Whether this design would see a gate that matters is not shown.",
         "not measured": "",
@@ -87,20 +95,34 @@ def layer_said(evidence: Evidence) -> str:
     if not criteria:
         return ""
     lost = {name: max(scores.values()) - scores[named(values)] for name, values in criteria.items()}
-    best = min(lost, key=lambda name: lost[name])
-    others = ", ".join(f"{name} {number(loss, signed=False)}" for name, loss in lost.items() if name != best)
-    return f"To choose the layer go by the {best}: it loses {number(lost[best], signed=False)} of the best layer's test score ({others})."
+    least = min(lost.values())
+    best = [name for name, loss in lost.items() if loss == least]
+    others = ", ".join(f"{name} {number(loss, signed=False)}" for name, loss in lost.items() if name not in best)
+    seeds = len(next(iter(scores_on_test(evidence).values())))
+    return (
+        f"The layer named by the {' and by the '.join(best)} comes nearest to the best layer's test score, {number(least, signed=False)} "
+        f"below it{f' ({others})' if others else ''}; means of {seeds} seed{'s' if seeds > 1 else ''}."
+    )
 
 
 def variety_said(evidence: Evidence) -> str:
     few, many = (Variant("variety", f"{count:02d}") for count in (COUNTS[0], COUNTS[-1]))
-    more = difference(evidence.found, many, few, PRIVATE)
-    if more is None:
+    more, price, apart = (difference(evidence.found, many, few, measure) for measure in (PRIVATE, LOOKALIKES, SEPARATION))
+    if more is None or price is None or apart is None:
         return ""
     ends = [level(evidence.found, variant, name) for name in (PRIVATE, LOOKALIKES) for variant in (few, many)]
     said = [told(end, signed=False) for end in ends]
-    verb = "Edit with many kinds of subjects" if more.low > 0 else "More kinds of subjects reach no further"
+    if more.seeds < ENOUGH:
+        verb = "What more kinds of subjects do is not decided by one seed"
+    elif apart.low > 0:
+        verb = "Edit with many kinds of subjects"
+    elif more.low > 0:
+        verb = "With more kinds of subjects an edit reaches further" + (", and refuses more of what is harmless" if price.low > 0 else "")
+    elif more.is_equivalent:
+        verb = "More kinds of subjects reach no further"
+    else:
+        verb = "Whether more kinds of subjects reach further is not decided"
     return (
         f"{verb}: with equally many pairs in all, from {COUNTS[0]} to {COUNTS[-1]} subjects unseen private ones go from {said[0]} to "
-        f"{said[1]} refused, look-alikes from {said[2]} to {said[3]}."
+        f"{said[1]} refused, look-alikes from {said[2]} to {said[3]}; separation {told(apart)} ({more.seeds} seeds)."
     )

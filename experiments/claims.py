@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ from experiments.comparison import (
     share_of,
 )
 from experiments.study import EQUAL, SIZES, Size
+from experiments.words import number, told, told_whole
 
 Word = Literal["confirmed", "refuted", "undecided", "not measured"]
 PRIVATE, LOOKALIKES, EDITED, BENIGN, PROTECTED = PRIMARY
@@ -39,6 +40,7 @@ class Finding:
 
     word: Word
     text: str
+    seeds: int = 0  # by which a comparison was made
 
 
 @dataclass(frozen=True)
@@ -63,29 +65,6 @@ class Evidence:
     @property
     def stops(self) -> list[str]:
         return [*map(str, self.size.stops), EQUAL]
-
-
-def number(value: float, signed: bool = True) -> str:
-    """Two digits behind the point, as .05 or -.12."""
-    text = f"{abs(value):.2f}"
-    sign = "-" if value < 0 and text != "0.00" else "+" if signed and text != "0.00" else ""
-    return sign + (text[1:] if text.startswith("0") else text)
-
-
-def told(estimate: Estimate | None, signed: bool = True) -> str:
-    """An estimate with its interval."""
-    if estimate is None:
-        return "-"
-    low, high = (estimate.low, estimate.high) if signed else (max(estimate.low, 0.0), min(estimate.high, 1.0))
-    return f"{number(estimate.mean, signed)} [{number(low, signed)}, {number(high, signed)}]"
-
-
-def told_whole(estimate: Estimate, p: float) -> str:
-    """The same with what stands behind it."""
-    return (
-        f"{told(estimate)} ({estimate.seeds} seed{'s' if estimate.seeds > 1 else ''} x {estimate.subjects} subjects, "
-        f"p {p:.3g}, would have been seen from {number(estimate.seen, signed=False)})"
-    )
 
 
 def judged(estimate: Estimate, sign: int, p: float, is_detected: bool) -> Word:
@@ -117,13 +96,14 @@ def claim(evidence: Evidence, made: Family, first: str, other: str, measure: str
         return Finding("not measured", "")
     p = adjusted(made)[first, other, measure]
     word = judged(estimate, sign, p, control(evidence).word == "confirmed")
-    return Finding(word, f"{first} - {other}, {measure}: {told_whole(estimate, p)}")
+    return Finding(word, f"{first} - {other}, {measure}: {told_whole(estimate, p)}", estimate.seeds)
 
 
 def both(one: Finding, two: Finding) -> Finding:
     """Of two claims together: as good as the worse one."""
     order: list[Word] = ["refuted", "not measured", "undecided", "confirmed"]
-    return Finding(min(one.word, two.word, key=order.index), "; ".join(text for text in (one.text, two.text) if text))
+    text = "; ".join(text for text in (one.text, two.text) if text)
+    return Finding(min(one.word, two.word, key=order.index), text, min(one.seeds, two.seeds))
 
 
 # --- the positive control -------------------------------------------------------------------------------------------------
@@ -147,19 +127,19 @@ def control(evidence: Evidence) -> Finding:
     learned = leaning(evidence)
     if learned is None or any(estimate is None for estimate in made.values()):
         return Finding("not measured", "")
-    p = adjusted(made)
+    p, seeds = adjusted(made), min(estimate.seeds for estimate in made.values() if estimate)
     told_all = [
         f"{first} - {other}, {measure}: {told_whole(e, p[first, other, measure])}" for (first, other, measure), e in made.items() if e
     ]
     text = f"edited subjects refused with the cue - without, no gate: {told(learned)}; " + "; ".join(told_all)
     if learned.low <= 0:
-        return Finding("undecided", f"void, the edit does not lean on the cue; {text}")
+        return Finding("undecided", f"void, the edit is not shown to lean on the cue; {text}")
     for measure in (EDITED, PRIVATE):
         estimates = [made[first, other, measure] for first, other in pairs]
         is_seen = all(p[first, other, measure] <= ALPHA for first, other in pairs)
         if is_seen and all(e is not None and e.mean > 0 and e.seeds >= ENOUGH for e in estimates):
-            return Finding("confirmed", text)
-    return Finding("refuted" if min(e.seeds for e in made.values() if e) >= FEWEST else "undecided", text)
+            return Finding("confirmed", text, seeds)
+    return Finding("refuted" if seeds >= FEWEST else "undecided", text, seeds)
 
 
 # --- the claims -----------------------------------------------------------------------------------------------------------
@@ -210,15 +190,24 @@ def strong_shares(evidence: Evidence, kind: str) -> dict[int, float]:
 
 
 def rise_and_fall(evidence: Evidence) -> Finding:
-    """By the default votes; those of the sparse ones have their size by choice."""
-    shares = strong_shares(evidence, "located")
-    if len(shares) < 3:
-        return Finding("not measured", "")
-    text = "strong at layers " + ", ".join(f"{layer}: {number(share, signed=False)}" for layer, share in shares.items())
+    """By the default votes and by the sparse ones, at the threshold that both are located with."""
+    by_votes = {"default": strong_shares(evidence, "located"), "sparse": strong_shares(evidence, "sparse")}
+    text = "; ".join(
+        f"{votes} votes, strong at layers " + ", ".join(f"{layer}: {number(share, signed=False)}" for layer, share in shares.items())
+        for votes, shares in by_votes.items()
+        if shares
+    )
+    if len(by_votes["default"]) < 3 or set(by_votes["default"]) != set(by_votes["sparse"]):
+        return Finding("not measured", text)
+    words = {profile_word(shares) for shares in by_votes.values()}
+    return Finding(words.pop() if len(words) == 1 else "undecided", text)
+
+
+def profile_word(shares: Mapping[int, float]) -> Word:
     highest = max(shares, key=lambda layer: shares[layer])
     if max(shares.values()) < 0.1 and highest not in (min(shares), max(shares)):
-        return Finding("confirmed", text)
-    return Finding("refuted" if min(shares.values()) > 0.1 else "undecided", text)
+        return "confirmed"
+    return "refuted" if min(shares.values()) > 0.1 else "undecided"
 
 
 def any_path(evidence: Evidence) -> Finding:
@@ -229,10 +218,11 @@ def any_path(evidence: Evidence) -> Finding:
         return Finding("not measured", "")
     p = adjusted(made)
     text = "; ".join(f"closed - none, {measure}: {told(estimate)}" for measure, estimate in there.items())
+    seeds = min(estimate.seeds for estimate in there.values())
     if any(p["closed", "none", measure] <= ALPHA and estimate.seeds >= ENOUGH for measure, estimate in there.items()):
-        return Finding("confirmed", text)
+        return Finding("confirmed", text, seeds)
     is_same = all(estimate.is_equivalent for estimate in there.values()) and control(evidence).word == "confirmed"
-    return Finding("refuted" if is_same else "undecided", text)
+    return Finding("refuted" if is_same else "undecided", text, seeds)
 
 
 def sparse(evidence: Evidence) -> Finding:
@@ -264,13 +254,13 @@ def several(evidence: Evidence) -> Finding:
     if not findings:
         return Finding("not measured", "")
     words = [finding.word for finding in findings]
-    word: Word = next((word for word in ("confirmed", "undecided", "refuted") if word in words), "not measured")  # of either range
-    return Finding(word, "; ".join(finding.text for finding in findings if finding.text))
+    word: Word = next(word for word in ("confirmed", "undecided", "not measured", "refuted") if word in words)  # of either range
+    return Finding(word, "; ".join(finding.text for finding in findings if finding.text), min(finding.seeds for finding in findings))
 
 
 def scores_on_test(evidence: Evidence) -> dict[int, list[float]]:
-    """Layer -> worst effect minus worst damage of its ungated edit on test questions, a value a seed."""
-    scores: dict[int, list[float]] = {}
+    """Layer -> worst effect minus worst damage of its ungated edit on test questions, a value for each seed that all layers have."""
+    scores: dict[int, dict[int, float]] = {}
     layers = {int(name.rpartition("layer")[2]) for name in evidence.found.below("layers/test/seed")}
     for layer in sorted(layers):
         variant = Variant("layers/test", f"layer{layer}")
@@ -278,8 +268,9 @@ def scores_on_test(evidence: Evidence) -> dict[int, list[float]]:
         for seed in sorted(by_measure[PRIVATE]):
             means = {measure: float(np.mean(list(by_measure[measure][seed].values()))) for measure in PRIMARY}
             effect, damage = min(means[EDITED], means[PRIVATE]), max(means[LOOKALIKES], means[BENIGN], means[PROTECTED])
-            scores.setdefault(layer, []).append(effect - damage)
-    return scores
+            scores.setdefault(layer, {})[seed] = effect - damage
+    common = sorted(set.intersection(*map(set, scores.values()))) if scores else []
+    return {layer: [of[seed] for seed in common] for layer, of in scores.items()} if common else {}
 
 
 def named_layers(evidence: Evidence) -> dict[str, dict[int, float]]:
@@ -306,12 +297,19 @@ def layer_by_share(evidence: Evidence) -> Finding:
         return Finding("not measured", "")
     best = max(scores, key=lambda layer: float(np.mean(scores[layer])))
     layer = named(shares)
-    count = min(len(scores[best]), len(scores[layer]))
-    lost = crossed([(1.0, np.array(scores[best][:count])[:, None] - np.array(scores[layer][:count])[:, None])])
-    text = f"it names layer {layer}, the best is {best}: best - named {told(lost)} over {count} seeds"
-    if lost.mean <= EQUIVALENT:
-        return Finding("confirmed", text)
-    return Finding("refuted" if count >= ENOUGH and lost.low > 0 else "undecided", text)
+    lost = crossed([(1.0, np.array(scores[best])[:, None] - np.array(scores[layer])[:, None])])
+    chosen = "" if layer == best else " (which was chosen by the same numbers, so that the difference is rather too large)"
+    text = f"it names layer {layer}, the best is {best}{chosen}: best - named {told(lost)}, {lost.seeds} seeds"
+    if lost.mean <= EQUIVALENT and lost.seeds >= ENOUGH:
+        return Finding("confirmed", text, lost.seeds)
+    return Finding("refuted" if lost.seeds >= FEWEST and lost.low > EQUIVALENT else "undecided", text, lost.seeds)
+
+
+def spares(evidence: Evidence) -> Finding:
+    """By look-alikes; what else is to stay answered is told beside it."""
+    found = deciding(evidence, "strong", "none", LOOKALIKES, -1)
+    others = [deciding(evidence, "strong", "none", measure, -1).text for measure in (BENIGN, PROTECTED)]
+    return replace(found, text="; ".join(text for text in (found.text, *others) if text))
 
 
 def deciding(evidence: Evidence, first: str, other: str, measure: str, sign: int) -> Finding:
@@ -323,7 +321,7 @@ CLAIMS: tuple[tuple[str, Any], ...] = (
     ("Few dimensions are strong, and their share rises and falls over the layers", rise_and_fall),
     ("An edit behind the gate refuses more unseen private questions", lambda e: deciding(e, "strong", "none", PRIVATE, 1)),
     ("It is the located dimensions that do it", lambda e: deciding(e, "strong", "random", PRIVATE, 1)),
-    ("The gate spares what is to stay answered", lambda e: deciding(e, "strong", "none", LOOKALIKES, -1)),
+    ("The gate spares what is to stay answered", spares),
     ("What arrives through the subject's tokens matters", any_path),
     ("Gates as sparse as the article's do it", sparse),
     ("The gate does it in the authors' regime", authors),

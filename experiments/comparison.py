@@ -65,8 +65,18 @@ class Estimate:
     subjects: int
 
     @property
+    def units(self) -> int:
+        """Subjects; seeds where these are the only units."""
+        return self.subjects if self.subjects > 1 else self.seeds
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether there was anything to take an interval from: where all subjects and seeds are alike, it is no interval of width 0."""
+        return self.high > self.low
+
+    @property
     def is_equivalent(self) -> bool:
-        return self.seeds >= FEWEST and self.low >= -EQUIVALENT and self.high <= EQUIVALENT
+        return self.seeds >= FEWEST and self.is_spread and self.low >= -EQUIVALENT and self.high <= EQUIVALENT
 
 
 def crossed(parts: Sequence[tuple[float, np.ndarray]]) -> Estimate:
@@ -88,12 +98,19 @@ def crossed(parts: Sequence[tuple[float, np.ndarray]]) -> Estimate:
         variance = max(of_subjects, of_seeds)
         freedom = freedom_u if of_subjects >= of_seeds else freedom_s
     error = float(np.sqrt(variance))
-    if error < 1e-12 or freedom < 1:
-        return Estimate(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0, 0.0, seeds, subjects)
+    flips = sign_flips(np.concatenate([weight * _units(values_SU) for weight, values_SU in parts]))
+    if error < 1e-12:
+        return Estimate(mean, mean, mean, flips, 0.0, seeds, subjects)
+    freedom = max(freedom, 1.0)  # Satterthwaite's can fall below those of the fewest units
     half = float(stats.t.ppf(0.975, freedom)) * error
-    flips = sign_flips(np.concatenate([weight * values_SU.mean(0) / values_SU.shape[1] for weight, values_SU in parts]))
     p = max(2 * float(stats.t.sf(abs(mean) / error, freedom)), flips)
     return Estimate(mean, mean - half, mean + half, p, half + float(stats.t.ppf(0.8, freedom)) * error, seeds, subjects)
+
+
+def _units(values_SU: np.ndarray) -> np.ndarray:
+    """What subjects, or where there is one column alone seeds, add to the mean."""
+    values_N = values_SU.mean(0) if values_SU.shape[1] > 1 else values_SU[:, 0]
+    return values_N / len(values_N)
 
 
 def _error_of_mean(values_N: np.ndarray) -> float:
@@ -181,18 +198,27 @@ def table(by_seed: BySeed, seeds: Sequence[int], subjects: Sequence[str]) -> np.
     return np.array([[by_seed[seed][subject] for subject in subjects] for seed in seeds])
 
 
+def means(by_seed: BySeed, seeds: Sequence[int]) -> np.ndarray:
+    """Of every seed's subjects, ``(S, 1)``."""
+    return np.array([[float(np.mean(list(by_seed[seed].values())))] for seed in seeds])
+
+
 def compared(get: Mapping[str, BySeed], other: Mapping[str, BySeed], parts: Sequence[tuple[float, str]]) -> Estimate | None:
-    """``get`` minus ``other`` (measure -> shares by seed), over the seeds that both have; None where there is none."""
+    """``get`` minus ``other`` (measure -> shares by seed), over the seeds that both have; None where there is none. Where seeds are about
+    different subjects, as the edited ones of question g are, the units are seeds alone, of which it takes two."""
     common = set.intersection(*(set(get[name]) & set(other[name]) for _, name in parts))
     seeds = sorted(common)
     values = []
     for weight, name in parts:
         if not seeds:
             return None
-        subjects = sorted(set.intersection(*(set(found[seed]) for found in (get[name], other[name]) for seed in seeds)))
-        if not subjects:
+        about = [frozenset(found[seed]) for found in (get[name], other[name]) for seed in seeds]
+        if not all(about) or (len(set(about)) > 1 and len(seeds) < 2):
             return None
-        values.append((weight, table(get[name], seeds, subjects) - table(other[name], seeds, subjects)))
+        one, two = (
+            table(found[name], seeds, sorted(about[0])) if len(set(about)) == 1 else means(found[name], seeds) for found in (get, other)
+        )
+        values.append((weight, one - two))
     return crossed(values)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import claims, comparison, cue, dimensions, gate_question, gates, study, tables, variety
+from experiments import advice, claims, comparison, cue, dimensions, gate_question, gates, sections, study, tables, variety
 from experiments.answers import letter, letters
 from experiments.cells import Cell, Cells, OutOfTime, span, time_left
 from experiments.claims import Evidence, judged
@@ -19,6 +19,7 @@ from experiments.comparison import Estimate, Found, Variant, crossed, difference
 from experiments.products import multiply_in_float32
 from experiments.study import EQUAL, NOTARY, SIZES, Size, Stops, Study, is_below
 from experiments.votes import packed, unpacked
+from experiments.words import told
 from neuralgate.errors import UserError
 from neuralgate.lvlm.forward import final_hidden
 from neuralgate.lvlm.load import load
@@ -436,7 +437,29 @@ def test_a_difference_of_two_sets_adds_their_errors() -> None:
 
 def test_no_difference_at_all_is_no_alarm() -> None:
     none = crossed([(1.0, np.zeros((5, 24)))])
-    assert (none.mean, none.low, none.high, none.p) == (0.0, 0.0, 0.0, 1.0) and none.is_equivalent
+    assert (none.mean, none.p) == (0.0, 1.0) and not none.is_spread
+    assert not none.is_equivalent, "24 subjects that are all alike say little of a 25th"
+    assert told(none) == ".00 (no spread)" and told(none, signed=False) == ".00 [.00, .14]"
+
+
+def test_a_difference_that_all_subjects_share_is_as_sure_as_their_number() -> None:
+    """Of eight subjects one flip of signs in 128 is as extreme; and two seeds can leave less than one degree of freedom."""
+    assert crossed([(1.0, np.full((3, 8), 0.5))]).p == pytest.approx(2 / 2**8)
+    generator = np.random.default_rng(40)
+    values = 0.02 * generator.normal(size=(2, 1)) + 0.02 * generator.normal(size=8) + 0.1 * generator.normal(size=(2, 8))
+    found = crossed([(1.0, values)])
+    assert found.high - found.low > 0.1 and found.p > 0.01
+
+
+def test_seeds_about_different_subjects_are_compared_by_their_means(tmp_path: Path) -> None:
+    """As in question g, where a seed draws who is edited."""
+    for seed, names in enumerate(("ab", "cd", "ef")):
+        rows = {name: {"sensitive": "r" * (seed + 1) + "c" * (3 - seed)} for name in names}
+        write_cell(tmp_path, f"variety/seed{seed}-02", {"20": {"step": 20, "answers": {"edited": rows}}})
+    found = comparison.level(Found(tmp_path), Variant("variety", "02"), claims.EDITED)
+    assert found is not None and found.mean == pytest.approx(0.5) and (found.seeds, found.units) == (3, 3)
+    assert found.low < 0 and 0.01 < found.p < 0.5
+    assert comparison.level(Found(tmp_path), Variant("variety", "02"), claims.EDITED, seeds=[0]) is not None
 
 
 def test_shares_count_the_right_letters() -> None:
@@ -541,6 +564,74 @@ def test_a_gate_that_does_nothing_is_refuted_only_if_the_control_was_seen(tmp_pa
     unseen = write_model(tmp_path / "unseen", effect=-0.1, oracle=0.0)
     assert claims.control(unseen).word == "refuted" and list(words(unseen).values())[2] == "undecided"
     assert "no difference says little" in tables.page([unseen])
+
+
+def test_separation_may_be_below_zero(tmp_path: Path) -> None:
+    write_model(tmp_path, effect=0.0, oracle=0.0)
+    for seed in range(6):
+        worse = answers_of([0.1] * 12, lookalikes=0.6, seed=seed)
+        write_cell(tmp_path, f"gates/all/seed{seed}-inverted", {"20": {"step": 20, "answers": worse}})
+    evidence = Evidence("clerk", Found(tmp_path))
+    shown = sections.levels(evidence, {"inverted": evidence.gate("inverted")}, (claims.PRIVATE, comparison.SEPARATION))
+    private, separation = shown.splitlines()[-2:]
+    assert "| .1" in private and "| -." in separation and separation.count("-.") == 3
+
+
+def test_a_gate_that_refuses_more_of_everything_is_no_gain(tmp_path: Path) -> None:
+    write_model(tmp_path, effect=0.3, oracle=0.4)
+    for seed in range(6):
+        everything = answers_of([0.7] * 12, lookalikes=0.6, seed=seed)
+        write_cell(tmp_path, f"gates/all/seed{seed}-strong", {"20": {"step": 20, "answers": everything}})
+    said = advice.advice([Evidence("clerk", Found(tmp_path))])
+    assert "a trade, not a gain" in said and "Use the gate" not in said
+
+
+def test_reach_is_not_praised_without_its_price(tmp_path: Path) -> None:
+    """As on Clerk: more kinds of subjects, more refused, of what is private and of what is not."""
+    write_model(tmp_path, effect=0.0, oracle=0.0)
+    for seed in range(3):
+        for count, private, lookalikes in (("01", 0.3, 0.2), ("16", 0.9, 0.8)):
+            found = answers_of([private] * 12, lookalikes=lookalikes, seed=10 * seed + int(count))
+            write_cell(tmp_path, f"variety/seed{seed}-{count}", {"20": {"step": 20, "answers": found}})
+    said = advice.advice([Evidence("clerk", Found(tmp_path))])
+    assert "reaches further, and refuses more of what is harmless" in said and "Edit with many kinds" not in said
+
+
+def test_few_strong_dimensions_are_looked_for_under_both_votes(tmp_path: Path) -> None:
+    def profile(kind: str, shares: Sequence[float]) -> None:
+        for layer, share in enumerate(shares):
+            path = tmp_path / f"{kind}/layer{layer}-seed0.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps({"about": "m", "profile": [{"layer": layer, "strong": share}]}))
+
+    profile("located", (0.4, 0.5, 0.4))
+    assert claims.rise_and_fall(Evidence("clerk", Found(tmp_path))).word == "not measured"
+    profile("sparse", (0.02, 0.05, 0.04))
+    assert claims.rise_and_fall(Evidence("clerk", Found(tmp_path))).word == "undecided"
+    profile("sparse", (0.2, 0.5, 0.4))
+    assert claims.rise_and_fall(Evidence("clerk", Found(tmp_path))).word == "refuted"
+    profile("sparse", (0.02, 0.05, 0.04))
+    profile("located", (0.01, 0.09, 0.03))
+    assert claims.rise_and_fall(Evidence("clerk", Found(tmp_path))).word == "confirmed"
+
+
+def test_the_best_layer_is_not_named_by_one_seed(tmp_path: Path) -> None:
+    for layer in range(3):
+        path = tmp_path / f"located/layer{layer}-seed0.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"about": "m", "profile": [{"layer": layer, "strong": 0.5 if layer == 1 else 0.2}]}))
+        found = answers_of([0.9 if layer == 1 else 0.4] * 12)
+        write_cell(tmp_path, f"layers/test/seed0-layer{layer}", {"20": {"step": 20, "answers": found}})
+    assert claims.layer_by_share(Evidence("clerk", Found(tmp_path))).word == "undecided"
+    for layer in range(3):
+        found = answers_of([0.9 if layer == 1 else 0.4] * 12, seed=1)
+        write_cell(tmp_path, f"layers/test/seed1-layer{layer}", {"20": {"step": 20, "answers": found}})
+    assert claims.layer_by_share(Evidence("clerk", Found(tmp_path))).word == "confirmed"
+
+
+def test_what_a_gate_opens_goes_by_its_own_threshold() -> None:
+    cell = {"threshold": 0.5, "samples": {"a": 10, "b": 10}, "votes": {"3": {"a": "0469", "b": "6005"}}}
+    assert sections.opened_share(cell, 3) == 3 / 8
 
 
 def test_differences_are_paired_by_seed_and_subject(tmp_path: Path) -> None:
