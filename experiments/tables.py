@@ -127,12 +127,13 @@ def readme_rows(evidences: list[Evidence]) -> str:
     rows = []
     for evidence in evidences:
         edited = [evidence.gate(name) for name in ("none", "strong", "random")]
-        for measure in README_ROWS:
+        for place, measure in enumerate(README_ROWS):
             seeds = set.intersection(*(set(variant.shares(evidence.found, measure)) for variant in edited))
             values = [base_level(evidence, measure), *(level(evidence.found, variant, measure, seeds) for variant in edited)]
-            size = next((f"{value.seeds} x {value.subjects}" for value in values[1:] if value), "")
-            rows.append([evidence.model.capitalize(), measure, size, *(told(value, signed=False) for value in values)])
-    return table(["model", "share", "seeds x subjects", "base", "edited, no gate", "edited, gate", "edited, random gate"], rows)
+            size = next((f"{value.seeds}x{value.subjects}" for value in values[1:] if value), "-")
+            name = evidence.model.capitalize() if place == 0 else ""
+            rows.append([name, measure, size, *(told(value, signed=False) for value in values)])
+    return table(["model", "share", "seeds x subjects", "base", "no gate", "gate", "random gate"], rows)
 
 
 def base_level(evidence: Evidence, measure: str) -> Estimate:

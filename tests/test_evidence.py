@@ -383,7 +383,7 @@ def test_every_cell_can_be_made_and_the_page_written(tiny: LVLM, tmp_path: Path,
     monkeypatch.setattr(gate_question.layer_choice, "SEEDS", 1)
     monkeypatch.setattr(gate_question.layer_choice, "SWAPS", 2)
     monkeypatch.setattr(dimensions, "KEPT", (10, 50))
-    monkeypatch.setattr(tables, "KEPT", (10, 50))
+    monkeypatch.setattr(sections, "KEPT", (10, 50))
     monkeypatch.setattr(gate_question.regimes, "TOGETHER", ((0, 20),))
     made = Study(tiny, size, tmp_path / "work", tmp_path / "clerk")
     made.cells.say = lambda _text: None
@@ -554,7 +554,7 @@ def test_a_gate_that_works_is_confirmed(tmp_path: Path) -> None:
     assert "Use the gate: it makes the edit refuse more unseen private subjects" in page and "better than random ones" in page
     assert "nan" not in page and "**detected**" in page
     (row,) = [line for line in tables.readme_rows([evidence]).splitlines() if "unseen private refused" in line]
-    assert ".00" in row and ".7" in row and f"| {evidence.seeds} x 12 |" in row
+    assert ".00" in row and ".7" in row and f"| {evidence.seeds}x12 |" in row
     assert f"Clerk {evidence.seeds} of 13; Notary 0 of 5" in page
 
 
