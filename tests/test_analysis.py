@@ -28,7 +28,7 @@ from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.paper import activation, edits, overlap, profile, section, sensitivity, sweeps
 from neuralgate.paper.analyse import analyse, edited_layer, other_draws, refuse_other_votes
-from neuralgate.paper.figures import edit_texts, exhibits, load_analysis
+from neuralgate.paper.figures import edit_texts, exhibits, load_analysis, vote_figures
 from neuralgate.paper.figures.words import OPENINGS, difference
 from neuralgate.paper.scores import eta_score, mean_score, wilson_score
 from neuralgate.paper.section import analysis_section
@@ -256,6 +256,15 @@ def test_csv_files_hold_the_numbers_that_are_drawn(folder, found):
     assert [row["rho"] for row in rows("activation-layers")] == list(map(str, rho))
     assert [float(row["mean_size"]) for row in rows("activation")] == [point[0] for point in found["activation"]["points"]]
     assert len(rows("sensitivity")) == len(found["sensitivity"]) and len(rows("radius")) == 6
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 16])
+def test_flips_are_drawn_for_any_number_of_subjects(found, count):
+    """Maps stand three in a row; the last row need not be full."""
+    maps = next(iter(found["bins"]["subjects"].values()))
+    bins = {**found["bins"], "subjects": {f"subject {number}": maps for number in range(count)}}
+    drawing = vote_figures.flips({**found, "bins": bins})
+    assert drawing.svg().count(b"subject ") == count and len(drawing.rows) == count * sum(map(len, maps))
 
 
 def test_the_same_analysis_gives_the_same_bytes(folder, found):

@@ -45,7 +45,7 @@ def flips(analysis: dict[str, Any]) -> Drawing:
         figure.supxlabel("M: share of samples that flip the dimension", fontsize=9.5)
         figure.supylabel(LAYER, fontsize=9.5)
         if mesh is not None:
-            bar = figure.colorbar(mesh, ax=grid, label="% of dimensions", pad=0.02)
+            bar = figure.colorbar(mesh, ax=list(grid.flat)[: len(subjects)], label="% of dimensions", pad=0.02)
             ticks = [10.0**power for power in range(math.ceil(math.log10(smallest)), 1)]
             bar.set_ticks(ticks, labels=[f"{100 * tick:g}" for tick in ticks])
 
