@@ -87,7 +87,8 @@ def control_said(evidence: Evidence) -> str:
 
 
 def layer_said(evidence: Evidence) -> str:
-    scores = {layer: float(np.mean(values)) for layer, values in scores_on_test(evidence).items()}
+    by_seed = scores_on_test(evidence)
+    scores = {layer: float(np.mean(values)) for layer, values in by_seed.items()}
     criteria = {
         name: {layer: value for layer, value in values.items() if layer in scores} for name, values in named_layers(evidence).items()
     }
@@ -98,7 +99,7 @@ def layer_said(evidence: Evidence) -> str:
     least = min(lost.values())
     best = [name for name, loss in lost.items() if loss == least]
     others = ", ".join(f"{name} {number(loss, signed=False)}" for name, loss in lost.items() if name not in best)
-    seeds = len(next(iter(scores_on_test(evidence).values())))
+    seeds = len(next(iter(by_seed.values())))
     return (
         f"The layer named by the {' and by the '.join(best)} comes nearest to the best layer's test score, {number(least, signed=False)} "
         f"below it{f' ({others})' if others else ''}; means of {seeds} seed{'s' if seeds > 1 else ''}."

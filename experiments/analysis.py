@@ -1,8 +1,8 @@
 """What docs/analysis.md says of Clerk, from an analysed run:
 
-make demo
-neuralgate locate runs/demo --analyse
-python -m experiments.analysis runs/demo
+neuralgate run clerk --out runs/clerk
+neuralgate locate runs/clerk --analyse
+python -m experiments.analysis runs/clerk
 """
 
 from __future__ import annotations

@@ -307,9 +307,9 @@ def layer_by_share(evidence: Evidence) -> Finding:
 
 def spares(evidence: Evidence) -> Finding:
     """By look-alikes; what else is to stay answered is told beside it."""
-    found = deciding(evidence, "strong", "none", LOOKALIKES, -1)
-    others = [deciding(evidence, "strong", "none", measure, -1).text for measure in (BENIGN, PROTECTED)]
-    return replace(found, text="; ".join(text for text in (found.text, *others) if text))
+    made = main_family(evidence)
+    found, *others = (claim(evidence, made, "strong", "none", measure, -1) for measure in (LOOKALIKES, BENIGN, PROTECTED))
+    return replace(found, text="; ".join(finding.text for finding in (found, *others) if finding.text))
 
 
 def deciding(evidence: Evidence, first: str, other: str, measure: str, sign: int) -> Finding:
