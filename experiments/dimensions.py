@@ -12,7 +12,7 @@ import torch
 
 from experiments.cells import Cell, Result
 from experiments.study import Study, settings_of
-from experiments.votes import locate, refused_under, unpacked
+from experiments.votes import locate, refused_under, unpacked, vote_shares
 from neuralgate.locate.samples import PairSample, make_samples
 from neuralgate.recipe import LocateConfig
 
@@ -41,8 +41,7 @@ def sparse_votes(study: Study, seed: int, layer: int | None = None) -> Cell:
 
 def sparse_threshold(found: Result, layer: int) -> float:
     """Over all subjects; half way between two numbers of votes."""
-    votes = {name: unpacked(text) for name, text in found["votes"][str(layer)].items()}
-    shares = torch.tensor([[count / found["samples"][name] for count in counts] for name, counts in votes.items()])
+    shares = vote_shares(found, layer)
     steps = [(place + 0.5) / VOTERS for place in range(VOTERS)]
     return next(threshold for threshold in steps if (shares > threshold).float().mean() <= SPARSE or threshold == steps[-1])
 

@@ -37,7 +37,7 @@ from experiments.comparison import (
 from experiments.dimensions import KEPT
 from experiments.study import EQUAL
 from experiments.variety import COUNTS
-from experiments.votes import unpacked
+from experiments.votes import vote_shares
 from experiments.words import number, seen, told
 from neuralgate.pairs.subjects import subjects_of
 
@@ -165,8 +165,7 @@ def profile_section(evidence: Evidence) -> str:
 
 def opened_share(cell: dict[str, Any], layer: int) -> float:
     """Share of the dimensions that the cell's gate opens, over subjects."""
-    votes = [np.array(unpacked(text)) / cell["samples"][name] for name, text in cell["votes"][str(layer)].items()]
-    return float(np.mean(np.stack(votes) > cell["threshold"]))
+    return float((vote_shares(cell, layer) > cell["threshold"]).float().mean())
 
 
 def samples_section(evidence: Evidence) -> str:

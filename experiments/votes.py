@@ -33,6 +33,12 @@ def unpacked(text: str) -> list[int]:
     return [DIGITS.index(character) for character in text]
 
 
+def vote_shares(found: Result, layer: int) -> torch.Tensor:
+    """Of each subject's samples the share that flips each dimension at ``layer``, ``(S, D)``, of a result of :func:`locate`."""
+    counts_SD = torch.tensor([unpacked(text) for text in found["votes"][str(layer)].values()])
+    return counts_SD / torch.tensor([found["samples"][name] for name in found["votes"][str(layer)]])[:, None]
+
+
 def locate(lvlm: LVLM, pairs: PairSet, config: LocateConfig) -> Result:
     """Fits a vector to each of the first samples of every subject, and counts their flips. The profile has a row for each layer: shares of
     dimensions, losses, and the shares of the voters' sensitive questions refused under their own vectors, with the strong dimensions
