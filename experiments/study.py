@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from neuralgate.edit_settings import named_layers
 from neuralgate.files import digest
 from neuralgate.interventions.patch import Patch
 from neuralgate.locate.gate import Gate
+from neuralgate.lvlm.fast.below import Below
 from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import encode_examples
@@ -119,6 +121,7 @@ class Study:
         about = {"model": lvlm.fingerprint, "pairs": self.drawn.hash(), "questions": [question.row() for question in self.questions]}
         self.cells = Cells(folder or FOLDER / lvlm.name, digest(about), seconds)
         self.kept_inputs: tuple[tuple[int, str], Inputs] | None = None
+        self.below = Below(lvlm, 0)
 
     # --- pairs ----------------------------------------------------------------------------------------------------------
 
@@ -166,14 +169,11 @@ class Study:
         chosen = [question for question in self.questions if question.benchmark != EDITED or question.subject in subjects]
         items = [(self.work / "questions" / str(question.image), question.question) for question in chosen]
 
-        def generate() -> list[str]:
-            return self.lvlm.generate(items, max_new_tokens=TOKENS)
-
-        if patch is None:
-            texts = generate()
-        else:
-            with patch.on(self.lvlm):
-                texts = generate()
+        lowest = patch.unchanged_below(self.lvlm) if patch else 0
+        if self.below.layer != lowest:
+            self.below = Below(self.lvlm, lowest)
+        with patch.on(self.lvlm) if patch else nullcontext(), self.below.used():
+            texts = self.lvlm.generate(items, max_new_tokens=TOKENS)
         return letters(chosen, texts)
 
     @property

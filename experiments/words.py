@@ -29,9 +29,8 @@ def told_whole(estimate: Estimate, p: float) -> str:
     """The same with what stands behind it."""
     if estimate.seeds == 1:
         return f"{told(estimate)} (1 seed, interval over {estimate.subjects} subjects alone, p {p:.3g})"
-    return (
-        f"{told(estimate)} ({estimate.seeds} seeds x {estimate.subjects} subjects, p {p:.3g}, would have been seen from {seen(estimate)})"
-    )
+    smallest = f", would have been seen from {seen(estimate)}" if estimate.is_spread else ""
+    return f"{told(estimate)} ({estimate.seeds} seeds x {estimate.subjects} subjects, p {p:.3g}{smallest})"
 
 
 def seen(estimate: Estimate) -> str:

@@ -181,7 +181,8 @@ def test_a_step_is_adams(tiny_copy, pairs):
     expected = base - 3e-3 * weight.grad / (weight.grad.abs() + 1e-4)
     weight.requires_grad_(False)
     with patch.applied(tiny_copy.model):
-        torch.testing.assert_close(weight, expected, rtol=0, atol=2e-6)
+        # a gradient near eps that is off by 1e-7, as sums in another order are, moves a step of 3e-3 by 3e-6
+        torch.testing.assert_close(weight, expected, rtol=0, atol=1e-5)
     assert training.curve[0]["loss_sensitive"] == pytest.approx(sensitive.item(), abs=1e-4)
     assert training.curve[0]["loss_benign"] == pytest.approx(benign.item(), abs=1e-4)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.evaluate.score import judge_and_score
 from neuralgate.files import write_json, write_jsonl
-from neuralgate.interventions.base import Answerer, Intervention
+from neuralgate.interventions.base import Intervention
 from neuralgate.lvlm.auto import answer_tokens
 from neuralgate.lvlm.conversation import item_of
+from neuralgate.lvlm.fast.below import Below
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import Question, check_image, read_questions
 from neuralgate.recipe import EvaluateConfig
@@ -63,8 +64,8 @@ def answer(
     ]
 
 
-def piece_keys(variant: str, questions: Sequence[Question]) -> list[str]:
-    return [f"{variant}/{start}" for start in range(0, len(questions), CHUNK)]
+def piece_key(variant: str, start: int) -> str:
+    return f"{variant}/{start}"
 
 
 def ask(
@@ -77,37 +78,37 @@ def ask(
     chunks: Chunks,
 ) -> None:
     """This process's share of the answers of all variants (name -> intervention, or None for the model as it is), in chunks that a
-    killed run finds again."""
-    places = {key: (variant, number * CHUNK) for variant in variants for number, key in enumerate(piece_keys(variant, questions))}
+    killed run finds again. The variants' chunks of the same questions stand side by side: what none of them changes is computed once."""
+    starts = range(0, len(questions), CHUNK)
+    places = {piece_key(variant, start): (variant, start) for start in starts for variant in variants}
+    unchanged = min((made.unchanged_below(lvlm) for made in variants.values() if made), default=0)
     mine = chunks.mine(list(places), side_by_side=True)
     counts = [min(CHUNK, len(questions) - places[key][1]) for key in mine]
-    entered, current = ExitStack(), ""
-    answerer: Answerer = lvlm
+    below, at = Below(lvlm, unchanged), 0
 
     def generate(key: str) -> bytes:
-        nonlocal current, answerer
+        nonlocal below, at
         variant, start = places[key]
-        if variant != current:  # a variant's pieces stand side by side
-            entered.close()
-            intervention = variants[variant]
-            answerer = entered.enter_context(intervention.on(lvlm)) if intervention else lvlm
-            current = variant
+        if start != at:
+            below, at = Below(lvlm, unchanged), start
         part = [
             item_of(question, check_image(root, question.image, f"Question {question.id}") if question.image else None)
             for question in questions[start : start + CHUNK]
         ]
-        answers = answerer.generate_answers(part, max_new_tokens=answer_tokens(lvlm, config.max_new_tokens), batch_size=config.batch_size)
+        intervention, tokens = variants[variant], answer_tokens(lvlm, config.max_new_tokens)
+        with intervention.on(lvlm) if intervention else nullcontext(lvlm) as answerer, below.used():
+            answers = answerer.generate_answers(part, max_new_tokens=tokens, batch_size=config.batch_size)
         if report:
             report(done=sum(counts[: mine.index(key) + 1]), total=sum(counts), text=f"asking {variant}")
         return json.dumps([(answer.text, answer.cut_off) for answer in answers]).encode()
 
-    with entered:
-        chunks.make(list(places), generate, side_by_side=True)
+    chunks.make(list(places), generate, side_by_side=True)
 
 
 def answers_of(variant: str, questions: Sequence[Question], chunks: Chunks) -> list[tuple[str, bool]]:
     """One variant's answers, and whether each was cut off, once every process has made its share."""
-    return [(text, cut_off) for piece in chunks.collect(piece_keys(variant, questions)) for text, cut_off in json.loads(piece)]
+    keys = [piece_key(variant, start) for start in range(0, len(questions), CHUNK)]
+    return [(text, cut_off) for piece in chunks.collect(keys) for text, cut_off in json.loads(piece)]
 
 
 def evaluate_edit(

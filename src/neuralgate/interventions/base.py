@@ -39,6 +39,9 @@ class Intervention(Protocol):
     def identity(self) -> str:
         """sha256 over what it does."""
 
+    def unchanged_below(self, lvlm: LVLM) -> int:
+        """The decoder layer below which ``lvlm`` stays as it is, weights and outputs; the number of its layers where all do."""
+
     def on(self, lvlm: LVLM) -> AbstractContextManager[Answerer]:
         """What answers while the intervention is on ``lvlm``, which is bit for bit itself after the context.
 

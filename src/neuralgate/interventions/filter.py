@@ -70,6 +70,10 @@ class Filter:
         """See `Intervention.at`."""
         return replace(self, is_in=self.is_in and checked_strength(strength) >= 0.5)
 
+    def unchanged_below(self, lvlm: LVLM) -> int:
+        """See `Intervention.unchanged_below`."""
+        return len(lvlm.layers)
+
     @contextmanager
     def on(self, lvlm: LVLM) -> Iterator[Answerer]:
         """See `Intervention.on`."""

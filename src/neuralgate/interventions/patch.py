@@ -39,7 +39,7 @@ from neuralgate.interventions.values import (
     sha256,
 )
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.roles import find_roles
+from neuralgate.lvlm.roles import find_roles, lowest_layer
 
 Side = Literal["base_sha256", "result_sha256"]
 
@@ -191,6 +191,10 @@ class Patch:
             yield
         finally:
             exact._toggle(model, "result_sha256")
+
+    def unchanged_below(self, lvlm: LVLM) -> int:
+        """See `Intervention.unchanged_below`."""
+        return min(lowest_layer(role, len(lvlm.layers)) for role in self.tensors)
 
     @contextmanager
     def on(self, lvlm: LVLM) -> Iterator[LVLM]:

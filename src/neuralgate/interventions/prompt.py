@@ -58,6 +58,10 @@ class Prompt:
         """See `Intervention.at`."""
         return replace(self, is_in=self.is_in and checked_strength(strength) >= 0.5)
 
+    def unchanged_below(self, lvlm: LVLM) -> int:
+        """See `Intervention.unchanged_below`."""
+        return len(lvlm.layers)
+
     @contextmanager
     def on(self, lvlm: LVLM) -> Iterator[Answerer]:
         """See `Intervention.on`. Raises UserError when the model's prompts have no place for the text."""

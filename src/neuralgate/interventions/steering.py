@@ -96,6 +96,10 @@ class Steering:
                 f"{self.information['base_fingerprint'][:12]}, not {lvlm.fingerprint[:12]}); load that model in its dtype."
             )
 
+    def unchanged_below(self, lvlm: LVLM) -> int:
+        """See `Intervention.unchanged_below`."""
+        return min(self.vectors)
+
     @contextmanager
     def on(self, lvlm: LVLM) -> Iterator[LVLM]:
         """See `Intervention.on`."""

@@ -8,7 +8,7 @@ between them and the question stands the padding (masked, and skipped by the pos
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +25,7 @@ from neuralgate.lvlm.fast.room import with_rows
 from neuralgate.lvlm.inputs import encode_prompts
 
 if TYPE_CHECKING:
+    from neuralgate.lvlm.fast.below import Below
     from neuralgate.lvlm.model import LVLM
 
 
@@ -115,6 +116,8 @@ def generate(
     samples = sampling.samples if sampling else 1
     conversations = [conversation for item in items for conversation in [conversation_of(item)] * samples]
     keys = [[str(image_key(image)) for image in conversation.images] for conversation in conversations]
+    are_files = all(isinstance(image, str | Path) for conversation in conversations for image in conversation.images)
+    below = lvlm.below if are_files else None  # another picture in memory may come to have the same key
     # questions about one image side by side; those without an image, or with several, go in batches of their own
     order = sorted(range(len(conversations)), key=lambda i: (not keys[i], len(keys[i]), keys[i], -len(conversations[i].question)))
     answers: dict[int, Generated] = {}
@@ -124,9 +127,10 @@ def generate(
         nonlocal finished
         inputs: dict[str, Any] = encode_prompts(lvlm, [conversations[i] for i in chosen])
         if share_images and lvlm.is_plain and len(keys[chosen[0]]) == 1:
-            inputs = with_shared_prefix(lvlm, inputs, [keys[i][0] for i in chosen], max_new_tokens)
+            inputs = with_shared_prefix(lvlm, inputs, [keys[i][0] for i in chosen], max_new_tokens, below)
         draw = Draw(sampling, [(sampling.seed, *divmod(i, samples)) for i in chosen], max_new_tokens) if sampling else None
-        made = continuations(lvlm, inputs, max_new_tokens, draw)
+        with recalled(below if "past_key_values" in inputs else None, [keys[i] for i in chosen], inputs["input_ids"]):
+            made = continuations(lvlm, inputs, max_new_tokens, draw)
         answers.update((i, replace(one, prefill=conversations[i].prefill)) for i, one in zip(chosen, made, strict=True))
         finished += len(chosen)
         if report:
@@ -194,7 +198,14 @@ def own_settings_aside(model: Any) -> Iterator[None]:
             module.generation_config = config
 
 
-def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[object], max_new_tokens: int) -> dict[str, Any]:
+def recalled(below: Below | None, keys: Sequence[object], ids: Tensor) -> AbstractContextManager[None]:
+    """What ``below``, if there is one, keeps of the first pass over these tokens behind these images."""
+    return below.first_pass((str(keys), tuple(ids.shape), ids.cpu().numpy().tobytes())) if below else nullcontext()
+
+
+def with_shared_prefix(
+    lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[object], max_new_tokens: int, below: Below | None = None
+) -> dict[str, Any]:
     """The same inputs with the image part moved into a cache that is computed once per distinct image and has room for the answers.
 
     Left as they are when the rows do not all begin with the same tokens up to their last image token.
@@ -210,9 +221,9 @@ def with_shared_prefix(lvlm: LVLM, inputs: dict[str, Tensor], keys: Sequence[obj
     distinct = {key: row for row, key in reversed(list(enumerate(keys)))}  # the first row of every image
     first = list(distinct.values())
     place = {key: i for i, key in enumerate(distinct)}
-    cache = lvlm.model(
-        input_ids=prefix.expand(len(first), -1), **{name: value[first] for name, value in fields.items()}, use_cache=True, logits_to_keep=1
-    ).past_key_values
+    images = {name: value[first] for name, value in fields.items()}
+    with recalled(below, list(distinct), prefix):
+        cache = lvlm.model(input_ids=prefix.expand(len(first), -1), **images, use_cache=True, logits_to_keep=1).past_key_values
     longest = max(len(row) for row in rows)
     cache = with_rows(cache, torch.tensor([place[key] for key in keys], device=ids_BT.device), longest - size + max_new_tokens)
     full_BT = torch.full((len(rows), longest), lvlm.tokenizer.pad_token_id or 0, device=ids_BT.device)

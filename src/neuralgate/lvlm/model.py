@@ -19,6 +19,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import write_folder
 from neuralgate.lvlm.conversation import Conversation, Item
 from neuralgate.lvlm.conversation import ImageLike as ImageLike  # what an LVLM is shown
+from neuralgate.lvlm.fast.below import Below
 from neuralgate.lvlm.generate import Generated, Sampling, generate, own_settings_aside
 from neuralgate.lvlm.likelihood import choose, log_probabilities
 from neuralgate.lvlm.memory import Batches
@@ -47,6 +48,7 @@ class LVLM:
     prompt_style: str = ""  # "" chooses one; see styles.py
     tokens: int = 0  # that went through the decoder, or the upper part of it, so far
     sizes: dict[str, int] = field(default_factory=dict, repr=False)  # work -> items at a time that its device had room for
+    below: Below | None = field(default=None, repr=False)  # what is kept of earlier asks; see `Below.used`
 
     def __post_init__(self) -> None:
         self.prompt_style = choose_style(self.processor, self.model_type, self.name, self.prompt_style)

@@ -61,6 +61,12 @@ _PARTS = "|".join(part.replace(".", r"\.") for part in PARTS)
 ROLE = re.compile(rf"(?:decoder\.(?:0|[1-9][0-9]{{0,3}})\.(?:{_PARTS})|{_PLACES})(?:\.bias)?|parameter:[A-Za-z0-9_.]{{1,300}}")
 
 
+def lowest_layer(role: str, layers: int) -> int:
+    """The lowest of a decoder's ``layers`` whose output hangs on the tensor of this role, or their number. A head may be the embeddings."""
+    in_layer = re.match(r"decoder\.(\d+)\.", role)
+    return int(in_layer[1]) if in_layer else layers if role.startswith("decoder.norm") else 0
+
+
 def find_decoder(model: Any) -> tuple[Any, str]:
     """The module that holds the decoder's layers in order, and its path below ``model``.
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from neuralgate.edit_settings import TrainedConfig
 from neuralgate.errors import UserError
+from neuralgate.lvlm.fast.below import Below
 from neuralgate.lvlm.fast.packing import Packed
 from neuralgate.lvlm.forward import check_gradient
 from neuralgate.lvlm.model import LVLM
@@ -69,6 +70,7 @@ class Trainer:
         self.gating = gating or (lambda _batch, _rows: nullcontext())
         self.picking, self.picked = picking, dict[str, Tensor]()
         self.inputs = inputs or Inputs(lvlm, min(layers))
+        self.below = Below(lvlm, min(layers))
         self.fitting = lvlm.batches(4 * config.batch_size, "training rows")
         self.rng = np.random.default_rng([config.seed, 3])
         self.weights = {SENSITIVE: 1.0, BENIGN: config.lambda_benign, CONTRAST: config.contrast_weight}
@@ -177,7 +179,8 @@ class Trainer:
                 is_last = visit == visits
                 is_due = is_last if config.sequential else config.stop == "validation" and (is_last or visit % config.check_every == 0)
                 is_due |= watch.is_late and watch.looks
-                stop = watch.note(steps, limit, losses, self.masters.values if is_due else None)
+                with self.below.used():
+                    stop = watch.note(steps, limit, losses, self.masters.values if is_due else None)
                 if config.sequential:
                     stop = watch.is_late
                 elif config.stop == "loss" and total < config.stop_loss:
