@@ -4,8 +4,8 @@
 
 adds the model's row to benchmarks/answers.json. `one by one` is transformers' `generate` on one question at a time, its picture included;
 `batched` is the same in padded batches of 64; `shared` is ours, each picture once; `shared, cache as it is` has a cache that is copied
-for every token, and `shared, head as it is` without what loading puts before the head of logits. `shared, again` is what a look at an edit of the
-middle layer takes when the same was asked before: what stands below that layer is kept.
+for every token, and `shared, head as it is` is without what loading puts before the head of logits. `shared, again` is what a look at an
+edit of the middle layer takes when the same was asked before: what stands below that layer is kept.
 """
 
 from __future__ import annotations
