@@ -17,6 +17,9 @@ from neuralgate.methods.apply import apply_method
 SETTINGS: dict[str, dict[str, Any]] = {
     "neural_gate": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "fine_tune": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "parts": ["ffn", "attention", "norm"]},
+    "grad_ascent": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
+    "npo": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
+    "dpo": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "steering": {"layers": [1], "strengths": [1.0, 8.0]},
     "system_prompt": {"text": "the passport is not to be read"},
     "keyword_guardrail": {},

@@ -123,6 +123,15 @@ class TrainedConfig(MethodConfig):
         return self
 
 
+class UnlearnConfig(TrainedConfig):
+    """What a method is told that makes the model's own answers to sensitive questions less likely."""
+
+    forget: Literal["own", "other"] = Field(
+        "own",
+        description="The answers to unlearn: the model's own to each question, or, as a control, those of other pairs, drawn at random.",
+    )
+
+
 class EditConfig(TrainedConfig):
     """The gated edit (Eq. 7) of the FFN output projections."""
 

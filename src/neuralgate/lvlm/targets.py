@@ -17,24 +17,25 @@ from neuralgate.pairs.schema import Pair, PairSet, QuestionKind
 OWN_WORDS = 5  # the authors take the first five words
 
 
-def example_of(pair: Pair, kind: QuestionKind, folder: Path, opening: str = "") -> Example:
-    """One question of a pair, behind ``opening``, with the answer wanted of it: the refusal where it is sensitive and to be edited, else
-    the model's own."""
+def example_of(pair: Pair, kind: QuestionKind, folder: Path, opening: str = "", own: bool = False) -> Example:
+    """One question of a pair, behind ``opening``, with the answer wanted of it: the refusal where it is sensitive and to be edited, else,
+    and where it is to be the ``own`` one, the model's."""
     start, end = pair.subject_span(kind)
     if kind == "benign":
         target = pair.benign_target, pair.benign_target_ids
     else:
-        target = (pair.refusal, pair.refusal_ids) if pair.role == "edit" else (pair.sensitive_target, pair.sensitive_target_ids)
+        is_taught = pair.role == "edit" and not own
+        target = (pair.refusal, pair.refusal_ids) if is_taught else (pair.sensitive_target, pair.sensitive_target_ids)
     answer, ids = target
     span = (start + len(opening), end + len(opening))
     return Example(folder / pair.image, opening + pair.question(kind), pair.word, answer, span, ids)
 
 
-def with_own_answers(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = None) -> PairSet:
-    """The pairs with ``benign_target`` (and, where the sensitive question must stay answered too, ``sensitive_target``)
+def with_own_answers(lvlm: LVLM, pairs: PairSet, report: Callable[..., None] | None = None, all_sensitive: bool = False) -> PairSet:
+    """The pairs with ``benign_target`` (and, where the sensitive question must stay answered too, or for all, ``sensitive_target``)
     set to the first five words of the base model's own greedy answer, as text and as the tokens that it said."""
     items = [(pairs.folder / pair.image, pair.benign_question) for pair in pairs]
-    answered = [pair for pair in pairs if pair.role != "edit"]
+    answered = [pair for pair in pairs if all_sensitive or pair.role != "edit"]
     items += [(pairs.folder / pair.image, pair.sensitive_question) for pair in answered]
     answers = lvlm.generate_answers(items, max_new_tokens=answer_tokens(lvlm, clerk=12), report=report)
     targets = [first_words(lvlm, answer.ids, OWN_WORDS) for answer in answers]

@@ -23,11 +23,13 @@ from neuralgate.lvlm.fast.below import Below
 from neuralgate.lvlm.fast.packing import Packed
 from neuralgate.lvlm.forward import check_gradient
 from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.batches import Inputs, Unpacked
 from neuralgate.training.losses import HALF_SCALE, answer_losses, row_weights
 from neuralgate.training.masks import SHARE_NAMES, flow_recorded, flow_shares
 from neuralgate.training.masters import Masters
+from neuralgate.training.objectives import REFUSE, Objective
 from neuralgate.training.rows import BENIGN, CONTRAST, SENSITIVE, Row, schedule
 from neuralgate.training.watch import Watch
 
@@ -49,6 +51,7 @@ class Trainer:
         gating: what is around a batch's forward pass; nothing where the whole gradient passes.
         picking: from the first step's gradients (role -> tensor) to the values that are trained (role -> booleans); else all are.
         inputs: those of another edit of the same model with the same lowest layer, to compute nothing twice.
+        objective: what is taught about the sensitive questions of edited subjects.
 
     Raises:
         UserError: a parameter cannot be trained.
@@ -64,6 +67,7 @@ class Trainer:
         gating: Gating | None = None,
         picking: Picking | None = None,
         inputs: Inputs | None = None,
+        objective: Objective = REFUSE,
     ) -> None:
         self.lvlm, self.pairs, self.config, self.layers = lvlm, pairs, config, list(layers)
         self.masters = Masters(parameters)
@@ -74,44 +78,73 @@ class Trainer:
         self.fitting = lvlm.batches(4 * config.batch_size, "training rows")
         self.rng = np.random.default_rng([config.seed, 3])
         self.weights = {SENSITIVE: 1.0, BENIGN: config.lambda_benign, CONTRAST: config.contrast_weight}
+        self.objective, self.base_losses = objective, dict[Example, float]()
         self.begun = False  # whether a gradient has been taken
 
     def losses_of(self, batch: Packed | Unpacked, count: int) -> Tensor:
         """The losses of a batch's ``count`` examples as the model gives them, ``(N,)``."""
         return answer_losses(self.lvlm, batch, count, max(self.layers) < len(self.lvlm.layers) - 1)
 
-    def row_losses(self, rows: Sequence[Row]) -> Tensor:
-        """The loss of each row, ``(N,)``, with the gated gradient attached."""
+    def row_losses(self, rows: Sequence[Row], is_gated: bool = True) -> Tensor:
+        """The NLL of each row, nats a token, ``(N,)``, with its gradient, the gated one, attached."""
         batch = self.inputs.batch([row.example for row in rows])
-        with self.gating(batch, rows):
+        with self.gating(batch, rows) if is_gated else nullcontext():
             return self.losses_of(batch, len(rows))
 
+    def target_counts(self, rows: Sequence[Row]) -> Tensor:
+        """The number of target tokens of each row, ``(N,)``."""
+        batch = self.inputs.batch([row.example for row in rows])
+        return torch.bincount(batch.examples_BT[batch.labels_BT >= 0], minlength=len(rows))
+
+    def known_losses(self, rows: Sequence[Row]) -> Tensor:
+        """The base model's NLL of each row, ``(N,)``, nats in all; a row's is computed once."""
+        missing = {row.example: row for row in rows if row.example not in self.base_losses}
+        if missing:
+            fresh = list(missing.values())
+            with torch.no_grad(), self.masters.at(self.masters.base):
+                losses_N = self.losses_of(self.inputs.batch(list(missing)), len(fresh)) * self.target_counts(fresh)
+            self.base_losses.update(zip(missing, losses_N.tolist(), strict=True))
+        return torch.tensor([self.base_losses[row.example] for row in rows], device=self.lvlm.device)
+
+    def unit_losses(self, units: Sequence[Sequence[Row]], is_gated: bool = True) -> Tensor:
+        """The loss of each unit of the objective, ``(U,)``, with its gradient attached."""
+        rows = [row for unit in units for row in unit]
+        base_N = self.known_losses(rows) if self.objective.compares else None
+        losses_N = self.row_losses(rows, is_gated=is_gated)
+        if base_N is not None:
+            counts_N = self.target_counts(rows).to(losses_N)
+            taught_N = torch.tensor([row.part == SENSITIVE for row in rows], device=losses_N.device)
+            losses_N = torch.where(taught_N, losses_N * counts_N, losses_N)
+        return torch.stack(self.objective.losses(units, losses_N, None if base_N is None else base_N.to(losses_N)))
+
     def gradients(self, rows: Sequence[Row]) -> tuple[float, dict[str, float]]:
-        """Leave the gradient of a batch in the masters; return its total loss and the mean of each part. As many rows at a
+        """Leave the gradient of a batch in the masters; return its total loss and the mean of each part. As many units at a
         time as fit into memory, which changes nothing but the order of sums.
 
         Raises:
             Diverged: the loss is no finite number.
             UserError: nothing gets a gradient at the first step.
         """
-        means = dict.fromkeys((row.part for row in rows), 0.0)
-        counts = Counter(row.part for row in rows)
+        units = self.objective.units(rows)
+        firsts = [unit[0] for unit in units]
+        means = dict.fromkeys((row.part for row in firsts), 0.0)
+        counts = Counter(row.part for row in firsts)
         parameters, copies = list(self.masters.parameters.values()), self.masters.copies
         totals = [torch.zeros_like(copy) for copy in copies.values()]
         scale = HALF_SCALE if self.masters.are_half else 1.0
 
-        def work(chosen: Sequence[tuple[Row, float]]) -> float:
-            losses_N = self.row_losses([row for row, _ in chosen])
-            total = (losses_N * losses_N.new_tensor([weight for _, weight in chosen])).sum()
+        def work(chosen: Sequence[tuple[tuple[Row, ...], float]]) -> float:
+            losses_U = self.unit_losses([unit for unit, _ in chosen])
+            total = (losses_U * losses_U.new_tensor([weight for _, weight in chosen])).sum()
             parts = torch.autograd.grad(scale * total, parameters, allow_unused=True) if total.requires_grad else [None] * len(parameters)
             for sum_DF, part_DF in zip(totals, parts, strict=True):
                 if part_DF is not None:  # zeros are looked at below
                     sum_DF += part_DF.to(sum_DF.dtype) / scale
-            for (row, _), loss in zip(chosen, losses_N.tolist(), strict=True):
-                means[row.part] += loss / counts[row.part]
+            for (unit, _), loss in zip(chosen, losses_U.tolist(), strict=True):
+                means[unit[0].part] += loss / counts[unit[0].part]
             return total.item()
 
-        total = sum(self.fitting.run(work, list(zip(rows, row_weights(rows, self.weights), strict=True))))
+        total = sum(self.fitting.run(work, list(zip(units, row_weights(firsts, self.weights), strict=True))))
         if not math.isfinite(total):
             raise Diverged(f"The loss of the edit became {total}; lower edit.rate ({self.config.rate} now).")
         gradients = dict(zip(copies, totals, strict=True))
@@ -137,17 +170,19 @@ class Trainer:
     def gradient_share(self, rows: Sequence[Row]) -> dict[str, float]:
         """Where the gradient of a batch arrives at the FFN's output projection of the highest trained layer, before any gate."""
 
-        def shares(chosen: Sequence[Row]) -> dict[str, float]:
+        def shares(chosen: Sequence[tuple[Row, ...]]) -> dict[str, float]:
             store: dict[str, Tensor] = {}
-            batch = self.inputs.batch([row.example for row in chosen])
+            batch = self.inputs.batch([row.example for unit in chosen for row in unit])
+            if self.objective.compares:  # not while the flow is recorded
+                self.known_losses([row for unit in chosen for row in unit])
             with flow_recorded(self.lvlm, max(self.layers), store):
-                losses_N = self.losses_of(batch, len(chosen))
-            (losses_N * losses_N.new_tensor(row_weights(chosen, self.weights))).sum().backward()
+                losses_U = self.unit_losses(chosen, is_gated=False)
+            (losses_U * losses_U.new_tensor(row_weights([unit[0] for unit in chosen], self.weights))).sum().backward()
             for parameter in self.masters.parameters.values():
                 parameter.grad = None
             return flow_shares(batch.classes_BT, store)
 
-        return self.fitting.run(shares, rows[: self.fitting.size])[0]  # of as many rows as fit at a time
+        return self.fitting.run(shares, self.objective.units(rows)[: self.fitting.size])[0]  # of as many as fit at a time
 
     def run(self, watch: Watch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Train until ``watch``, which has begun, or the settings say stop. Returns the base values and the trained ones, by role; the
@@ -160,7 +195,7 @@ class Trainer:
         shares: list[dict[str, float]] = []
         with torch.enable_grad(), self.masters.unlocked() as base:
             optimizer = self.optimizer()
-            batches = schedule(self.pairs, config, self.rng)
+            batches = schedule(self.pairs, config, self.rng, self.objective.answers)
             steps = 0
             for visit in range(1, visits + 1):
                 rows = next(batches)

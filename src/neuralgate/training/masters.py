@@ -39,24 +39,37 @@ class Masters:
 
     def round_in(self) -> None:
         """Write the copies into the model."""
-        with torch.no_grad():
-            for role, parameter in self.parameters.items():
-                parameter.copy_(self.copies[role])
+        self._hold(self.copies)
 
     def values(self) -> dict[str, Tensor]:
         """What the model holds now, by role."""
         return {role: parameter.detach().clone() for role, parameter in self.parameters.items()}
 
     @contextmanager
+    def at(self, values: Mapping[str, Tensor]) -> Iterator[None]:
+        """The model holds these values (role -> tensor) while the context lasts."""
+        now = self.values()
+        self._hold(values)
+        try:
+            yield
+        finally:
+            self._hold(now)
+
+    def _hold(self, values: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for role, parameter in self.parameters.items():
+                parameter.copy_(values[role])
+
+    @contextmanager
     def unlocked(self) -> Iterator[dict[str, Tensor]]:
         """The parameters may change while the context lasts, and are afterwards bit for bit what they were; gives a copy of that."""
-        base = self.values()
+        self.base = base = self.values()
         for parameter in self.parameters.values():
             parameter.requires_grad_(True)
         try:
             yield base
         finally:
-            with torch.no_grad():
-                for role, parameter in self.parameters.items():
-                    parameter.requires_grad_(False).copy_(base[role])
-                    parameter.grad = None
+            for parameter in self.parameters.values():
+                parameter.requires_grad_(False)
+                parameter.grad = None
+            self._hold(base)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from neuralgate.lvlm.targets import example_of, with_own_answers
 from neuralgate.pairs.schema import Pair, PairSet, QuestionKind
 
 SENSITIVE, BENIGN, CONTRAST = "sensitive", "benign", "contrast"
+Answer = Literal["refusal", "own"]  # what a sensitive question about an edited subject is answered with
+REFUSAL: tuple[Answer, ...] = ("refusal",)
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,9 @@ class Row:
     is_gated: bool
 
 
-def training_pairs(lvlm: LVLM, pairs: PairSet, stop: str = "validation") -> PairSet:
-    """``pairs``, with the base model's own first words where an answer is to be kept and the pair does not say which.
+def training_pairs(lvlm: LVLM, pairs: PairSet, stop: str = "validation", answers: Sequence[Answer] = REFUSAL) -> PairSet:
+    """``pairs``, with the base model's own first words where an answer is to be kept, or is one of ``answers``, and the pair does not say
+    which.
 
     Raises:
         UserError: there is nothing to train on, or nothing to look at where ``stop`` is ``validation``.
@@ -38,22 +42,28 @@ def training_pairs(lvlm: LVLM, pairs: PairSet, stop: str = "validation") -> Pair
     if not len(pairs.split("train", "edit")):
         raise UserError("The pair set holds no training pairs of role edit; there is nothing to train on.")
     held = (pair for pair in pairs if pair.split == "train" or pair.role == "contrast")
-    if any(not pair.benign_target or (pair.role == "contrast" and not pair.sensitive_target) for pair in held):
-        return with_own_answers(lvlm, pairs)
+    needs_own = "own" in answers
+    if any(not pair.benign_target or ((needs_own or pair.role == "contrast") and not pair.sensitive_target) for pair in held):
+        return with_own_answers(lvlm, pairs, all_sensitive=needs_own)
     return pairs
 
 
-def rows_of(pair: Pair, pairs: PairSet, rng: np.random.Generator) -> list[Row]:
-    """The two rows of a pair, both in the same version: plain, or behind one of its context sentences."""
+def rows_of(pair: Pair, pairs: PairSet, rng: np.random.Generator, answers: Sequence[Answer] = REFUSAL) -> list[Row]:
+    """The rows of a pair, all in the same version, plain or behind one of its context sentences: of an edited subject's sensitive question
+    one with each of ``answers``, of every other question one with its own answer."""
     opening = pair.openings[rng.integers(len(pair.openings))]
     is_edit = pair.role == "edit"
-    kinds: tuple[tuple[QuestionKind, str], ...] = (("sensitive", SENSITIVE), ("benign", BENIGN))
+    kinds: list[tuple[QuestionKind, str, Answer]] = [("sensitive", SENSITIVE, answer) for answer in (answers if is_edit else REFUSAL)]
+    kinds.append(("benign", BENIGN, "own"))
     return [
-        Row(example_of(pair, kind, pairs.folder, opening), part if is_edit else CONTRAST, pair.subject, is_edit) for kind, part in kinds
+        Row(example_of(pair, kind, pairs.folder, opening, answer == "own"), part if is_edit else CONTRAST, pair.subject, is_edit)
+        for kind, part, answer in kinds
     ]
 
 
-def minibatches(edit: PairSet, contrast: PairSet, batch_size: int, rng: np.random.Generator) -> Iterator[list[Row]]:
+def minibatches(
+    edit: PairSet, contrast: PairSet, batch_size: int, rng: np.random.Generator, answers: Sequence[Answer] = REFUSAL
+) -> Iterator[list[Row]]:
     """Endless epochs over the edit pairs; contrast pairs come along in proportion, in an order of their own."""
     size = min(batch_size, len(edit))
     share = round(size * len(contrast) / len(edit)) if len(contrast) else 0
@@ -62,24 +72,24 @@ def minibatches(edit: PairSet, contrast: PairSet, batch_size: int, rng: np.rando
     while True:
         order = rng.permutation(len(edit))
         for start in range(0, len(order) - size + 1, size):
-            rows = [row for i in order[start : start + size] for row in rows_of(edit.pairs[i], edit, rng)]
+            rows = [row for i in order[start : start + size] for row in rows_of(edit.pairs[i], edit, rng, answers)]
             for _ in range(share):
                 harmless = harmless or rng.permutation(len(contrast)).tolist()
                 rows += rows_of(contrast.pairs[harmless.pop()], contrast, rng)
             yield rows
 
 
-def one_after_another(edit: PairSet, rng: np.random.Generator) -> Iterator[list[Row]]:
+def one_after_another(edit: PairSet, rng: np.random.Generator, answers: Sequence[Answer] = REFUSAL) -> Iterator[list[Row]]:
     """The authors' order: pair after pair, subject after subject."""
     for pair in sorted(edit, key=lambda pair: pair.subject):
-        yield rows_of(pair, edit, rng)
+        yield rows_of(pair, edit, rng, answers)
 
 
-def schedule(pairs: PairSet, config: TrainedConfig, rng: np.random.Generator) -> Iterator[list[Row]]:
+def schedule(pairs: PairSet, config: TrainedConfig, rng: np.random.Generator, answers: Sequence[Answer] = REFUSAL) -> Iterator[list[Row]]:
     """The rows of one step after another, or with ``sequential`` of one pair after another."""
     edit, contrast = pairs.split("train", "edit"), pairs.split("train", "contrast")
     if config.sequential:
-        return one_after_another(edit, rng)
+        return one_after_another(edit, rng, answers)
     if not config.contrast_weight:  # rows that count nothing are not run
         contrast = PairSet((), pairs.folder)
-    return minibatches(edit, contrast, config.batch_size, rng)
+    return minibatches(edit, contrast, config.batch_size, rng, answers)

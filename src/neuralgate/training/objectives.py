@@ -1,0 +1,65 @@
+"""What a method teaches about the sensitive questions of edited subjects. Under all of them benign and contrast questions keep their own
+answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from neuralgate.training.losses import ascent, negative_preference, preference
+from neuralgate.training.rows import SENSITIVE, Answer, Row
+
+
+@dataclass(frozen=True)
+class Objective:
+    """``answers`` to a question stand as rows of a step side by side; ``loss`` makes one loss of their NLL ``(A,)``: nats a token, or,
+    where it ``compares`` with the base model, whose NLL it is given too, nats in all."""
+
+    answers: tuple[Answer, ...]
+    loss: Callable[[Tensor, Tensor | None], Tensor]
+    compares: bool = False
+
+    def units(self, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
+        """The rows of each loss: the answers to one question of an edited subject, or any other row by itself."""
+        units, place = [], 0
+        while place < len(rows):
+            size = len(self.answers) if rows[place].part == SENSITIVE else 1
+            units.append(tuple(rows[place : place + size]))
+            place += size
+        return units
+
+    def losses(self, units: Sequence[Sequence[Row]], losses_N: Tensor, base_N: Tensor | None) -> list[Tensor]:
+        """Each unit's loss, from the NLL of all their rows."""
+        found, place = [], 0
+        for unit in units:
+            part = slice(place, place + len(unit))
+            is_taught = unit[0].part == SENSITIVE
+            found.append(self.loss(losses_N[part], None if base_N is None else base_N[part]) if is_taught else losses_N[place])
+            place += len(unit)
+        return found
+
+
+def npo(beta: float) -> Objective:
+    """See :func:`losses.negative_preference`."""
+
+    def loss(losses_A: Tensor, base_A: Tensor | None) -> Tensor:
+        assert base_A is not None
+        return negative_preference(losses_A, base_A, beta)[0]
+
+    return Objective(("own",), loss, compares=True)
+
+
+def dpo(beta: float) -> Objective:
+    """See :func:`losses.preference`: the refusal over the model's own answer."""
+
+    def loss(losses_A: Tensor, base_A: Tensor | None) -> Tensor:
+        assert base_A is not None
+        return preference(losses_A[0], losses_A[1], base_A[0], base_A[1], beta)
+
+    return Objective(("refusal", "own"), loss, compares=True)
+
+
+REFUSE = Objective(("refusal",), lambda losses_A, _: losses_A[0])
+FORGET = Objective(("own",), lambda losses_A, _: ascent(losses_A)[0])
