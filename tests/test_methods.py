@@ -14,7 +14,7 @@ from neuralgate.edit_settings import GATE_MODES, MethodConfig
 from neuralgate.errors import UserError
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.model import LVLM
-from neuralgate.methods import METHODS, fine_tune, idea, keyword_guardrail, parse_methods
+from neuralgate.methods import METHODS, idea, keyword_guardrail, parse_methods
 from neuralgate.methods.apply import apply_method
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training import rate
@@ -119,7 +119,7 @@ def test_fine_tuning_finds_its_rate_with_its_own_values(tiny, pairs, monkeypatch
 def test_all_of_a_layer_can_be_trained(tiny, pairs):
     config = config_of("fine_tune", parts=["all"])
     inside = {id(parameter) for parameter in tiny.layers[1].parameters()}
-    assert {id(parameter) for parameter in fine_tune.parameters_of(tiny, config, [1]).values()} == inside
+    assert {id(parameter) for parameter in tiny.parts_of([1], config.parts).values()} == inside
 
 
 def test_log_odds_are_their_formula(pairs):

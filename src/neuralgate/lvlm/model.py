@@ -23,7 +23,7 @@ from neuralgate.lvlm.fast.below import Below
 from neuralgate.lvlm.generate import Generated, Sampling, generate, own_settings_aside
 from neuralgate.lvlm.likelihood import choose, log_probabilities
 from neuralgate.lvlm.memory import Batches
-from neuralgate.lvlm.roles import final_norm, find_decoder, output_projection
+from neuralgate.lvlm.roles import all_roles, final_norm, find_decoder, output_projection
 from neuralgate.lvlm.spelling import template_separator
 from neuralgate.lvlm.styles import choose_style
 from neuralgate.lvlm.turns import end_tokens, next_turn
@@ -153,6 +153,22 @@ class LVLM:
         if not 0 <= layer < len(self.layers):
             raise UserError(f"Layer {layer} is out of range: {self.name} has decoder layers 0 to {len(self.layers) - 1}.")
         return output_projection(self.layers[layer], layer)
+
+    def parts_of(self, layers: Sequence[int], parts: Sequence[str]) -> dict[str, nn.Parameter]:
+        """Role -> parameter of these parts (``ffn``, ``attention``, ``norm``, or ``all``) of decoder layers.
+
+        Raises:
+            UserError: a layer is out of range, or has none of them.
+        """
+        for layer in layers:
+            self.ffn_out(layer)  # says so if it is out of range
+        inside = {id(parameter) for layer in layers for parameter in self.layers[layer].parameters()}
+        prefixes = tuple(f"decoder.{layer}.{part}." for layer in layers for part in parts)
+        roles = {role: parameter for role, parameter in all_roles(self.model).items() if id(parameter) in inside}
+        chosen = roles if "all" in parts else {role: parameter for role, parameter in roles.items() if role.startswith(prefixes)}
+        if not chosen:
+            raise UserError(f"Layer {', '.join(map(str, layers))} of {self.name} has no part {' or '.join(parts)}; name others (parts).")
+        return chosen
 
     @cached_property
     def fingerprint(self) -> str:

@@ -15,11 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from neuralgate.edit_settings import TrainedConfig, named_layers
-from neuralgate.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from neuralgate.interventions.patch import Patch
     from neuralgate.locate.gate import Gate
     from neuralgate.lvlm.model import LVLM
@@ -43,21 +40,6 @@ class Config(TrainedConfig):
     values: Literal["largest", "random"] = Field("largest", description="Those with the largest gradient, or as many drawn at random.")
 
 
-def parameters_of(lvlm: LVLM, config: Config, layers: list[int]) -> dict[str, nn.Parameter]:
-    """Role -> parameter of the named parts. Raises UserError when a layer is out of range or has none of them."""
-    from neuralgate.lvlm.roles import all_roles
-
-    for layer in layers:
-        lvlm.ffn_out(layer)  # says so if it is out of range
-    inside = {id(parameter) for layer in layers for parameter in lvlm.layers[layer].parameters()}
-    prefixes = tuple(f"decoder.{layer}.{part}." for layer in layers for part in config.parts)
-    roles = {role: parameter for role, parameter in all_roles(lvlm.model).items() if id(parameter) in inside}
-    chosen = roles if "all" in config.parts else {role: parameter for role, parameter in roles.items() if role.startswith(prefixes)}
-    if not chosen:
-        raise UserError(f"Layer {', '.join(map(str, layers))} of {lvlm.name} has no part {' or '.join(config.parts)}; name others (parts).")
-    return chosen
-
-
 def trainer_of(lvlm: LVLM, pairs: PairSet, config: Config, layers: list[int], inputs: Inputs | None = None) -> Trainer:
     from neuralgate.training.loop import Trainer
     from neuralgate.training.masks import largest_values, random_values
@@ -67,7 +49,7 @@ def trainer_of(lvlm: LVLM, pairs: PairSet, config: Config, layers: list[int], in
             largest_values(gradients, config.share) if config.values == "largest" else random_values(gradients, config.share, config.seed)
         )
 
-    return Trainer(lvlm, pairs, config, parameters_of(lvlm, config, layers), layers, picking=picking, inputs=inputs)
+    return Trainer(lvlm, pairs, config, lvlm.parts_of(layers, config.parts), layers, picking=picking, inputs=inputs)
 
 
 def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: Watch) -> Patch:
@@ -78,7 +60,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     from neuralgate.training.rows import training_pairs
 
     layers = named_layers(config.layers)
-    check_trainable(parameters_of(lvlm, config, layers).values())
+    check_trainable(lvlm.parts_of(layers, config.parts).values())
     pairs = training_pairs(lvlm, pairs, config.stop)
     config = with_rate(lvlm, pairs, config, layers, trainer_of)
     trainer = trainer_of(lvlm, pairs, config, layers)
