@@ -17,6 +17,7 @@ from neuralgate.methods.apply import apply_method
 SETTINGS: dict[str, dict[str, Any]] = {
     "neural_gate": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "fine_tune": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "parts": ["ffn", "attention", "norm"]},
+    "dinm": {"rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "lora": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "parts": ["ffn", "attention"], "rank": 2},
     "grad_ascent": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "npo": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
@@ -43,7 +44,8 @@ def size_of(intervention: Any, training: Any) -> Any:
     """What a control must have as much of."""
     words = getattr(intervention, "words", None) or sorted(getattr(intervention, "text", "").split())
     norms = {layer: round(float(vector.norm()), 4) for layer, vector in getattr(intervention, "vectors", {}).items()}
-    return sorted(getattr(intervention, "tensors", {})), len(words), norms, training.steps if isinstance(intervention, Patch) else None
+    shapes = sorted(entry["shape"] for entry in getattr(intervention, "tensors", {}).values())
+    return shapes, len(words), norms, training.steps if isinstance(intervention, Patch) else None
 
 
 def check_method(name: str, lvlm: Any, pairs: Any, gate: Any, folder: Any) -> None:

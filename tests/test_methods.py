@@ -66,7 +66,8 @@ def test_a_layer_out_of_range_or_left_open_is_refused(name, tiny, pairs, gate, m
         apply_method(name, tiny, pairs, gate, config_of(name, layers=[99]))
     with pytest.raises(UserError, match="No layer is named yet"):
         apply_method(name, tiny, pairs, gate, config_of(name, layers="search"))
-    assert config_of(name, layers="search").at_layers([2]).layers == [2] and config_of(name).at_layers([2]).layers == [1]
+    assert config_of(name, layers="search").at_layers([2]).layers == [2]
+    assert config_of(name, layers=[1]).at_layers([2]).layers == [1]
 
 
 @pytest.mark.parametrize("name", ["neural_gate", "fine_tune"])

@@ -18,11 +18,14 @@ from neuralgate.methods.apply import apply_method
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.loop import Trainer
 from neuralgate.training.objectives import FORGET, REFUSE, dpo, npo
+from neuralgate.training.projections import exchanged
 from neuralgate.training.rows import BENIGN, CONTRAST, SENSITIVE, schedule, training_pairs
-from neuralgate.training.unlearn import exchanged
 from tests.method_contract import config_of
 
-OBJECTIVES = {"refuse": REFUSE, "forget": FORGET, "npo": npo(0.3), "dpo": dpo(0.3)}
+OBJECTIVES = {
+    **{"refuse": REFUSE, "forget": FORGET, "npo": npo(0.3), "dpo": dpo(0.3)},
+    **{"refuse, distribution": replace(REFUSE, holds="distribution"), "dpo, distribution": replace(dpo(0.3), holds="distribution")},
+}
 LAYER, LAMBDA, MU = 1, 1.25, 0.7
 
 
@@ -50,10 +53,20 @@ def sums(lvlm, rows) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.stack([part.sum() for part in parts]), torch.tensor([len(part) for part in parts])
 
 
-def by_hand(name: str, rows, now, base, counts) -> torch.Tensor:
-    """The total loss of a step from its formula."""
+def distributions(lvlm, rows) -> list[torch.Tensor]:
+    """The logarithms of the probabilities at each row's target tokens, ``(T, V)``."""
+    found = []
+    for row in rows:
+        batch = encode_examples(lvlm, [row.example])
+        found.append(lvlm.head(final_hidden(lvlm, batch)[batch.labels_BT >= 0]).log_softmax(-1))
+    return found
+
+
+def by_hand(name: str, rows, now, base, counts, far) -> torch.Tensor:
+    """The total loss of a step from its formula; ``far``: each row's divergence."""
     places = {part: [i for i, row in enumerate(rows) if row.part == part] for part in (SENSITIVE, BENIGN, CONTRAST)}
     taught = places[SENSITIVE]
+    name, _, holds = name.partition(", ")
     if name == "refuse":
         sensitive = [now[i] / counts[i] for i in taught]
     elif name == "forget":
@@ -63,7 +76,8 @@ def by_hand(name: str, rows, now, base, counts) -> torch.Tensor:
     else:
         pairs = zip(taught[::2], taught[1::2], strict=True)
         sensitive = [-logsigmoid(0.3 * ((base[w] - now[w]) - (base[u] - now[u]))) for w, u in pairs]
-    kept = [sum(now[i] / counts[i] for i in places[part]) / len(places[part]) for part in (BENIGN, CONTRAST)]
+    held = far if holds else now / counts
+    kept = [sum(held[i] for i in places[part]) / len(places[part]) for part in (BENIGN, CONTRAST)]
     return sum(sensitive) / len(sensitive) + LAMBDA * kept[0] + MU * kept[1]
 
 
@@ -77,13 +91,16 @@ def test_a_steps_loss_and_gradient_are_the_formulas(make, name, size):
     with torch.enable_grad(), trainer.masters.unlocked() as held:
         with torch.no_grad():
             base, counts = sums(lvlm, rows)
+            before = distributions(lvlm, rows)
             noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0), dtype=weight.dtype)
             weight.add_(noise)  # away from the base
         total, means = trainer.gradients(rows)
         found = trainer.masters.copies[role_of(LAYER)].grad
         assert torch.equal(weight, held[role_of(LAYER)] + noise), "the base was put in and taken out again"
         now, _ = sums(lvlm, rows)
-        expected = by_hand(name, rows, now, base, counts)
+        after = distributions(lvlm, rows)
+        far = torch.stack([(p0.exp() * (p0 - p)).sum(-1).mean() for p0, p in zip(before, after, strict=True)])
+        expected = by_hand(name, rows, now, base, counts, far)
         (gradient,) = torch.autograd.grad(expected, weight)
     assert total == pytest.approx(expected.item(), rel=1e-9)
     torch.testing.assert_close(found, gradient, rtol=1e-7, atol=1e-9)

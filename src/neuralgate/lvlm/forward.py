@@ -127,14 +127,16 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+def target_logits(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:
+    """The logits that each target token is drawn by, ``(T, V)``, row after row; those of no other position are computed."""
+    logits_TV = at_least_float32(lvlm.head(hidden_BTD[(labels_BT >= 0).to(hidden_BTD.device)]))
+    return torch.tanh(logits_TV / lvlm.softcap) * lvlm.softcap if lvlm.softcap else logits_TV
+
+
 def token_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:
-    """Negative log-likelihood of each target token, ``(T,)``, row after row; logits at target positions only."""
-    labels_BT = labels_BT.to(hidden_BTD.device)
-    wanted_BT = labels_BT >= 0
-    logits_TV = at_least_float32(lvlm.head(hidden_BTD[wanted_BT]))
-    if lvlm.softcap:
-        logits_TV = torch.tanh(logits_TV / lvlm.softcap) * lvlm.softcap
-    return F.cross_entropy(logits_TV, labels_BT[wanted_BT].to(logits_TV.device), reduction="none")
+    """Negative log-likelihood of each target token, ``(T,)``, row after row."""
+    logits_TV = target_logits(lvlm, hidden_BTD, labels_BT)
+    return F.cross_entropy(logits_TV, labels_BT[labels_BT >= 0].to(logits_TV.device), reduction="none")
 
 
 def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor, examples_BT: Tensor | None = None, count: int = 0) -> Tensor:
@@ -143,7 +145,11 @@ def target_losses(lvlm: LVLM, hidden_BTD: Tensor, labels_BT: Tensor, examples_BT
     if examples_BT is None:
         count = len(labels_BT)
         examples_BT = torch.arange(count, device=labels_BT.device)[:, None].expand_as(labels_BT)
-    losses_T = token_losses(lvlm, hidden_BTD, labels_BT)
-    examples_T = examples_BT.to(losses_T.device)[(labels_BT >= 0).to(losses_T.device)]
+    return example_means(token_losses(lvlm, hidden_BTD, labels_BT), labels_BT, examples_BT, count)
+
+
+def example_means(values_T: Tensor, labels_BT: Tensor, examples_BT: Tensor, count: int) -> Tensor:
+    """The mean of each example's target tokens, ``(N,)``, from theirs row after row; 0 for an example without any."""
+    examples_T = examples_BT.to(values_T.device)[(labels_BT >= 0).to(values_T.device)]
     counts_N = torch.bincount(examples_T, minlength=count).clamp(min=1)
-    return losses_T.new_zeros(count).index_add(0, examples_T, losses_T) / counts_N
+    return values_T.new_zeros(count).index_add(0, examples_T, values_T) / counts_N

@@ -37,7 +37,7 @@ class Config(UnlearnConfig):
 def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: Watch) -> Patch:
     """Train; ``gate`` plays no part. Raises UserError, see `unlearn`."""
     from neuralgate.training.objectives import dpo
-    from neuralgate.training.unlearn import unlearn
+    from neuralgate.training.projections import unlearn
 
     return unlearn(lvlm, pairs, config, watch, dpo(config.beta), "DPO")
 

@@ -31,7 +31,7 @@ Config = UnlearnConfig
 def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: Watch) -> Patch:
     """Train; ``gate`` plays no part. Raises UserError, see `unlearn`."""
     from neuralgate.training.objectives import FORGET
-    from neuralgate.training.unlearn import unlearn
+    from neuralgate.training.projections import unlearn
 
     return unlearn(lvlm, pairs, config, watch, FORGET, "gradient ascent")
 

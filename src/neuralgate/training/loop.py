@@ -26,7 +26,7 @@ from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.batches import Inputs, Unpacked
-from neuralgate.training.losses import HALF_SCALE, answer_losses, row_weights
+from neuralgate.training.losses import HALF_SCALE, answer_logits, answer_losses, held_losses, row_weights
 from neuralgate.training.masks import SHARE_NAMES, flow_recorded, flow_shares
 from neuralgate.training.masters import Masters
 from neuralgate.training.objectives import REFUSE, Objective
@@ -82,17 +82,29 @@ class Trainer:
         self.weights = {SENSITIVE: 1.0, BENIGN: config.lambda_benign, CONTRAST: config.contrast_weight}
         self.objective, self.base_losses = objective, dict[Example, float]()
         self.still = still
+        self.is_below_top = max(layers) < len(lvlm.layers) - 1
         self.begun = False  # whether a gradient has been taken
 
     def losses_of(self, batch: Packed | Unpacked, count: int) -> Tensor:
         """The losses of a batch's ``count`` examples as the model gives them, ``(N,)``."""
-        return answer_losses(self.lvlm, batch, count, max(self.layers) < len(self.lvlm.layers) - 1)
+        return answer_losses(self.lvlm, batch, count, self.is_below_top)
 
     def row_losses(self, rows: Sequence[Row], is_gated: bool = True) -> Tensor:
-        """The NLL of each row, nats a token, ``(N,)``, with its gradient, the gated one, attached."""
+        """The NLL of each row, nats a token, ``(N,)``, with its gradient, the gated one, attached; or the divergence where that is to be
+        held."""
         batch = self.inputs.batch([row.example for row in rows])
+        base_TV = self.base_logits(batch) if self.objective.holds == "distribution" else None
         with self.gating(batch, rows) if is_gated else nullcontext():
-            return self.losses_of(batch, len(rows))
+            if base_TV is None:
+                return self.losses_of(batch, len(rows))
+            taught_N = torch.tensor([row.part == SENSITIVE for row in rows], device=batch.labels_BT.device)
+            return held_losses(self.lvlm, batch, base_TV, taught_N, self.is_below_top)
+
+    @torch.no_grad()
+    def base_logits(self, batch: Packed | Unpacked) -> Tensor:
+        """Those of the base model at a batch's target tokens, ``(T, V)``."""
+        with self.masters.at(self.masters.base):
+            return answer_logits(self.lvlm, batch, self.is_below_top)[0]
 
     def target_counts(self, rows: Sequence[Row]) -> Tensor:
         """The number of target tokens of each row, ``(N,)``."""
@@ -177,8 +189,6 @@ class Trainer:
         def shares(chosen: Sequence[tuple[Row, ...]]) -> dict[str, float]:
             store: dict[str, Tensor] = {}
             batch = self.inputs.batch([row.example for unit in chosen for row in unit])
-            if self.objective.compares:  # not while the flow is recorded
-                self.known_losses([row for unit in chosen for row in unit])
             with flow_recorded(self.lvlm, max(self.layers), store):
                 losses_U = self.unit_losses(chosen, is_gated=False)
             (losses_U * losses_U.new_tensor(row_weights([unit[0] for unit in chosen], self.weights))).sum().backward()

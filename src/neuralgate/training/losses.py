@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from neuralgate.lvlm.fast.packing import Packed
-from neuralgate.lvlm.forward import target_losses
+from neuralgate.lvlm.forward import example_means, target_logits, target_losses
 from neuralgate.lvlm.model import LVLM
 from neuralgate.training.batches import Unpacked
 from neuralgate.training.rows import Row
@@ -27,6 +28,23 @@ def answer_losses(lvlm: LVLM, batch: Packed | Unpacked, count: int, is_below_top
     if isinstance(batch, Packed) and is_below_top:
         return target_losses(lvlm, *batch.final_hidden_at_labels(lvlm), count)
     return target_losses(lvlm, batch.final_hidden(lvlm), batch.labels_BT, batch.examples_BT, count)
+
+
+def answer_logits(lvlm: LVLM, batch: Packed | Unpacked, is_below_top: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The logits of all target tokens, ``(T, V)``, and the labels and examples that they stand at."""
+    if isinstance(batch, Packed) and is_below_top:
+        hidden_BQD, labels_BQ, examples_BQ = batch.final_hidden_at_labels(lvlm)
+        return target_logits(lvlm, hidden_BQD, labels_BQ), labels_BQ, examples_BQ
+    return target_logits(lvlm, batch.final_hidden(lvlm), batch.labels_BT), batch.labels_BT, batch.examples_BT
+
+
+def held_losses(lvlm: LVLM, batch: Packed | Unpacked, base_TV: Tensor, taught_N: Tensor, is_below_top: bool) -> Tensor:
+    """Nats a token, ``(N,)``: the NLL of each answer that is taught (booleans), and :func:`divergence` at every other one from the base
+    model, whose logits at the same tokens are ``base_TV``."""
+    logits_TV, labels_BT, examples_BT = answer_logits(lvlm, batch, is_below_top)
+    labels_T, taught_T = labels_BT[labels_BT >= 0].to(logits_TV.device), taught_N[examples_BT[labels_BT >= 0]].to(logits_TV.device)
+    losses_T = torch.where(taught_T, F.cross_entropy(logits_TV, labels_T, reduction="none"), divergence(logits_TV, base_TV))
+    return example_means(losses_T, labels_BT, examples_BT, len(taught_N))
 
 
 def row_weights(rows: Sequence[Row], weights: Mapping[str, float]) -> list[float]:

@@ -100,8 +100,9 @@ def flow_recorded(lvlm: LVLM, layer: int, store: dict[str, Tensor]) -> Iterator[
     """Keep the input ``a`` ``(B, T, F)`` and the gradient ``delta`` ``(B, T, D)`` of one projection in ``store``."""
 
     def hook(_module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        store["a"] = inputs[0].detach()
-        output.register_hook(lambda gradient: store.__setitem__("delta", gradient.detach()))
+        if output.requires_grad:  # else the base model was asked in between
+            store["a"] = inputs[0].detach()
+            output.register_hook(lambda gradient: store.__setitem__("delta", gradient.detach()))
 
     handle = lvlm.ffn_out(layer).register_forward_hook(hook)
     try:

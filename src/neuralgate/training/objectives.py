@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -15,11 +16,13 @@ from neuralgate.training.rows import SENSITIVE, Answer, Row
 @dataclass(frozen=True)
 class Objective:
     """``answers`` to a question stand as rows of a step side by side; ``loss`` makes one loss of their NLL ``(A,)``: nats a token, or,
-    where it ``compares`` with the base model, whose NLL it is given too, nats in all."""
+    where it ``compares`` with the base model, whose NLL it is given too, nats in all. Of what is to stay it ``holds`` the answers, by their
+    NLL, or the whole distribution at them, by its divergence from the base model's."""
 
     answers: tuple[Answer, ...]
     loss: Callable[[Tensor, Tensor | None], Tensor]
     compares: bool = False
+    holds: Literal["answers", "distribution"] = "answers"
 
     def units(self, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
         """The rows of each loss: the answers to one question of an edited subject, or any other row by itself."""
