@@ -13,7 +13,19 @@ from typing import Any
 
 from neuralgate.edit_settings import MethodConfig
 from neuralgate.errors import UserError
-from neuralgate.methods import dinm, dpo, fine_tune, grad_ascent, keyword_guardrail, lora, neural_gate, npo, steering, system_prompt
+from neuralgate.methods import (
+    dinm,
+    dpo,
+    fine_tune,
+    grad_ascent,
+    keyword_guardrail,
+    lora,
+    memflex,
+    neural_gate,
+    npo,
+    steering,
+    system_prompt,
+)
 from neuralgate.settings import parse_settings
 from neuralgate.text import short
 
@@ -21,6 +33,7 @@ METHODS: dict[str, ModuleType] = {
     "neural_gate": neural_gate,
     "fine_tune": fine_tune,
     "dinm": dinm,
+    "memflex": memflex,
     "lora": lora,
     "grad_ascent": grad_ascent,
     "npo": npo,

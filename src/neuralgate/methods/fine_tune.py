@@ -17,12 +17,12 @@ from pydantic import Field
 from neuralgate.edit_settings import TrainedConfig, named_layers
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from neuralgate.interventions.patch import Patch
     from neuralgate.locate.gate import Gate
     from neuralgate.lvlm.model import LVLM
     from neuralgate.pairs.schema import PairSet
-    from neuralgate.training.batches import Inputs
-    from neuralgate.training.loop import Trainer
     from neuralgate.training.watch import Watch
 
 PAPER = "https://arxiv.org/abs/2505.16252"
@@ -40,36 +40,20 @@ class Config(TrainedConfig):
     values: Literal["largest", "random"] = Field("largest", description="Those with the largest gradient, or as many drawn at random.")
 
 
-def trainer_of(lvlm: LVLM, pairs: PairSet, config: Config, layers: list[int], inputs: Inputs | None = None) -> Trainer:
-    from neuralgate.training.loop import Trainer
-    from neuralgate.training.masks import largest_values, random_values
-
-    def picking(gradients: dict) -> dict:
-        return (
-            largest_values(gradients, config.share) if config.values == "largest" else random_values(gradients, config.share, config.seed)
-        )
-
-    return Trainer(lvlm, pairs, config, lvlm.parts_of(layers, config.parts), layers, picking=picking, inputs=inputs)
-
-
 def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: Watch) -> Patch:
     """Train; ``gate`` plays no part. Raises UserError for what cannot be trained, see `neural_gate.edit`."""
-    from neuralgate.interventions.patch import Patch
-    from neuralgate.training.masters import check_trainable
-    from neuralgate.training.rate import with_rate
-    from neuralgate.training.rows import training_pairs
+    from neuralgate.training.masks import largest_values, random_values
+    from neuralgate.training.objectives import REFUSE
+    from neuralgate.training.projections import train_parameters
 
-    layers = named_layers(config.layers)
-    check_trainable(lvlm.parts_of(layers, config.parts).values())
-    pairs = training_pairs(lvlm, pairs, config.stop)
-    config = with_rate(lvlm, pairs, config, layers, trainer_of)
-    trainer = trainer_of(lvlm, pairs, config, layers)
-    task = f"fine-tuning {', '.join(config.parts)} of layer {', '.join(map(str, layers))}"
-    watch.begin(pairs, task, layers, looks=config.stop == "validation" or config.sequential)
-    base, trained = trainer.run(watch)
-    patch = Patch.between(lvlm, base, trained, {"method": f"fine-tuning ({config.values} values)"})
-    watch.training.values_changed = sum(entry["changed"] for entry in patch.tensors.values())
-    return patch
+    def picking(gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+        if config.values == "largest":
+            return largest_values(gradients, config.share)
+        return random_values(gradients, config.share, config.seed)
+
+    parameters = lvlm.parts_of(named_layers(config.layers), config.parts)
+    name = f"fine-tuning of {', '.join(config.parts)}"
+    return train_parameters(lvlm, pairs, config, watch, REFUSE, parameters, name, config.values == "random", picking)
 
 
 def controls(config: Config) -> dict[str, Config]:

@@ -1,10 +1,12 @@
-"""The loop over whole FFN output projections, by any objective."""
+"""The loop over named tensors, by any objective, and what becomes of it: a patch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from torch import nn
 
 from neuralgate.edit_settings import TrainedConfig, UnlearnConfig, named_layers
 from neuralgate.errors import UserError
@@ -12,7 +14,8 @@ from neuralgate.interventions.patch import Patch
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.roles import role_of
 from neuralgate.pairs.schema import PairSet
-from neuralgate.training.loop import Trainer
+from neuralgate.training.batches import Inputs
+from neuralgate.training.loop import Picking, Trainer
 from neuralgate.training.masters import check_trainable
 from neuralgate.training.objectives import Objective
 from neuralgate.training.rate import with_rate
@@ -31,10 +34,30 @@ def train_projections(
     """
     layers = named_layers(config.layers)
     parameters = {role_of(layer): lvlm.ffn_out(layer).weight for layer in layers}
+    return train_parameters(lvlm, pairs, config, watch, objective, parameters, name, is_control)
+
+
+def train_parameters(
+    lvlm: LVLM,
+    pairs: PairSet,
+    config: TrainedConfig,
+    watch: Watch,
+    objective: Objective,
+    parameters: Mapping[str, nn.Parameter],
+    name: str,
+    is_control: bool,
+    picking: Picking | None = None,
+) -> Patch:
+    """The same for any tensors of decoder layers (role -> parameter), or, with ``picking``, for some of their values."""
     check_trainable(parameters.values())
+    layers = sorted({int(role.split(".")[1]) for role in parameters})
     pairs = training_pairs(lvlm, pairs, config.stop, objective.answers)
-    config = with_rate(lvlm, pairs, config, layers)
-    trainer = Trainer(lvlm, pairs, config, parameters, layers, objective=objective)
+
+    def refusing(lvlm: LVLM, pairs: PairSet, config: TrainedConfig, layers: list[int], inputs: Inputs) -> Trainer:
+        return Trainer(lvlm, pairs, config, dict(parameters), layers, picking=picking, inputs=inputs)
+
+    config = with_rate(lvlm, pairs, config, layers, refusing)
+    trainer = Trainer(lvlm, pairs, config, dict(parameters), layers, picking=picking, objective=objective)
     task = f"{name} at layer {', '.join(map(str, layers))}"
     watch.begin(pairs, task, layers, looks=config.stop == "validation" or config.sequential)
     base, trained = trainer.run(watch)
