@@ -19,6 +19,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "fine_tune": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "parts": ["ffn", "attention", "norm"]},
     "dinm": {"rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "memflex": {"rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "budget": 2.0},
+    "precise_shield": {"rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "share": 0.5},
     "lora": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "parts": ["ffn", "attention"], "rank": 2},
     "grad_ascent": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "npo": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},

@@ -23,6 +23,7 @@ from neuralgate.methods import (
     memflex,
     neural_gate,
     npo,
+    precise_shield,
     steering,
     system_prompt,
 )
@@ -34,6 +35,7 @@ METHODS: dict[str, ModuleType] = {
     "fine_tune": fine_tune,
     "dinm": dinm,
     "memflex": memflex,
+    "precise_shield": precise_shield,
     "lora": lora,
     "grad_ascent": grad_ascent,
     "npo": npo,
