@@ -25,6 +25,7 @@ STATIONS = (
     {"interventions"},
     {"locate"},
     {"training"},
+    {"closed_form"},
     {"methods"},
     {"choose"},
     {"evaluate"},

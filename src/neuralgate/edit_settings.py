@@ -132,6 +132,21 @@ class UnlearnConfig(TrainedConfig):
     )
 
 
+class ValueConfig(MethodConfig):
+    """What closed-form edits are told of their requests and values. The defaults are those that MEMIT is used with on Llama-2-7B."""
+
+    per_subject: int = Field(4, ge=1, description="Training pairs of each subject that become requests.")
+    kept: bool = Field(True, description="Whether benign and contrast questions are requests, too, with the model's own answers.")
+    value_steps: int = Field(25, ge=1, description="Steps for each value.")
+    value_rate: float = Field(0.5, gt=0, description="Adam's rate for the values.")
+    value_stop: float = Field(0.05, ge=0, description="Loss at which a value is finished.")
+    decay: float = Field(1e-3, ge=0, description="Weight of a value's norm.")
+    kl: float = Field(0.0625, ge=0, description="Weight of the divergence of the next token at the subject.")
+    clamp: float = Field(4.0, gt=0, description="Largest norm of a value's change, in norms of what it was.")
+    values: Literal["fitted", "random"] = Field("fitted", description="Those found, or, as a control, of their norms at random.")
+    at_a_time: int = Field(16, ge=1, description="Requests in a batch.")
+
+
 class EditConfig(TrainedConfig):
     """The gated edit (Eq. 7) of the FFN output projections."""
 

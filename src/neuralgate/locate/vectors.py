@@ -22,7 +22,7 @@ from torch import Tensor
 
 from neuralgate.locate.samples import Sample
 from neuralgate.lvlm.auto import answer_tokens
-from neuralgate.lvlm.fast.recorded import Recorded, record
+from neuralgate.lvlm.fast.resumable import resumable
 from neuralgate.lvlm.fast.suffix import Suffix
 from neuralgate.lvlm.forward import check_gradient, gradients_watched, output_changed, target_losses
 from neuralgate.lvlm.generate import continuations
@@ -89,16 +89,9 @@ class Prepared:
         self.lvlm, self.count = lvlm, len(samples)
         contexts = len(samples[0].sensitive)
         groups = [(*sample.sensitive, sample.benign) for sample in samples]
-        examples = [example for group in groups for example in group]
-        self.passed: Suffix | Recorded
-        if lvlm.is_plain:
-            self.passed = Suffix(lvlm, groups, lowest, lambda classes_T: scaled_positions(classes_T[None], config.tokens)[0])
-            self.labels_BT, self.scaled_BT = self.passed.labels_BT, self.passed.changing_BT
-        else:
-            batch = encode_examples(lvlm, examples, padding="left")  # the ends, which are run again, stand in the same columns
-            scaled_BT = scaled_positions(batch.classes_BT, config.tokens)
-            self.passed = record(lvlm, batch, lowest, scaled_BT)
-            self.labels_BT, self.scaled_BT = batch.labels_BT[:, self.passed.columns], scaled_BT[:, self.passed.columns]
+        self.passed, self.labels_BT, self.scaled_BT = resumable(
+            lvlm, groups, lowest, lambda classes_BT: scaled_positions(classes_BT, config.tokens)
+        )
         weights = [1.0 / contexts] * contexts + [config.lambda_benign]
         self.weight_C = torch.tensor(weights, device=lvlm.device)  # C questions of each sample, the benign one last
 

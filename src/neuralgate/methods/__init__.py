@@ -14,6 +14,7 @@ from typing import Any
 from neuralgate.edit_settings import MethodConfig
 from neuralgate.errors import UserError
 from neuralgate.methods import (
+    alphaedit,
     dinm,
     dpo,
     fine_tune,
@@ -21,9 +22,12 @@ from neuralgate.methods import (
     keyword_guardrail,
     lora,
     memflex,
+    memit,
     neural_gate,
     npo,
     precise_shield,
+    r_rome,
+    rome,
     steering,
     system_prompt,
 )
@@ -34,6 +38,10 @@ METHODS: dict[str, ModuleType] = {
     "neural_gate": neural_gate,
     "fine_tune": fine_tune,
     "dinm": dinm,
+    "memit": memit,
+    "alphaedit": alphaedit,
+    "rome": rome,
+    "r_rome": r_rome,
     "memflex": memflex,
     "precise_shield": precise_shield,
     "lora": lora,

@@ -1,0 +1,123 @@
+"""What a closed-form edit is to make true: questions with the answers wanted of them, and the states at their subjects' last tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neuralgate.errors import UserError
+from neuralgate.locate.vectors import scaled_positions
+from neuralgate.lvlm.forward import final_hidden
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.prompts import Batch, Example, encode_examples
+from neuralgate.lvlm.targets import example_of
+from neuralgate.pairs.schema import PairSet, QuestionKind
+
+ROWS = 32  # questions at a time
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question by itself, then behind each context sentence, all with the same answer."""
+
+    pair: str  # its id
+    kind: QuestionKind
+    asked: tuple[Example, ...]
+
+
+def requests_of(pairs: PairSet, per_subject: int, kept: bool) -> list[Request]:
+    """Both questions of the first training pairs of every subject, edited and contrast, with the targets that the pairs have; without
+    ``kept`` the sensitive ones of edited subjects alone.
+
+    Raises:
+        UserError: some pairs have more context sentences than others.
+    """
+    chosen = [
+        *pairs.split("train", "edit").per_subject(per_subject),
+        *(pairs.split("train", "contrast").per_subject(per_subject) if kept else ()),
+    ]
+    if len({len(pair.openings) for pair in chosen}) > 1:
+        raise UserError("Some pairs have more context sentences than others; give every pair equally many.")
+    kinds: tuple[QuestionKind, ...] = ("sensitive", "benign") if kept else ("sensitive",)
+    return [
+        Request(pair.id, kind, tuple(example_of(pair, kind, pairs.folder, opening) for opening in pair.openings))
+        for pair in chosen
+        for kind in kinds
+    ]
+
+
+def last_subject(classes_BT: Tensor) -> Tensor:
+    """Boolean ``(B, T)``: the last token of each row's subject."""
+    return scaled_positions(classes_BT, "last")
+
+
+@torch.no_grad()
+def subject_states(lvlm: LVLM, requests: Sequence[Request], key_layers: Sequence[int], layer: int) -> tuple[dict[int, Tensor], Tensor]:
+    """At the subjects' last tokens: what the FFN output projections of ``key_layers`` are given, layer -> ``(N, C, F)`` over the ``C`` ways
+    of asking, and the output of ``layer``, ``(N, D)``, for the bare question. In float32."""
+    rows = [example for request in requests for example in request.asked]
+    keys: dict[int, list[Tensor]] = {key_layer: [] for key_layer in key_layers}
+    outputs: list[Tensor] = []
+
+    def read(chosen: Sequence[Example]) -> None:
+        batch = encode_examples(lvlm, chosen)
+        at_BT = last_subject(batch.classes_BT)
+        with ExitStack() as stack:
+            for key_layer in key_layers:
+                stack.callback(lvlm.ffn_out(key_layer).register_forward_pre_hook(_keep_input(keys[key_layer], at_BT)).remove)
+            stack.callback(lvlm.layers[layer].register_forward_hook(_keep_output(outputs, at_BT)).remove)
+            final_hidden(lvlm, batch)
+
+    lvlm.batches(ROWS, "reading keys").run(read, rows)
+    ways = len(requests[0].asked)
+    return {key_layer: torch.cat(parts).unflatten(0, (-1, ways)) for key_layer, parts in keys.items()}, torch.cat(outputs)[::ways]
+
+
+def _keep_input(kept: list[Tensor], at_BT: Tensor) -> Any:
+    def hook(_module: Any, inputs: tuple[Tensor, ...]) -> None:
+        kept.append(inputs[0].view(*at_BT.shape, -1)[at_BT.to(inputs[0].device)].float())  # OPT's FFN sees (B T, F)
+
+    return hook
+
+
+def _keep_output(kept: list[Tensor], at_BT: Tensor) -> Any:
+    def hook(_module: Any, _inputs: Any, output: Any) -> None:
+        hidden_BTD = output[0] if isinstance(output, tuple) else output
+        kept.append(hidden_BTD[at_BT.to(hidden_BTD.device)].float())
+
+    return hook
+
+
+def mean_keys(keys_NCF: Tensor) -> Tensor:
+    """``(F, N)``: of the bare question and of the mean over its contexts the mean, as MEMIT weighs them."""
+    bare_NF = keys_NCF[:, 0]
+    return ((bare_NF + keys_NCF[:, 1:].mean(1)) / 2 if keys_NCF.shape[1] > 1 else bare_NF).T
+
+
+@torch.no_grad()
+def second_moments(lvlm: LVLM, corpus: Sequence[Example], layers: Sequence[int]) -> dict[int, Tensor]:
+    """The second moment ``(F, F)`` of what each layer's FFN output projection is given, in float64, over all tokens of ``corpus`` but each
+    row's first, which is much larger than the others in many a model. One pass for all layers."""
+    sums: dict[int, Tensor] = {}
+    count = 0
+
+    def read(chosen: Sequence[Example]) -> None:
+        nonlocal count
+        batch: Batch = encode_examples(lvlm, chosen)
+        counted_BT = batch.attention_mask_BT.bool() & (batch.attention_mask_BT.cumsum(-1) > 1)
+        count += int(counted_BT.sum())
+        kept: dict[int, list[Tensor]] = {layer: [] for layer in layers}
+        with ExitStack() as stack:
+            for layer in layers:
+                stack.callback(lvlm.ffn_out(layer).register_forward_pre_hook(_keep_input(kept[layer], counted_BT)).remove)
+            final_hidden(lvlm, batch)
+        for layer, (keys_NF,) in kept.items():
+            sums[layer] = sums.get(layer, 0.0) + (keys_NF.double().T @ keys_NF.double())
+
+    lvlm.batches(ROWS, "reading ordinary text").run(read, list(corpus))
+    return {layer: total / count for layer, total in sums.items()}

@@ -1,0 +1,74 @@
+"""MEMIT: give the keys of many questions' subjects the values that bring the wanted answers, by least squares, spread over several layers.
+
+    delta_l = R_l K_l^T (lambda C_l + K_l K_l^T)^-1        for each layer l from the lowest up
+
+K_l: what the FFN output projection is given at the subjects' last tokens; R_l: an equal part of what the highest layer's output still
+lacks there; C_l: the second moment of ordinary keys. Both questions of a pair are requests, with almost the same key: `note` in
+training.json says how far they pull apart. Its control gives values of the same norms in random directions.
+
+Paper: https://arxiv.org/abs/2210.07229
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from neuralgate.edit_settings import AUTO, Auto, Layers, ValueConfig, named_layers
+
+if TYPE_CHECKING:
+    from neuralgate.interventions.patch import Patch
+    from neuralgate.locate.gate import Gate
+    from neuralgate.lvlm.model import LVLM
+    from neuralgate.pairs.schema import PairSet
+    from neuralgate.training.watch import Watch
+
+PAPER = "https://arxiv.org/abs/2210.07229"
+EDITS = "FFN output projections"
+TRAINED = "none (D a request)"
+
+PUBLISHED = 15000 / 11008  # lambda over F, on Llama-2-7B
+
+
+class Config(ValueConfig):
+    """Where, and how much ordinary keys weigh."""
+
+    layers: Layers | Literal["search"] = Field("search", description="Decoder layers to edit, or `search` for the run's edited one.")
+    covariance_weight: Annotated[float, Field(gt=0)] | Auto = Field(
+        AUTO, description="Weight of ordinary keys (lambda); `auto` is 1.36 times the size of a key, as with Llama-2-7B."
+    )
+    ridge: float = Field(1e-4, ge=0, description="Added to the covariance, as a share of its mean diagonal.")
+
+
+def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: Watch) -> Patch:
+    """Solve; ``gate`` plays no part.
+
+    Raises:
+        UserError: no pairs, a layer out of range, quantised weights, a singular covariance, or nothing would change.
+    """
+    from torch import Tensor
+
+    from neuralgate.closed_form.edit import finish, ordinary_moments, spread, told_pairs, wanted
+    from neuralgate.closed_form.requests import mean_keys
+    from neuralgate.closed_form.solve import Covariance, memit_update
+
+    layers = named_layers(config.layers)
+    pairs = told_pairs(lvlm, pairs, layers)
+    watch.begin(pairs, f"MEMIT at layer {', '.join(map(str, layers))}", layers)
+    moments = ordinary_moments(lvlm, pairs, layers)
+    covariances = {layer: Covariance(moment, config.ridge) for layer, moment in moments.items()}
+
+    def update(layer: int, residual_DN: Tensor, keys_NCF: Tensor) -> Tensor:
+        keys_FN = mean_keys(keys_NCF)
+        weight = PUBLISHED * len(keys_FN) if config.covariance_weight == "auto" else config.covariance_weight
+        return memit_update(residual_DN, keys_FN, covariances[layer], weight)
+
+    aim = wanted(lvlm, pairs, config, layers[-1])
+    name = "MEMIT" if config.values == "fitted" else "MEMIT (control)"
+    return finish(lvlm, aim, spread(lvlm, aim, layers, update, {"method": name}), layers, watch)
+
+
+def controls(config: Config) -> dict[str, Config]:
+    """Values of the same norms in random directions."""
+    return {"random": config.model_copy(update={"values": "random"})}
