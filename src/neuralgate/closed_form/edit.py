@@ -19,6 +19,7 @@ from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.roles import role_of
 from neuralgate.lvlm.targets import example_of
 from neuralgate.pairs.schema import PairSet
+from neuralgate.training.batches import Inputs
 from neuralgate.training.masters import check_trainable
 from neuralgate.training.rows import training_pairs
 from neuralgate.training.watch import Watch
@@ -78,9 +79,10 @@ def spread(lvlm: LVLM, aim: Wanted, layers: Sequence[int], update: Update, infor
     edits below have left them."""
     layers = sorted(layers)
     wanted_ND = aim.values.start_ND + aim.values.change_ND
+    inputs = Inputs(lvlm, layers[0])
     with restored(lvlm, layers) as base, torch.no_grad():
         for number, layer in enumerate(layers):
-            keys, now_ND = subject_states(lvlm, aim.requests, [layer], layers[-1])
+            keys, now_ND = subject_states(lvlm, aim.requests, [layer], layers[-1], inputs)
             residual_DN = ((wanted_ND - now_ND.to(wanted_ND.device)) / (len(layers) - number)).T
             weight = lvlm.ffn_out(layer).weight
             weight.copy_((weight.double() + update(layer, residual_DN, keys[layer]).to(weight.device)).to(weight.dtype))

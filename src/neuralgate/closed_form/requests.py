@@ -14,11 +14,12 @@ from neuralgate.errors import UserError
 from neuralgate.locate.vectors import scaled_positions
 from neuralgate.lvlm.forward import final_hidden
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import Batch, Example, encode_examples
+from neuralgate.lvlm.prompts import SUBJECT, Batch, Example, encode_examples
 from neuralgate.lvlm.targets import example_of
 from neuralgate.pairs.schema import PairSet, QuestionKind
+from neuralgate.training.batches import Inputs
 
-ROWS = 32  # questions at a time
+ROWS = 64  # questions at a time
 
 
 @dataclass(frozen=True)
@@ -57,25 +58,36 @@ def last_subject(classes_BT: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def subject_states(lvlm: LVLM, requests: Sequence[Request], key_layers: Sequence[int], layer: int) -> tuple[dict[int, Tensor], Tensor]:
+def subject_states(
+    lvlm: LVLM, requests: Sequence[Request], key_layers: Sequence[int], layer: int, inputs: Inputs | None = None
+) -> tuple[dict[int, Tensor], Tensor]:
     """At the subjects' last tokens: what the FFN output projections of ``key_layers`` are given, layer -> ``(N, C, F)`` over the ``C`` ways
-    of asking, and the output of ``layer``, ``(N, D)``, for the bare question. In float32."""
-    rows = [example for request in requests for example in request.asked]
+    of asking, and the output of ``layer``, ``(N, D)``, for the bare question. In float32. ``inputs``, kept from one call to the next, hold
+    what enters the lowest of these layers, below which nothing may have changed."""
+    inputs = inputs or Inputs(lvlm, min([*key_layers, layer]))
+    ways = len(requests[0].asked)
     keys: dict[int, list[Tensor]] = {key_layer: [] for key_layer in key_layers}
     outputs: list[Tensor] = []
 
-    def read(chosen: Sequence[Example]) -> None:
-        batch = encode_examples(lvlm, chosen)
-        at_BT = last_subject(batch.classes_BT)
+    def read(chosen: Sequence[Request]) -> None:
+        batch = inputs.batch([example for request in chosen for example in request.asked])
+        at_BT = last_subjects(batch.classes_BT, batch.examples_BT)  # row after row the examples in their order
         with ExitStack() as stack:
             for key_layer in key_layers:
                 stack.callback(lvlm.ffn_out(key_layer).register_forward_pre_hook(_keep_input(keys[key_layer], at_BT)).remove)
             stack.callback(lvlm.layers[layer].register_forward_hook(_keep_output(outputs, at_BT)).remove)
-            final_hidden(lvlm, batch)
+            batch.final_hidden(lvlm)
 
-    lvlm.batches(ROWS, "reading keys").run(read, rows)
-    ways = len(requests[0].asked)
+    lvlm.batches(max(1, ROWS // ways), "reading keys").run(read, requests)
     return {key_layer: torch.cat(parts).unflatten(0, (-1, ways)) for key_layer, parts in keys.items()}, torch.cat(outputs)[::ways]
+
+
+def last_subjects(classes_BT: Tensor, examples_BT: Tensor) -> Tensor:
+    """Boolean ``(B, T)``: the last token of each example's subject, of which several may stand in a row."""
+    subject_BT = classes_BT == SUBJECT
+    last_BT = subject_BT.clone()
+    last_BT[:, :-1] &= ~(subject_BT[:, 1:] & (examples_BT[:, 1:] == examples_BT[:, :-1]))
+    return last_BT
 
 
 def _keep_input(kept: list[Tensor], at_BT: Tensor) -> Any:
