@@ -24,7 +24,7 @@ VERBS: tuple[Verb, ...] = ("pairs", "locate", "edit", "evaluate", "report")
 #: Code that several stages run; see `Stage.code`.
 COMMON = ("pairs", "judge/prefix.py", "judge/verdict.py", "lvlm")
 BENCHMARKS = ("questions", "clerk/turns.py")
-EDITING = (*COMMON, "locate", "interventions", "training", "methods", "choose")
+EDITING = (*COMMON, "locate", "interventions", "training", "closed_form", "methods", "choose")
 
 
 class Work:
