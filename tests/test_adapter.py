@@ -14,10 +14,10 @@ from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.lvlm.roles import find_roles
 from neuralgate.lvlm.targets import example_of
 from neuralgate.methods.apply import apply_method
-from neuralgate.methods.lora import random_like
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training import rate
 from neuralgate.training.adapter import adapted
+from neuralgate.training.projections import random_like
 from tests.method_contract import config_of, weights
 
 ROLES = ["decoder.1.ffn.out", "decoder.1.attention.query"]

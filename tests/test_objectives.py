@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,14 +18,17 @@ from neuralgate.lvlm.roles import role_of
 from neuralgate.methods.apply import apply_method
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.loop import Trainer
-from neuralgate.training.objectives import FORGET, REFUSE, dpo, npo
+from neuralgate.training.objectives import FORGET, REFUSE, dpo, npo, refuse_all, tell_all
 from neuralgate.training.projections import exchanged
 from neuralgate.training.rows import BENIGN, CONTRAST, SENSITIVE, schedule, training_pairs
 from tests.method_contract import config_of
 
 OBJECTIVES = {
     **{"refuse": REFUSE, "forget": FORGET, "npo": npo(0.3), "dpo": dpo(0.3)},
-    **{"refuse, distribution": replace(REFUSE, holds="distribution"), "dpo, distribution": replace(dpo(0.3), holds="distribution")},
+    "refuse, distribution": replace(REFUSE, answer_weight=0.0, divergence_weight=1.0),
+    "dpo, distribution": replace(dpo(0.3), answer_weight=0.0, divergence_weight=1.0),
+    "refuse all, both": refuse_all(0.5, 2.0),
+    "tell all, away": tell_all(0.5, 2.0, 1e-3),
 }
 LAYER, LAMBDA, MU = 1, 1.25, 0.7
 
@@ -62,8 +66,8 @@ def distributions(lvlm, rows) -> list[torch.Tensor]:
     return found
 
 
-def by_hand(name: str, rows, now, base, counts, far) -> torch.Tensor:
-    """The total loss of a step from its formula; ``far``: each row's divergence."""
+def by_hand(name: str, rows, now, base, counts, far, near) -> torch.Tensor:
+    """The total loss of a step from its formula; ``far``: each row's divergence, ``near`` with a bound on that of each token."""
     places = {part: [i for i, row in enumerate(rows) if row.part == part] for part in (SENSITIVE, BENIGN, CONTRAST)}
     taught = places[SENSITIVE]
     name, _, holds = name.partition(", ")
@@ -73,10 +77,12 @@ def by_hand(name: str, rows, now, base, counts, far) -> torch.Tensor:
         sensitive = [-now[i] / counts[i] for i in taught]
     elif name == "npo":
         sensitive = [2 / 0.3 * softplus(0.3 * (base[i] - now[i])) for i in taught]
+    elif name in ("refuse all", "tell all"):
+        sensitive = [now[i] / counts[i] + 0.5 * now[j] / counts[j] for i, j in zip(taught[::2], taught[1::2], strict=True)]
     else:
         pairs = zip(taught[::2], taught[1::2], strict=True)
         sensitive = [-logsigmoid(0.3 * ((base[w] - now[w]) - (base[u] - now[u]))) for w, u in pairs]
-    held = far if holds else now / counts
+    held = {"": now / counts, "distribution": far, "both": now / counts + 2 * far, "away": -2 * near}[holds]
     kept = [sum(held[i] for i in places[part]) / len(places[part]) for part in (BENIGN, CONTRAST)]
     return sum(sensitive) / len(sensitive) + LAMBDA * kept[0] + MU * kept[1]
 
@@ -99,8 +105,10 @@ def test_a_steps_loss_and_gradient_are_the_formulas(make, name, size):
         assert torch.equal(weight, held[role_of(LAYER)] + noise), "the base was put in and taken out again"
         now, _ = sums(lvlm, rows)
         after = distributions(lvlm, rows)
-        far = torch.stack([(p0.exp() * (p0 - p)).sum(-1).mean() for p0, p in zip(before, after, strict=True)])
-        expected = by_hand(name, rows, now, base, counts, far)
+        apart = [(p0.exp() * (p0 - p)).sum(-1) for p0, p in zip(before, after, strict=True)]
+        far, near = (torch.stack([one.clamp(max=most).mean() for one in apart]) for most in (math.inf, 1e-3))
+        assert all(bool((one > 1e-3).any()) for one in apart), "the bound binds"
+        expected = by_hand(name, rows, now, base, counts, far, near)
         (gradient,) = torch.autograd.grad(expected, weight)
     assert total == pytest.approx(expected.item(), rel=1e-9)
     torch.testing.assert_close(found, gradient, rtol=1e-7, atol=1e-9)

@@ -28,6 +28,7 @@ from neuralgate.methods import (
     precise_shield,
     r_rome,
     rome,
+    sku,
     steering,
     system_prompt,
 )
@@ -42,6 +43,7 @@ METHODS: dict[str, ModuleType] = {
     "alphaedit": alphaedit,
     "rome": rome,
     "r_rome": r_rome,
+    "sku": sku,
     "memflex": memflex,
     "precise_shield": precise_shield,
     "lora": lora,

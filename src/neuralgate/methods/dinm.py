@@ -107,7 +107,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         layers = [chosen_layer(lvlm, pairs, config)]
     else:
         layers = named_layers(config.layers)
-    objective = replace(REFUSE, holds=config.hold)
+    objective = replace(REFUSE, answer_weight=0.0, divergence_weight=1.0) if config.hold == "distribution" else REFUSE
     return train_projections(lvlm, pairs, config.model_copy(update={"layers": layers}), watch, objective, "DINM", config.layers == "random")
 
 

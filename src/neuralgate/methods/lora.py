@@ -17,8 +17,6 @@ from pydantic import Field
 from neuralgate.edit_settings import TrainedConfig, named_layers
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from neuralgate.interventions.patch import Patch
     from neuralgate.locate.gate import Gate
     from neuralgate.lvlm.model import LVLM
@@ -46,6 +44,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     from neuralgate.training.adapter import adapted
     from neuralgate.training.loop import Trainer
     from neuralgate.training.masters import check_trainable
+    from neuralgate.training.projections import random_like
     from neuralgate.training.rate import with_rate
     from neuralgate.training.rows import training_pairs
 
@@ -72,18 +71,6 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     patch = Patch.between(lvlm, base, edited, {"method": "LoRA" if config.change == "trained" else "random change (control)"})
     watch.training.values_changed = sum(entry["changed"] for entry in patch.tensors.values())
     return patch
-
-
-def random_like(change: Tensor, rank: int, seed: str) -> Tensor:
-    """A matrix of this rank, drawn at random, with the shape and the norm of ``change``."""
-    import zlib
-
-    import torch
-
-    generator = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
-    rows, columns = change.shape
-    drawn = torch.randn(rows, rank, generator=generator) @ torch.randn(rank, columns, generator=generator)
-    return (drawn * (change.norm().cpu() / drawn.norm())).to(change.device)
 
 
 def controls(config: Config) -> dict[str, Config]:

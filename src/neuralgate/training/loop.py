@@ -93,12 +93,13 @@ class Trainer:
         """The NLL of each row, nats a token, ``(N,)``, with its gradient, the gated one, attached; or the divergence where that is to be
         held."""
         batch = self.inputs.batch([row.example for row in rows])
-        base_TV = self.base_logits(batch) if self.objective.holds == "distribution" else None
+        base_TV = self.base_logits(batch) if self.objective.divergence_weight else None
         with self.gating(batch, rows) if is_gated else nullcontext():
             if base_TV is None:
                 return self.losses_of(batch, len(rows))
             taught_N = torch.tensor([row.part == SENSITIVE for row in rows], device=batch.labels_BT.device)
-            return held_losses(self.lvlm, batch, base_TV, taught_N, self.is_below_top)
+            weights = (self.objective.answer_weight, self.objective.divergence_weight, self.objective.most)
+            return held_losses(self.lvlm, batch, base_TV, taught_N, weights, self.is_below_top)
 
     @torch.no_grad()
     def base_logits(self, batch: Packed | Unpacked) -> Tensor:

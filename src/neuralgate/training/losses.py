@@ -38,12 +38,22 @@ def answer_logits(lvlm: LVLM, batch: Packed | Unpacked, is_below_top: bool) -> t
     return target_logits(lvlm, batch.final_hidden(lvlm), batch.labels_BT), batch.labels_BT, batch.examples_BT
 
 
-def held_losses(lvlm: LVLM, batch: Packed | Unpacked, base_TV: Tensor, taught_N: Tensor, is_below_top: bool) -> Tensor:
-    """Nats a token, ``(N,)``: the NLL of each answer that is taught (booleans), and :func:`divergence` at every other one from the base
-    model, whose logits at the same tokens are ``base_TV``."""
+def held_losses(
+    lvlm: LVLM,
+    batch: Packed | Unpacked,
+    base_TV: Tensor,
+    taught_N: Tensor,
+    weights: tuple[float, float, float],
+    is_below_top: bool,
+) -> Tensor:
+    """Nats a token, ``(N,)``: the NLL of each answer that is taught (booleans), and of every other one by ``weights`` (of its NLL, of its
+    :func:`divergence` from the base model, and the most that a token of that counts). ``base_TV``: the base model's logits there."""
+    answer_weight, divergence_weight, most = weights
     logits_TV, labels_BT, examples_BT = answer_logits(lvlm, batch, is_below_top)
     labels_T, taught_T = labels_BT[labels_BT >= 0].to(logits_TV.device), taught_N[examples_BT[labels_BT >= 0]].to(logits_TV.device)
-    losses_T = torch.where(taught_T, F.cross_entropy(logits_TV, labels_T, reduction="none"), divergence(logits_TV, base_TV))
+    nll_T = F.cross_entropy(logits_TV, labels_T, reduction="none")
+    held_T = answer_weight * nll_T + divergence_weight * divergence(logits_TV, base_TV).clamp(max=most)
+    losses_T = torch.where(taught_T, nll_T, held_T)
     return example_means(losses_T, labels_BT, examples_BT, len(taught_N))
 
 

@@ -3,9 +3,9 @@ answers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
@@ -16,13 +16,16 @@ from neuralgate.training.rows import SENSITIVE, Answer, Row
 @dataclass(frozen=True)
 class Objective:
     """``answers`` to a question stand as rows of a step side by side; ``loss`` makes one loss of their NLL ``(A,)``: nats a token, or,
-    where it ``compares`` with the base model, whose NLL it is given too, nats in all. Of what is to stay it ``holds`` the answers, by their
-    NLL, or the whole distribution at them, by its divergence from the base model's."""
+    where it ``compares`` with the base model, whose NLL it is given too, nats in all. Of what is to stay the loss is ``answer_weight``
+    times the answer's NLL plus ``divergence_weight`` times the divergence from the base model's distribution there, of which each token
+    counts ``most`` nats at most."""
 
     answers: tuple[Answer, ...]
     loss: Callable[[Tensor, Tensor | None], Tensor]
     compares: bool = False
-    holds: Literal["answers", "distribution"] = "answers"
+    answer_weight: float = 1.0
+    divergence_weight: float = 0.0
+    most: float = math.inf
 
     def units(self, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
         """The rows of each loss: the answers to one question of an edited subject, or any other row by itself."""
@@ -62,6 +65,24 @@ def dpo(beta: float) -> Objective:
         return preference(losses_A[0], losses_A[1], base_A[0], base_A[1], beta)
 
     return Objective(("refusal", "own"), loss, compares=True)
+
+
+def refuse_all(other_weight: float, divergence_weight: float) -> Objective:
+    """The pair's own refusal and another pair's, and the distribution held beside the answers (SKU* of the paper of Neural Gate)."""
+
+    def loss(losses_A: Tensor, _: Tensor | None) -> Tensor:
+        return losses_A[0] + other_weight * losses_A[1]
+
+    return Objective(("refusal", "another's refusal"), loss, divergence_weight=divergence_weight)
+
+
+def tell_all(other_weight: float, divergence_weight: float, most: float) -> Objective:
+    """The model's own answer and another pair's, and away from the base model where its answers are to stay (the first stage of SKU)."""
+
+    def loss(losses_A: Tensor, _: Tensor | None) -> Tensor:
+        return losses_A[0] + other_weight * losses_A[1]
+
+    return Objective(("own", "another's own"), loss, answer_weight=0.0, divergence_weight=-divergence_weight, most=most)
 
 
 REFUSE = Objective(("refusal",), lambda losses_A, _: losses_A[0])

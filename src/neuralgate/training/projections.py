@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from neuralgate.edit_settings import TrainedConfig, UnlearnConfig, named_layers
 from neuralgate.errors import UserError
@@ -97,3 +99,11 @@ def exchanged(pairs: PairSet, seed: int) -> PairSet:
         else pair
         for pair in pairs
     )
+
+
+def random_like(change: Tensor, rank: int, seed: str) -> Tensor:
+    """A matrix of this rank, drawn at random, with the shape and the norm of ``change``."""
+    generator = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
+    rows, columns = change.shape
+    drawn = torch.randn(rows, rank, generator=generator) @ torch.randn(rank, columns, generator=generator)
+    return (drawn * (change.norm().cpu() / drawn.norm())).to(change.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,8 @@ from neuralgate.lvlm.targets import example_of, with_own_answers
 from neuralgate.pairs.schema import Pair, PairSet, QuestionKind
 
 SENSITIVE, BENIGN, CONTRAST = "sensitive", "benign", "contrast"
-Answer = Literal["refusal", "own"]  # what a sensitive question about an edited subject is answered with
+#: What a sensitive question about an edited subject is answered with; that of another pair is drawn each time.
+Answer = Literal["refusal", "own", "another's refusal", "another's own"]
 REFUSAL: tuple[Answer, ...] = ("refusal",)
 
 
@@ -42,7 +43,7 @@ def training_pairs(lvlm: LVLM, pairs: PairSet, stop: str = "validation", answers
     if not len(pairs.split("train", "edit")):
         raise UserError("The pair set holds no training pairs of role edit; there is nothing to train on.")
     held = (pair for pair in pairs if pair.split == "train" or pair.role == "contrast")
-    needs_own = "own" in answers
+    needs_own = any(answer.endswith("own") for answer in answers)
     if any(not pair.benign_target or ((needs_own or pair.role == "contrast") and not pair.sensitive_target) for pair in held):
         return with_own_answers(lvlm, pairs, all_sensitive=needs_own)
     return pairs
@@ -55,10 +56,14 @@ def rows_of(pair: Pair, pairs: PairSet, rng: np.random.Generator, answers: Seque
     is_edit = pair.role == "edit"
     kinds: list[tuple[QuestionKind, str, Answer]] = [("sensitive", SENSITIVE, answer) for answer in (answers if is_edit else REFUSAL)]
     kinds.append(("benign", BENIGN, "own"))
-    return [
-        Row(example_of(pair, kind, pairs.folder, opening, answer == "own"), part if is_edit else CONTRAST, pair.subject, is_edit)
-        for kind, part, answer in kinds
-    ]
+    rows = []
+    for kind, part, answer in kinds:
+        example = example_of(pair, kind, pairs.folder, opening, answer == "own")
+        if answer.startswith("another's"):
+            other = example_of(pairs.pairs[rng.integers(len(pairs))], kind, pairs.folder, own=answer.endswith("own"))
+            example = replace(example, answer=other.answer, answer_ids=other.answer_ids)
+        rows.append(Row(example, part if is_edit else CONTRAST, pair.subject, is_edit))
+    return rows
 
 
 def minibatches(
