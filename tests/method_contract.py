@@ -24,6 +24,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "r_rome": {"layers": [1], "per_subject": 1, "value_steps": 3, "ridge": 1e-2},
     "sku": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "memflex": {"rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "budget": 2.0},
+    "sn_tune": {"rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "share": 0.6},
     "precise_shield": {"rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "share": 0.5},
     "lora": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "parts": ["ffn", "attention"], "rank": 2},
     "grad_ascent": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from neuralgate.errors import UserError
-from neuralgate.locate.neurons import busy_alone, input_rows, last_activations, random_neurons, saliency, silenced
+from neuralgate.locate.neurons import always_busy, busy_alone, input_rows, last_activations, random_neurons, saliency, silenced
 from neuralgate.lvlm.forward import final_hidden
-from neuralgate.lvlm.prompts import encode_examples
+from neuralgate.lvlm.prompts import IMAGE, encode_examples
 from neuralgate.lvlm.roles import find_roles
 from neuralgate.lvlm.targets import example_of
+from neuralgate.methods import sn_tune
 from neuralgate.methods.apply import apply_method
 from neuralgate.training.ablation import refused_without
 from tests.method_contract import config_of
@@ -115,3 +118,55 @@ def test_switching_off_asks_protected_subjects(tiny, pairs, monkeypatch):
     assert protected and [len(items) for items in asked] == [len(protected)] * 3
     assert "refuses 0.0 %" in text and "100.0 % with these neurons" in text and "0.0 % with as many random ones" in text
     assert refused_without(tiny, pairs.split("train"), {}, 0) == ""
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_the_always_busy_are_an_intersection_over_questions(tiny, questions, share):
+    """Question by question, without padding: FFN neurons by what is missing without each, rows by their outputs."""
+    role = "decoder.1.attention.key"
+    found = always_busy(tiny, questions, [0, 2], [role], share)
+    assert set(found) == {"decoder.0.ffn", "decoder.2.ffn", role}
+    expected = {}
+    for example in questions:
+        batch, kept = encode_examples(tiny, [replace(example, answer="", answer_ids=())]), {}
+        handles = [
+            tiny.ffn_out(layer).register_forward_pre_hook(
+                lambda _m, i, name=f"decoder.{layer}.ffn", kept=kept: kept.__setitem__(name, i[0][0])
+            )
+            for layer in (0, 2)
+        ]
+        handles.append(tiny.layers[1].self_attn.k_proj.register_forward_hook(lambda _m, _i, o, kept=kept: kept.__setitem__(role, o[0])))
+        with torch.no_grad():
+            final_hidden(tiny, batch)
+        for handle in handles:
+            handle.remove()
+        for layer in (0, 2):
+            h_TF, weight_DF = kept[f"decoder.{layer}.ffn"], tiny.ffn_out(layer).weight.detach()
+            kept[f"decoder.{layer}.ffn"] = torch.stack([(h_TF[:, i, None] * weight_DF[:, i]).norm(dim=-1) for i in range(48)], -1)
+        for name, sizes_TF in kept.items():
+            order = sizes_TF.abs()[~batch.is_class(IMAGE)[0]].sum(0).argsort(descending=True)
+            top = set(order[: max(1, int(share * len(order)))].tolist())
+            expected[name] = expected.get(name, top) & top
+    assert {name: set(chosen.nonzero()[:, 0].tolist()) for name, chosen in found.items()} == expected
+
+
+def test_sn_tune_trains_rows_and_columns_of_its_neurons(tiny, pairs):
+    config = config_of("sn_tune", max_steps=3)
+    made, training = apply_method("sn_tune", tiny, pairs, None, config)
+    neurons = sn_tune.found_neurons(tiny, pairs, config, [0, 1, 2])
+    base = {role: parameter.detach().clone() for role, parameter in find_roles(tiny.model, made.tensors).items()}
+    assert any(role.endswith("ffn.out") for role in base) and any("attention" in role for role in base)
+    with made.on(tiny):
+        for role, parameter in find_roles(tiny.model, made.tensors).items():
+            moved = parameter.detach() != base[role]
+            if role.endswith("ffn.out"):
+                assert torch.equal(moved.any(0), neurons[role.removesuffix(".out")])
+            else:
+                chosen = neurons[role if "attention" in role else role.rpartition(".")[0]]
+                assert not bool(moved[~chosen].any()) and bool(moved.any())
+    assert "neurons)" in made.information["method"] and "with these neurons switched off" in training.note
+
+
+def test_no_neuron_for_sn_tune_is_said(tiny, pairs):
+    with pytest.raises(UserError, match="No neuron matters"):
+        apply_method("sn_tune", tiny, pairs, None, config_of("sn_tune", share=1.0))

@@ -6,10 +6,12 @@ input matrices and its column of the output projection are what can be trained o
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +19,8 @@ from torch import Tensor
 
 from neuralgate.lvlm.forward import final_hidden
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import Example, encode_examples
+from neuralgate.lvlm.prompts import IMAGE, Example, encode_examples
+from neuralgate.lvlm.roles import module_of, role_of
 
 BATCH = 32  # questions at a time
 INPUTS = ("ffn.in", "ffn.gate", "ffn.gate_and_in")  # whose rows are a neuron's; the last has two of each
@@ -68,15 +71,18 @@ def largest(scores_F: Tensor, share: float) -> Tensor:
     return marked_F
 
 
-def random_neurons(neurons: Mapping[int, Tensor], seed: int) -> dict[int, Tensor]:
-    """As many of each layer, drawn at random from the others."""
+Place = TypeVar("Place", int, str)
+
+
+def random_neurons(neurons: Mapping[Place, Tensor], seed: int) -> dict[Place, Tensor]:
+    """As many of each layer, or of each of other places, drawn at random from the others."""
     drawn = {}
-    for layer, chosen_F in neurons.items():
-        rng = np.random.default_rng([seed, layer, 18])
+    for place, chosen_F in neurons.items():
+        rng = np.random.default_rng([seed, zlib.crc32(str(place).encode()), 18])
         others = (~chosen_F).nonzero()[:, 0].cpu().numpy()
         marked_F = torch.zeros_like(chosen_F)
         marked_F[torch.from_numpy(rng.permutation(others)[: int(chosen_F.sum())]).to(chosen_F.device)] = True
-        drawn[layer] = marked_F
+        drawn[place] = marked_F
     return drawn
 
 
@@ -103,3 +109,50 @@ def input_rows(lvlm: LVLM, neurons: Mapping[int, Tensor]) -> dict[str, Tensor]:
                     rows = chosen_F.repeat(len(parameter) // len(chosen_F)).to(parameter.device)
                     masks[role] = rows[:, None].expand_as(parameter)
     return masks
+
+
+def output_columns(lvlm: LVLM, neurons: Mapping[int, Tensor]) -> dict[str, Tensor]:
+    """Role -> booleans of the matrix's shape: the neurons' columns of the FFN output projections, of layers that have any."""
+    with_any = {layer: chosen_F for layer, chosen_F in neurons.items() if bool(chosen_F.any())}
+    weights = {layer: lvlm.ffn_out(layer).weight for layer in with_any}
+    return {role_of(layer): with_any[layer].to(weight.device).expand_as(weight) for layer, weight in weights.items()}
+
+
+@torch.no_grad()
+def always_busy(lvlm: LVLM, questions: Sequence[Example], layers: Sequence[int], roles: Sequence[str], share: float) -> dict[str, Tensor]:
+    """What is among the ``share`` (at least one) that matter most with *every* question, summed over its tokens without the picture's: of
+    FFN neurons (``decoder.<l>.ffn``) by what is missing without them, |h_i| ||W[:, i]||, of the outputs of the matrices ``roles`` by their
+    size. Booleans, ``(F,)`` and ``(outputs,)``."""
+    always: dict[str, Tensor] = {}
+    norms = {layer: lvlm.ffn_out(layer).weight.float().norm(dim=0) for layer in layers}
+
+    def read(chosen: Sequence[Example]) -> None:
+        batch = encode_examples(lvlm, [replace(example, answer="", answer_ids=()) for example in chosen])
+        counted_BT1 = (batch.attention_mask_BT.bool() & ~batch.is_class(IMAGE))[..., None]
+
+        def count(name: str, values: Tensor) -> None:
+            sizes_BTF = values.view(*counted_BT1.shape[:2], -1).float().abs()  # OPT's FFN sees (B T, F)
+            for sums_F in (sizes_BTF * counted_BT1.to(values.device)).sum(1):
+                marked_F = largest(sums_F, share)
+                always[name] = always.get(name, marked_F) & marked_F
+
+        with ExitStack() as stack:
+            for layer in layers:
+                hook = partial(_count_inputs, count, f"decoder.{layer}.ffn", norms[layer])
+                stack.callback(lvlm.ffn_out(layer).register_forward_pre_hook(hook).remove)
+            for role in roles:
+                module = module_of(lvlm.model, role)
+                assert module is not None
+                stack.callback(module.register_forward_hook(partial(_count_outputs, count, role)).remove)
+            final_hidden(lvlm, batch)
+
+    lvlm.batches(BATCH, "reading neurons").run(read, questions)
+    return always
+
+
+def _count_inputs(count: Any, name: str, norms_F: Tensor, _module: Any, inputs: tuple[Tensor, ...]) -> None:
+    count(name, inputs[0].float() * norms_F)
+
+
+def _count_outputs(count: Any, name: str, _module: Any, _inputs: Any, output: Tensor) -> None:
+    count(name, output)

@@ -29,6 +29,7 @@ from neuralgate.methods import (
     r_rome,
     rome,
     sku,
+    sn_tune,
     steering,
     system_prompt,
 )
@@ -46,6 +47,7 @@ METHODS: dict[str, ModuleType] = {
     "sku": sku,
     "memflex": memflex,
     "precise_shield": precise_shield,
+    "sn_tune": sn_tune,
     "lora": lora,
     "grad_ascent": grad_ascent,
     "npo": npo,
