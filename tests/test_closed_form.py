@@ -15,6 +15,7 @@ from neuralgate.edit_settings import ValueConfig
 from neuralgate.errors import UserError
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.prompts import SUBJECT, encode_examples
+from neuralgate.methods import parse_methods
 from neuralgate.methods.apply import apply_method
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.rows import training_pairs
@@ -274,5 +275,8 @@ def test_the_note_says_what_pulls_apart(tiny, pairs, name):
 
 
 def test_rome_edits_one_layer(tiny, pairs):
+    """Said when a recipe is read, and where the run's own edit has two."""
+    with pytest.raises(UserError, match=r"methods\.rome: layers: Value should have at most 1 item"):
+        parse_methods({"rome": {"layers": [0, 1]}})
     with pytest.raises(UserError, match="ROME edits one layer, not 2"):
-        apply_method("rome", tiny, pairs, None, config_of("rome", layers=[0, 1]))
+        apply_method("rome", tiny, pairs, None, config_of("rome", layers="search").at_layers([0, 1]))

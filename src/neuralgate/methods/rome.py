@@ -11,7 +11,7 @@ Paper: https://arxiv.org/abs/2202.05262
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -33,7 +33,9 @@ TRAINED = "none (D a request)"
 class Config(ValueConfig):
     """Where, and along what."""
 
-    layers: Layers | Literal["search"] = Field("search", description="The decoder layer to edit, or `search` for the run's edited one.")
+    layers: Annotated[Layers, Field(max_length=1)] | Literal["search"] = Field(
+        "search", description="The decoder layer to edit, or `search` for the run's edited one."
+    )
     keys: Literal["bare", "mean"] = Field("bare", description="The key that an edit is solved for: the bare question's, or the mean.")
     covariance: bool = Field(True, description="Whether directions are turned away from ordinary keys (u = C^-1 k).")
     ridge: float = Field(1e-4, ge=0, description="Added to the covariance, as a share of its mean diagonal.")
