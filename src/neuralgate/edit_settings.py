@@ -116,6 +116,11 @@ class TrainedConfig(MethodConfig):
     def holds_contrast(self) -> bool:
         return bool(self.contrast_weight)
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether there are looks at validation pairs on the way."""
+        return self.stop == "validation" or self.sequential
+
     @model_validator(mode="after")
     def _strongest_is_looked_for(self) -> Self:
         if self.keep == "strongest" and (self.stop != "validation" or self.sequential):

@@ -112,7 +112,6 @@ def finish(lvlm: LVLM, aim: Wanted, patch: Patch, layers: Sequence[int], watch: 
         change = cosine_similarity(aim.values.change_ND[first], aim.values.change_ND[second]).mean()
         note += f" Of the two questions of a pair the keys have a cosine of {float(key):.2f}, the changes one of {float(change):.2f}."
     watch.training.note = " ".join(filter(None, (watch.training.note, note)))
-    watch.training.values_changed = sum(entry["changed"] for entry in patch.tensors.values())
     return chosen
 
 

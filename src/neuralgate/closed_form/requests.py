@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from neuralgate.errors import UserError
-from neuralgate.locate.vectors import scaled_positions
 from neuralgate.lvlm.forward import final_hidden
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import SUBJECT, Batch, Example, encode_examples
@@ -50,11 +49,6 @@ def requests_of(pairs: PairSet, per_subject: int, kept: bool) -> list[Request]:
         for pair in chosen
         for kind in kinds
     ]
-
-
-def last_subject(classes_BT: Tensor) -> Tensor:
-    """Boolean ``(B, T)``: the last token of each row's subject."""
-    return scaled_positions(classes_BT, "last")
 
 
 @torch.no_grad()

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralgate.closed_form.requests import Request, last_subject
+from neuralgate.closed_form.requests import Request
 from neuralgate.edit_settings import ValueConfig
 from neuralgate.errors import UserError
+from neuralgate.locate.vectors import scaled_positions
 from neuralgate.lvlm.fast.resumable import resumable
 from neuralgate.lvlm.forward import at_least_float32, check_gradient, target_losses
 from neuralgate.lvlm.model import LVLM
@@ -47,7 +48,9 @@ def optimise_values(lvlm: LVLM, requests: Sequence[Request], layer: int, config:
 
 def _optimise(lvlm: LVLM, requests: Sequence[Request], layer: int, config: ValueConfig) -> Values:
     ways = len(requests[0].asked)
-    passed, labels_BT, at_BT = resumable(lvlm, [request.asked for request in requests], layer, last_subject)
+    passed, labels_BT, at_BT = resumable(
+        lvlm, [request.asked for request in requests], layer, lambda classes_BT: scaled_positions(classes_BT, "last")
+    )
     hidden_BTD = passed.outputs[layer]
     at_BT1 = at_BT[..., None].to(hidden_BTD.device)
     bare_NT = at_BT[::ways]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from neuralgate.edit_settings import EditConfig, MethodConfig
 from neuralgate.interventions.base import Intervention
@@ -14,6 +14,8 @@ from neuralgate.methods import METHODS, neural_gate
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.batches import Inputs
 from neuralgate.training.watch import Training, Watch
+
+Made = TypeVar("Made", bound=Intervention)
 
 
 def apply_method(
@@ -36,9 +38,7 @@ def apply_method(
     """
     watch = Watch(lvlm, config, report)
     intervention = METHODS[name].edit(lvlm, pairs, gate, config, watch)
-    intervention.information.update(information)
-    watch.training.method = name
-    return intervention, watch.training
+    return finished(name, intervention, watch, information)
 
 
 def edit(
@@ -64,6 +64,13 @@ def edit(
     """
     watch = Watch(lvlm, config, report)
     patch = neural_gate.edit(lvlm, pairs, gate, config, watch, inputs)
-    patch.information.update(information)
-    watch.training.method = "neural_gate"
-    return patch, watch.training
+    return finished("neural_gate", patch, watch, information)
+
+
+def finished(name: str, made: Made, watch: Watch, information: dict[str, Any]) -> tuple[Made, Training]:
+    """What a method made and how it went, with what is written down of every method."""
+    made.information.update(information)
+    watch.training.method = name
+    if isinstance(made, Patch):
+        watch.training.values_changed = sum(entry["changed"] for entry in made.tensors.values())
+    return made, watch.training

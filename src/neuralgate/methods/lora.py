@@ -60,7 +60,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         config = with_rate(lvlm, pairs, config, layers, trainer_of)
         trainer = trainer_of(lvlm, pairs, config, layers)
         task = f"LoRA of {', '.join(config.parts)} of layer {', '.join(map(str, layers))}"
-        watch.begin(pairs, task, layers, looks=config.stop == "validation" or config.sequential)
+        watch.begin(pairs, task, layers, looks=config.is_looked_at)
         _, trained = trainer.run(watch)
         with trainer.masters.at(trained):
             changes = adapter.changes()
@@ -69,7 +69,6 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     base = {role: parameter.detach().clone() for role, parameter in find_roles(lvlm.model, matrices).items()}
     edited = {role: (values.float() + changes[role].to(values.device)).to(values.dtype) for role, values in base.items()}
     patch = Patch.between(lvlm, base, edited, {"method": "LoRA" if config.change == "trained" else "random change (control)"})
-    watch.training.values_changed = sum(entry["changed"] for entry in patch.tensors.values())
     return patch
 
 

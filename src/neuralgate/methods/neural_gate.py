@@ -55,11 +55,10 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     config = with_rate(lvlm, pairs, config, layers)
     trainer = gated_trainer(lvlm, pairs, gate, config, layers, inputs)
     task = f"editing layer {', '.join(map(str, layers))} (gate: {config.gate})"
-    watch.begin(pairs, task, layers, config.gate, looks=config.stop == "validation" or config.sequential)
+    watch.begin(pairs, task, layers, config.gate, looks=config.is_looked_at)
     base, trained = trainer.run(watch)
     method = {"strong": "neural gate", "none": "ungated gradient"}.get(config.gate, f"{config.gate} gate (control)")
     patch = Patch.between(lvlm, base, trained, {"method": method, "gate": config.gate})
-    watch.training.values_changed = sum(entry["changed"] for entry in patch.tensors.values())
     return patch
 
 

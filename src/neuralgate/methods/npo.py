@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from neuralgate.edit_settings import UnlearnConfig
+from neuralgate.methods.grad_ascent import controls as controls
 
 if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
@@ -40,8 +41,3 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     from neuralgate.training.projections import unlearn
 
     return unlearn(lvlm, pairs, config, watch, npo(config.beta), "NPO")
-
-
-def controls(config: Config) -> dict[str, Config]:
-    """Other answers, drawn at random."""
-    return {"random": config.model_copy(update={"forget": "other"})}

@@ -63,7 +63,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         taught = tell_all(config.other_weight, config.divergence_weight, config.most)
     pairs = training_pairs(lvlm, pairs, config.stop, taught.answers)
     config = with_rate(lvlm, pairs, config, layers)
-    watch.begin(pairs, f"SKU at layer {', '.join(map(str, layers))}", layers, looks=config.stop == "validation" or config.sequential)
+    watch.begin(pairs, f"SKU at layer {', '.join(map(str, layers))}", layers, looks=config.is_looked_at)
     if not is_negated:
         base, edited = trained(lvlm, pairs, config, layers, taught, watch)
     else:
@@ -81,7 +81,6 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         edited = {role: (base[role].float() + drawn[role]).to(base[role]) for role in base}
     name = ("SKU" if is_negated else "SKU*") + (" (control)" if config.change == "random" else "")
     patch = Patch.between(lvlm, base, edited, {"method": name})
-    watch.training.values_changed = sum(entry["changed"] for entry in patch.tensors.values())
     return patch
 
 

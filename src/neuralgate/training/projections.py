@@ -61,10 +61,9 @@ def train_parameters(
     config = with_rate(lvlm, pairs, config, layers, refusing)
     trainer = Trainer(lvlm, pairs, config, dict(parameters), layers, picking=picking, objective=objective)
     task = f"{name} at layer {', '.join(map(str, layers))}"
-    watch.begin(pairs, task, layers, looks=config.stop == "validation" or config.sequential)
+    watch.begin(pairs, task, layers, looks=config.is_looked_at)
     base, trained = trainer.run(watch)
     patch = Patch.between(lvlm, base, trained, {"method": f"{name} (control)" if is_control else name})
-    watch.training.values_changed = sum(entry["changed"] for entry in patch.tensors.values())
     return patch
 
 
