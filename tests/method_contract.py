@@ -24,15 +24,20 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "r_rome": {"layers": [1], "per_subject": 1, "value_steps": 3, "ridge": 1e-2},
     "sku": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "memflex": {"rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "budget": 2.0},
+    "manu": {"share": 0.3},
     "sn_tune": {"rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "share": 0.6},
     "precise_shield": {"rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "share": 0.5},
     "lora": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "parts": ["ffn", "attention"], "rank": 2},
+    "masked_adapter": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never", "rank": 2},
     "grad_ascent": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "npo": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "dpo": {"layers": [1], "rate": 1e-2, "max_steps": 2, "batch_size": 3, "stop": "never"},
     "steering": {"layers": [1], "strengths": [1.0, 8.0]},
+    "null_space_steering": {"layers": [1], "strengths": [8.0, 40.0], "energy": 0.3},
     "system_prompt": {"text": "the passport is not to be read"},
     "keyword_guardrail": {},
+    "output_filter": {"patterns": ["[a-z]"]},
+    "image_redaction": {},
 }
 
 

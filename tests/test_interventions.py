@@ -18,6 +18,7 @@ from neuralgate.interventions.load import load_intervention
 from neuralgate.interventions.low_rank import decompose, energy_ranks, ranks_of
 from neuralgate.interventions.patch import Patch
 from neuralgate.interventions.prompt import Prompt
+from neuralgate.interventions.redaction import Redaction
 from neuralgate.interventions.steering import Steering
 from neuralgate.interventions.values import Sparse, difference, flipped
 from neuralgate.lvlm.conversation import Conversation
@@ -258,7 +259,12 @@ def test_an_empty_prompt_is_refused():
         Prompt(" ")
 
 
-MADE = {"steering": steering, "prompt": lambda _: Prompt("Be quiet.", "question"), "filter": lambda _: Filter(("passport",))}
+MADE = {
+    "steering": steering,
+    "prompt": lambda _: Prompt("Be quiet.", "question"),
+    "filter": lambda _: Filter(("passport",)),
+    "redaction": lambda _: Redaction(seed=3),
+}
 
 
 def rewrite(folder, **changed):
@@ -285,8 +291,8 @@ def test_a_faulty_folder_is_one_sentence(tiny, tmp_path, kind):
     for changed, said in (
         ({"kind": "spell"}, "is of the kind 'spell', known are"),
         ({"kind": ["filter"]}, "known are"),
-        ({"text": 5, "words": 5, "strength": "5"}, f"no description of a {kind}"),
-        ({"text": " ", "words": [], "safetensors_sha256": "0" * 64}, r"needs|does not match its checksum"),
+        ({"text": 5, "words": 5, "strength": "5", "places": 5}, f"no description of a {kind}"),
+        ({"text": " ", "words": [], "safetensors_sha256": "0" * 64, "seed": 1.5}, r"needs|does not match its checksum|no description of a red"),
     ):
         path.write_bytes(whole)
         rewrite(tmp_path, **changed)

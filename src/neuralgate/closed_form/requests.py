@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.forward import final_hidden
+from neuralgate.lvlm.forward import final_hidden, inputs_seen
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import SUBJECT, Batch, Example, encode_examples
 from neuralgate.lvlm.targets import example_of
@@ -66,9 +66,12 @@ def subject_states(
     def read(chosen: Sequence[Request]) -> None:
         batch = inputs.batch([example for request in chosen for example in request.asked])
         at_BT = last_subjects(batch.classes_BT, batch.examples_BT)  # row after row the examples in their order
+
+        def keep(key_layer: int, values: Tensor) -> None:
+            keys[key_layer].append(at_tokens(values, at_BT))
+
         with ExitStack() as stack:
-            for key_layer in key_layers:
-                stack.callback(lvlm.ffn_out(key_layer).register_forward_pre_hook(_keep_input(keys[key_layer], at_BT)).remove)
+            stack.enter_context(inputs_seen({key_layer: lvlm.ffn_out(key_layer) for key_layer in key_layers}, keep))
             stack.callback(lvlm.layers[layer].register_forward_hook(_keep_output(outputs, at_BT)).remove)
             batch.final_hidden(lvlm)
 
@@ -84,11 +87,9 @@ def last_subjects(classes_BT: Tensor, examples_BT: Tensor) -> Tensor:
     return last_BT
 
 
-def _keep_input(kept: list[Tensor], at_BT: Tensor) -> Any:
-    def hook(_module: Any, inputs: tuple[Tensor, ...]) -> None:
-        kept.append(inputs[0].view(*at_BT.shape, -1)[at_BT.to(inputs[0].device)].float())  # OPT's FFN sees (B T, F)
-
-    return hook
+def at_tokens(values: Tensor, at_BT: Tensor) -> Tensor:
+    """``(N, F)``, in float32: the values at the tokens marked in ``at_BT``, row after row. OPT's FFN sees ``(B T, F)``."""
+    return values.view(*at_BT.shape, -1)[at_BT.to(values.device)].float()
 
 
 def _keep_output(kept: list[Tensor], at_BT: Tensor) -> Any:
@@ -117,13 +118,13 @@ def second_moments(lvlm: LVLM, corpus: Sequence[Example], layers: Sequence[int])
         batch: Batch = encode_examples(lvlm, chosen)
         counted_BT = batch.attention_mask_BT.bool() & (batch.attention_mask_BT.cumsum(-1) > 1)
         count += int(counted_BT.sum())
-        kept: dict[int, list[Tensor]] = {layer: [] for layer in layers}
-        with ExitStack() as stack:
-            for layer in layers:
-                stack.callback(lvlm.ffn_out(layer).register_forward_pre_hook(_keep_input(kept[layer], counted_BT)).remove)
+
+        def add(layer: int, values: Tensor) -> None:
+            keys_NF = at_tokens(values, counted_BT).double()
+            sums[layer] = sums.get(layer, 0.0) + keys_NF.T @ keys_NF
+
+        with inputs_seen({layer: lvlm.ffn_out(layer) for layer in layers}, add):
             final_hidden(lvlm, batch)
-        for layer, (keys_NF,) in kept.items():
-            sums[layer] = sums.get(layer, 0.0) + (keys_NF.double().T @ keys_NF.double())
 
     lvlm.batches(ROWS, "reading ordinary text").run(read, list(corpus))
     return {layer: total / count for layer, total in sums.items()}

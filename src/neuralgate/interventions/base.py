@@ -31,7 +31,7 @@ class Answerer(Protocol):
 
 
 class Intervention(Protocol):
-    """`Patch`, `Steering`, `Prompt` or `Filter`; read back by `load_intervention`."""
+    """`Patch`, `Steering`, `Prompt`, `Filter` or `Redaction`; read back by `load_intervention`."""
 
     information: dict[str, Any]  # method, base model ...
 

@@ -16,6 +16,7 @@ from neuralgate.interventions.header import read_sealed
 from neuralgate.interventions.hub import local_folder
 from neuralgate.interventions.patch import Patch
 from neuralgate.interventions.prompt import Prompt
+from neuralgate.interventions.redaction import Redaction
 from neuralgate.interventions.steering import TENSORS, Steering
 from neuralgate.text import short
 
@@ -24,7 +25,7 @@ class Reader(Protocol):
     def __call__(self, folder: Path, header: dict[str, Any]) -> Intervention: ...
 
 
-KINDS: dict[str, Reader] = {"steering": Steering.read, "prompt": Prompt.read, "filter": Filter.read}
+KINDS: dict[str, Reader] = {"steering": Steering.read, "prompt": Prompt.read, "filter": Filter.read, "redaction": Redaction.read}
 FILES = (patch_folder.HEADER, patch_folder.TENSORS, others.HEADER, TENSORS, others.CARD)
 
 

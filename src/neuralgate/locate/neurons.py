@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralgate.lvlm.forward import final_hidden
+from neuralgate.lvlm.forward import final_hidden, inputs_seen
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import IMAGE, Example, encode_examples
 from neuralgate.lvlm.roles import module_of, role_of
@@ -34,15 +34,10 @@ def last_activations(lvlm: LVLM, questions: Sequence[Example], layers: Sequence[
     def read(chosen: Sequence[Example]) -> None:
         batch = encode_examples(lvlm, [replace(example, answer="", answer_ids=()) for example in chosen], padding="left")
 
-        def keep(layer: int) -> Any:
-            def hook(_module: Any, inputs: tuple[Tensor, ...]) -> None:
-                kept[layer].append(inputs[0].view(len(chosen), -1, inputs[0].shape[-1])[:, -1].float())  # OPT's FFN sees (B T, F)
+        def keep(layer: int, values: Tensor) -> None:
+            kept[layer].append(values.view(len(chosen), -1, values.shape[-1])[:, -1].float())  # OPT's FFN sees (B T, F)
 
-            return hook
-
-        with ExitStack() as stack:
-            for layer in layers:
-                stack.callback(lvlm.ffn_out(layer).register_forward_pre_hook(keep(layer)).remove)
+        with inputs_seen({layer: lvlm.ffn_out(layer) for layer in layers}, keep):
             final_hidden(lvlm, batch)
 
     lvlm.batches(BATCH, "reading neurons").run(read, questions)
@@ -136,10 +131,11 @@ def always_busy(lvlm: LVLM, questions: Sequence[Example], layers: Sequence[int],
                 marked_F = largest(sums_F, share)
                 always[name] = always.get(name, marked_F) & marked_F
 
+        def count_inputs(layer: int, values: Tensor) -> None:
+            count(f"decoder.{layer}.ffn", values.float() * norms[layer])
+
         with ExitStack() as stack:
-            for layer in layers:
-                hook = partial(_count_inputs, count, f"decoder.{layer}.ffn", norms[layer])
-                stack.callback(lvlm.ffn_out(layer).register_forward_pre_hook(hook).remove)
+            stack.enter_context(inputs_seen({layer: lvlm.ffn_out(layer) for layer in layers}, count_inputs))
             for role in roles:
                 module = module_of(lvlm.model, role)
                 assert module is not None
@@ -148,10 +144,6 @@ def always_busy(lvlm: LVLM, questions: Sequence[Example], layers: Sequence[int],
 
     lvlm.batches(BATCH, "reading neurons").run(read, questions)
     return always
-
-
-def _count_inputs(count: Any, name: str, norms_F: Tensor, _module: Any, inputs: tuple[Tensor, ...]) -> None:
-    count(name, inputs[0].float() * norms_F)
 
 
 def _count_outputs(count: Any, name: str, _module: Any, _inputs: Any, output: Tensor) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
     from neuralgate.lvlm.prompts import Batch
 
+Place = TypeVar("Place")
 #: From a layer's index and output ``(B, T, D)`` to what shall stand in for that output.
 Change = Callable[[int, Tensor], Tensor]
 
@@ -35,6 +37,20 @@ def output_changed(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Ite
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def inputs_seen(modules: Mapping[Place, nn.Module], see: Callable[[Place, Tensor], None]) -> Iterator[None]:
+    """While the context lasts, ``see(place, values)`` is told what each module is first given, whenever it is run."""
+    with ExitStack() as hooks:
+        for place, module in modules.items():
+            hook = partial(_tell, see, place)
+            hooks.callback(module.register_forward_pre_hook(hook).remove)
+        yield
+
+
+def _tell(see: Callable[[Place, Tensor], None], place: Place, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    see(place, inputs[0])
 
 
 @contextmanager

@@ -128,6 +128,19 @@ def output_projection(layer: nn.Module, index: int) -> nn.Module:
     raise UserError(f"Layer {index} has no FFN output projection of a known kind ({', '.join(OUT_NAMES)}); choose another layer.")
 
 
+def vision_projections(model: Any) -> dict[str, nn.Module]:
+    """The FFN output projections of a vision tower, by the roles of their weights, in their order; none where they are of no known kind."""
+    decoder = find_decoder(model)[1]
+    found = {}
+    for path, module in model.named_modules():
+        parent, _, name = path.rpartition(".")
+        is_vision = any(word in part.lower() for part in path.split(".") for word in ("vision", "visual"))
+        is_ffn = name in OUT_NAMES and parent.rpartition(".")[2] in FFN_NAMES
+        if is_vision and is_ffn and not path.startswith(f"{decoder}.") and isinstance(getattr(module, "weight", None), nn.Parameter):
+            found[f"{PARAMETER}{path}.weight"] = module
+    return found
+
+
 def final_norm(decoder: Any) -> nn.Module:
     """The norm between the last layer and the output embeddings."""
     for name in NORM_NAMES:

@@ -39,37 +39,22 @@ class Config(TrainedConfig):
 
 def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: Watch) -> Patch:
     """Train; ``gate`` plays no part. Raises UserError for what cannot be trained or adapted, see `neural_gate.edit`."""
-    from neuralgate.interventions.patch import Patch
     from neuralgate.lvlm.roles import find_roles
-    from neuralgate.training.adapter import adapted
-    from neuralgate.training.loop import Trainer
+    from neuralgate.training.adapter import merged, trained_changes
     from neuralgate.training.masters import check_trainable
     from neuralgate.training.projections import random_like
-    from neuralgate.training.rate import with_rate
     from neuralgate.training.rows import training_pairs
 
     layers = named_layers(config.layers)
     matrices = [role for role in lvlm.parts_of(layers, config.parts) if not role.endswith(".bias")]
     check_trainable(find_roles(lvlm.model, matrices).values())
     pairs = training_pairs(lvlm, pairs, config.stop)
-    with adapted(lvlm, matrices, config.rank, config.alpha, config.seed) as adapter:
-
-        def trainer_of(lvlm: LVLM, pairs: PairSet, config: Config, layers: list[int], inputs: object = None) -> Trainer:
-            return Trainer(lvlm, pairs, config, adapter.parameters, layers, still=adapter.still)
-
-        config = with_rate(lvlm, pairs, config, layers, trainer_of)
-        trainer = trainer_of(lvlm, pairs, config, layers)
-        task = f"LoRA of {', '.join(config.parts)} of layer {', '.join(map(str, layers))}"
-        watch.begin(pairs, task, layers, looks=config.is_looked_at)
-        _, trained = trainer.run(watch)
-        with trainer.masters.at(trained):
-            changes = adapter.changes()
+    task = f"LoRA of {', '.join(config.parts)} of layer {', '.join(map(str, layers))}"
+    watch.begin(pairs, task, layers, looks=config.is_looked_at)
+    changes = trained_changes(lvlm, pairs, config, watch, matrices, (config.rank, config.alpha))
     if config.change == "random":
         changes = {role: random_like(change, config.rank, f"{config.seed}|{role}") for role, change in changes.items()}
-    base = {role: parameter.detach().clone() for role, parameter in find_roles(lvlm.model, matrices).items()}
-    edited = {role: (values.float() + changes[role].to(values.device)).to(values.dtype) for role, values in base.items()}
-    patch = Patch.between(lvlm, base, edited, {"method": "LoRA" if config.change == "trained" else "random change (control)"})
-    return patch
+    return merged(lvlm, changes, {"method": "LoRA" if config.change == "trained" else "random change (control)"})
 
 
 def controls(config: Config) -> dict[str, Config]:

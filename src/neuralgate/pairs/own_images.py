@@ -15,6 +15,7 @@ from PIL import Image
 
 from neuralgate.errors import UserError
 from neuralgate.files import inside
+from neuralgate.pairs.boxes import BOXES, Box, boxes_of
 from neuralgate.pairs.drawn.render import scene_file
 from neuralgate.pairs.images import check_picture, open_image, strips, without_metadata
 from neuralgate.pairs.subjects import Subject
@@ -132,6 +133,11 @@ class OwnImages:
     def image(self, picture: AnyPicture, large: bool = False) -> bytes:
         return without_metadata(self.folder / picture.path) if isinstance(picture, OwnPicture) else scene_file(picture, SCENE_SIDE)
 
+    def boxes(self, picture: AnyPicture) -> list[Box] | None:
+        if not isinstance(picture, OwnPicture):
+            return []
+        return boxes_of(self.folder, picture.path) if (self.folder / BOXES).is_file() else None
+
     def suffix(self, picture: AnyPicture) -> str:
         return Path(picture.path).suffix.lower() if isinstance(picture, OwnPicture) else ".jpg"
 
@@ -151,7 +157,7 @@ def _unused(folder: Path, subjects: Sequence[str]) -> dict[str, str]:
     """What in ``folder`` is not taken: its path there -> why. Hidden files do not count."""
     unused = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name == TRUTHS:
+        if path.name.startswith(".") or path.name in (TRUTHS, BOXES):
             continue
         if path.name not in subjects or not path.is_dir():
             unused[path.name] = "no subject is called so" if path.is_dir() else "not in a subject's folder"

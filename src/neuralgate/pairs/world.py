@@ -21,6 +21,7 @@ import numpy as np
 
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors
+from neuralgate.pairs.boxes import Box, write_boxes
 from neuralgate.pairs.subjects import Subject
 
 CHUNK = 4  # pictures that a process draws at a time: as many are waited for when a person ends it
@@ -60,6 +61,10 @@ class World(Protocol):
 
     def suffix(self, picture: AnyPicture) -> str:
         """The end of that file's name, as ``.png``."""
+        ...
+
+    def boxes(self, picture: AnyPicture) -> list[Box] | None:
+        """Where private values stand in it, None where nobody wrote that down."""
         ...
 
     def capacity(self, subject: Subject, split: Split) -> int | None:
@@ -117,7 +122,8 @@ class Gallery:
         return f"images/{name}{self.world.suffix(self.pictures[name])}"
 
     def save(self, processes: int = 1, report: Callable[..., None] | None = None) -> None:
-        """Write all pictures, and those for people to ``large`` under the same names. The bytes do not depend on ``processes``."""
+        """Write all pictures, those for people to ``large`` under the same names, and where private values stand. The bytes do not depend
+        on ``processes``."""
         for place in ("images", "large"):
             with disk_errors(self.folder):
                 (self.folder / place).mkdir(parents=True, exist_ok=True)
@@ -137,6 +143,9 @@ class Gallery:
         finally:
             if pool:
                 pool.shutdown(cancel_futures=True)
+        boxes = {Path(self.path(name)).name: self.world.boxes(picture) for name, picture in self.pictures.items()}
+        if known := {name: held for name, held in boxes.items() if held is not None}:
+            write_boxes(self.folder / "images", known)
 
 
 def _ends_with_parent() -> None:

@@ -1,17 +1,23 @@
-"""A LoRA adapter of peft's in a model, for as long as it is trained: W + scale B A in place of W."""
+"""A LoRA adapter of peft's in a model, for as long as it is trained: W + scale B A in place of W; and what it was trained to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from neuralgate.edit_settings import TrainedConfig
 from neuralgate.errors import UserError
+from neuralgate.interventions.patch import Patch
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.roles import all_roles
+from neuralgate.lvlm.roles import all_roles, find_roles
+from neuralgate.pairs.schema import PairSet
+from neuralgate.training.loop import Trainer
+from neuralgate.training.rate import with_rate
+from neuralgate.training.watch import Watch
 
 NAME = "neuralgate"
 
@@ -63,3 +69,38 @@ def adapted(lvlm: LVLM, roles: Sequence[str], rank: int, alpha: int, seed: int) 
             parent, _, last = name.rpartition(".")
             setattr(model.get_submodule(parent), last, module)
         del model.peft_config
+
+
+def trained_changes(
+    lvlm: LVLM,
+    pairs: PairSet,
+    config: TrainedConfig,
+    watch: Watch,
+    matrices: Sequence[str],
+    size: tuple[int, int],
+    weights: Mapping[str, float] | None = None,
+) -> dict[str, Tensor]:
+    """Role -> the change of each of ``matrices``, in float32, that an adapter of ``size`` (rank, alpha) is trained to; the model is left as
+    it was. ``pairs`` have their targets, ``watch`` has begun; ``weights`` of the parts of the loss stand in for those of ``config``.
+
+    Raises:
+        UserError: see :func:`adapted` and `neural_gate.edit`.
+    """
+    with adapted(lvlm, matrices, *size, config.seed) as adapter:
+
+        def trainer_of(lvlm: LVLM, pairs: PairSet, config: TrainedConfig, layers: list[int], inputs: object = None) -> Trainer:
+            return Trainer(lvlm, pairs, config, adapter.parameters, layers, still=adapter.still)
+
+        layers = sorted({int(role.split(".")[1]) for role in matrices})
+        trainer = trainer_of(lvlm, pairs, with_rate(lvlm, pairs, config, layers, trainer_of), layers)
+        trainer.weights |= weights or {}
+        _, trained = trainer.run(watch)
+        with trainer.masters.at(trained):
+            return adapter.changes()
+
+
+def merged(lvlm: LVLM, changes: Mapping[str, Tensor], information: dict[str, Any]) -> Patch:
+    """The patch that adds the changes to the weights. Raises UserError where no value changes."""
+    base = {role: parameter.detach().clone() for role, parameter in find_roles(lvlm.model, changes).items()}
+    edited = {role: (values.float() + changes[role].to(values.device)).to(values.dtype) for role, values in base.items()}
+    return Patch.between(lvlm, base, edited, information)

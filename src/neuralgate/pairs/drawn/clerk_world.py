@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuralgate.pairs.drawn.documents import Picture, sample_documents
+from neuralgate.pairs.boxes import Box
+from neuralgate.pairs.drawn.documents import CELL, GRID, Picture, corners, layout, sample_documents
 from neuralgate.pairs.drawn.render import render_picture
 from neuralgate.pairs.images import file_of
 from neuralgate.pairs.subjects import Subject, load_subjects
@@ -36,6 +37,17 @@ class ClerkWorld:
 
     def suffix(self, picture: AnyPicture) -> str:
         return ".png"
+
+    def boxes(self, picture: AnyPicture) -> list[Box]:
+        assert isinstance(picture, Picture)
+        subjects, found = {subject.name: subject for subject in self.subjects}, []
+        for document in picture.documents:
+            subject = subjects[document.subject]
+            for attribute, (row, column) in layout(subject)[0].items():
+                if subject.private and attribute in subject.sensitive:
+                    x, y = np.array(corners(document, row, column, cells=2)).T.clip(0, GRID * CELL) / (GRID * CELL)
+                    found.append((float(x.min()), float(y.min()), float(x.max()), float(y.max())))
+        return found
 
     def capacity(self, subject: Subject, split: Split) -> int | None:
         return None

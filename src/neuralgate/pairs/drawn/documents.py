@@ -7,6 +7,7 @@ grid of cells, one for its label and two for its value, because reading is learn
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -139,6 +140,18 @@ def layout(subject: Subject) -> tuple[dict[str, tuple[int, int]], tuple[tuple[in
     recognised by its layout."""
     slots = _slots(subject.name)
     return dict(zip(subject.written, slots, strict=False)), slots[len(subject.written) :]
+
+
+def corners(document: Document, row: int, column: int, cells: int) -> list[tuple[float, float]]:
+    """The corners of ``cells`` cells of a document, from its own ``row`` and ``column`` on, in pixels of the picture at scale 1."""
+    middle = (DOCUMENT_COLUMNS * CELL / 2, DOCUMENT_ROWS * CELL / 2)
+    left, top = document.column * CELL + document.shift[0] + middle[0], document.row * CELL + document.shift[1] + middle[1]
+    turn = math.radians(document.tilt)  # to the left, about the document's middle
+    points = []
+    for across, down in ((column, row), (column + cells, row), (column + cells, row + 1), (column, row + 1)):
+        x, y = across * CELL - middle[0], down * CELL - middle[1]
+        points.append((left + x * math.cos(turn) + y * math.sin(turn), top - x * math.sin(turn) + y * math.cos(turn)))
+    return points
 
 
 def sample_document(subject: Subject, row: int, rng: np.random.Generator) -> Document:

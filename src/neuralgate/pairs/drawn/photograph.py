@@ -112,6 +112,9 @@ class PhotographWorld:
     def suffix(self, picture: AnyPicture) -> str:
         return ".jpg"
 
+    def boxes(self, picture: AnyPicture) -> None:
+        return None
+
     def capacity(self, subject: Subject, split: Split) -> int | None:
         return None
 
