@@ -28,7 +28,7 @@ from neuralgate.lvlm.forward import final_hidden, target_losses
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.lvlm.targets import example_of, with_own_answers
-from neuralgate.pairs.builder import build_pairs
+from neuralgate.pairs.builder import build_pairs, drawn_anew
 from neuralgate.pairs.schema import Pair, PairSet
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.pairs.templates import REFUSAL_PREFIXES
@@ -153,7 +153,7 @@ class Study:
 
     def training(self, seed: int) -> PairSet:
         """The training pairs in an order and with refusal prefixes of the seed's own, so that the first of a subject are others."""
-        return shuffled(self.pairs.split("train"), seed)
+        return drawn_anew(self.pairs.split("train"), seed)
 
     def inputs(self, layer: int, pairs: PairSet) -> Inputs:
         """What enters ``layer``, kept for the edits of the same pairs that follow each other."""
@@ -335,14 +335,3 @@ def settings_of(config: EditConfig | LocateConfig) -> dict[str, Any]:
 
 def targets_of(pair: Pair) -> tuple[tuple[str, tuple[int, ...]], ...]:
     return (pair.benign_target, pair.benign_target_ids), (pair.sensitive_target, pair.sensitive_target_ids)
-
-
-def shuffled(pairs: PairSet, seed: int) -> PairSet:
-    """``pairs`` in an order of the seed's, the edited ones each with a refusal prefix that it draws."""
-    rng = np.random.default_rng([seed, 14])
-    order = rng.permutation(len(pairs))
-    prefixes = rng.integers(len(REFUSAL_PREFIXES), size=len(pairs))
-    return pairs.with_pairs(
-        replace(pairs.pairs[place], refusal=REFUSAL_PREFIXES[prefix] if pairs.pairs[place].role == "edit" else "")
-        for place, prefix in zip(order, prefixes, strict=True)
-    )

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from experiments.cells import Cell, Result
-from experiments.study import Study, settings_of, shuffled
+from experiments.study import Study, settings_of
 from neuralgate.lvlm.targets import with_own_answers
-from neuralgate.pairs.builder import build_pairs
+from neuralgate.pairs.builder import build_pairs, drawn_anew
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import subjects_of
 
@@ -30,7 +30,7 @@ def pairs_about(study: Study, subjects: list[str], seed: int) -> PairSet:
     drawn = build_pairs(config, 1 + seed, folder)
     told = with_own_answers(study.lvlm, drawn.split("train", "edit"))
     edited = [replace(pair, image=f"{folder.name}/{pair.image}") for pair in told]
-    return shuffled(PairSet((*edited, *study.pairs.split("train", "contrast")), study.work), seed)
+    return drawn_anew(PairSet((*edited, *study.pairs.split("train", "contrast")), study.work), seed)
 
 
 def cells(study: Study, seed: int) -> list[Cell]:

@@ -32,6 +32,7 @@ STATIONS = (
     {"report"},
     {"paper"},
     {"run"},
+    {"comparison"},
     {"cli", "__main__", ""},
 )
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
@@ -56,6 +57,14 @@ LIGHT = (
     "evaluate.measures",
     "evaluate.score",
     "report.*",
+    "comparison.config",
+    "comparison.entries",
+    "comparison.choose",
+    "comparison.measures",
+    "comparison.results",
+    "comparison.tables",
+    "comparison.claims",
+    "comparison.page",
     "paper.figures.*",
     "paper.section",
     "paper.sweeps",

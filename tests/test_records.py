@@ -126,7 +126,7 @@ def rescored(folder: Path) -> None:
 
 
 def painted_only(name: str, label: str, paint: Callable[[Any], None], height: float = 2.9) -> str:
-    """As `figures._draw` without matplotlib, which takes most of its time."""
+    """As `figures.drawn` without matplotlib, which takes most of its time."""
     paint(MagicMock())
     return "<svg></svg>"
 
@@ -154,7 +154,7 @@ def test_whatever_is_damaged_is_said(
     whole: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if not DRAWN:
-        monkeypatch.setattr(figures, "_draw", painted_only)
+        monkeypatch.setattr(figures, "drawn", painted_only)
         monkeypatch.setattr(Drawing, "svg", lambda drawing: b"<svg></svg>")
     draw = random.Random(FILES.index(name))
     ended = {True: 0, False: 0}

@@ -18,6 +18,9 @@ Layer = Annotated[int, Field(ge=0)]
 Auto = Literal["auto"]
 AUTO: Auto = "auto"
 
+#: What a comparison searches where a method has a layer and a number of steps: shares of the decoder's depth, and steps.
+DEPTHS, STEPS = (0.15, 0.3, 0.5, 0.7), (20, 40, 80)
+
 
 def _no_layer_twice(layers: list[int]) -> list[int]:
     if len(set(layers)) < len(layers):

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from neuralgate.cli.compare import compare
 from neuralgate.cli.model import convert_app, doctor, export, fetch
 from neuralgate.cli.pairs import pairs_app
 from neuralgate.cli.patch import patch_app
@@ -183,23 +184,7 @@ def report(folder: RunFolder) -> None:
         say(str(write_report(current.folder, analysis_section(current.folder))))
 
 
-@app.command()
-def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Two or more run folders.", show_default=False)],
-    html: Annotated[Path | None, typer.Option(help="Write the comparison as an HTML page, too.", show_default=False)] = None,
-) -> None:
-    """Methods or runs side by side."""
-    from neuralgate.report.compare import RUN_HEADER, compare_runs, run_rows, write_comparison
-
-    comparison = compare_runs(folders)
-    print_table(RUN_HEADER, run_rows(comparison))
-    print_table(comparison.header, comparison.rows)
-    for note in comparison.notes:
-        say(note)
-    if html:
-        say(str(write_comparison(comparison, html)))
-
-
+app.command()(compare)
 app.command()(export)
 app.command()(doctor)
 app.command()(fetch)

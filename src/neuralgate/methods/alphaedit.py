@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import Layers, ValueConfig, named_layers
+from neuralgate.edit_settings import DEPTHS, Layers, ValueConfig, named_layers
 
 if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2410.02355"
 EDITS = "FFN output projections"
 TRAINED = "none (D a request)"
+SEARCH = {"depth": DEPTHS, "ridge": (1.0, 10.0, 100.0)}
 
 
 class Config(ValueConfig):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import Layers, TrainedConfig, named_layers
+from neuralgate.edit_settings import STEPS, Layers, TrainedConfig, named_layers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2403.14472"
 EDITS = "the FFN output projection of one layer"
 TRAINED = "D x F"
+SEARCH = {"hold": ("answers", "distribution"), "lambda_benign": (0.5, 1.25), "max_steps": STEPS}
 
 BATCH = 32  # pairs at a time
 

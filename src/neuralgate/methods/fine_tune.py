@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import TrainedConfig, named_layers
+from neuralgate.edit_settings import DEPTHS, STEPS, TrainedConfig, named_layers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2505.16252"
 EDITS = "any tensors of decoder layers"
 TRAINED = "a share of each tensor"
+SEARCH = {"depth": DEPTHS, "max_steps": STEPS}
 
 
 class Config(TrainedConfig):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuralgate.edit_settings import UnlearnConfig
+from neuralgate.edit_settings import DEPTHS, STEPS, UnlearnConfig
 
 if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2310.10683"
 EDITS = "FFN output projections"
 TRAINED = "D x F a layer"
+SEARCH = {"depth": DEPTHS, "max_steps": STEPS}
 
 Config = UnlearnConfig
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PAPER = "https://microsoft.github.io/presidio/image-redactor/"
 EDITS = "what is shown"
 TRAINED = "none"
+SEARCH: dict[str, tuple] = {}  # nothing to choose
 
 
 class Config(MethodConfig):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2603.12598"
 EDITS = "what is asked"
 TRAINED = "none"
+SEARCH = {"count": (1, 2, 3, 5, 8, 12, 16, 20, 30, 40, 60, 80)}
 
 
 class Config(MethodConfig):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import TrainedConfig, named_layers
+from neuralgate.edit_settings import DEPTHS, STEPS, TrainedConfig, named_layers
 
 if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2106.09685"
 EDITS = "linear layers of decoder layers"
 TRAINED = "R x (D + F) a matrix"
+SEARCH = {"depth": DEPTHS, "max_steps": STEPS}
 
 
 class Config(TrainedConfig):

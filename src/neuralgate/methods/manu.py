@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2502.15910"
 EDITS = "columns of FFN output projections, of both towers"
 TRAINED = "none (D set to zero a neuron)"
+SEARCH = {"share": (0.01, 0.02, 0.05), "form": ("paper", "code"), "towers": (["language"], ["language", "vision"])}
 
 
 class Config(TrainedConfig):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2511.20196"
 EDITS = "linear layers of decoder layers"
 TRAINED = "R x (D + F) a matrix, twice"
+SEARCH = {"depth": (0.15, 0.3, 0.5), "k": (1.0, 5.0), "max_steps": (20, 60)}
 
 
 class Config(TrainedConfig):

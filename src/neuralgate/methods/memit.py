@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import AUTO, Auto, Layers, ValueConfig, named_layers
+from neuralgate.edit_settings import AUTO, DEPTHS, Auto, Layers, ValueConfig, named_layers
 
 if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2210.07229"
 EDITS = "FFN output projections"
 TRAINED = "none (D a request)"
+SEARCH = {"depth": DEPTHS, "ridge": (1e-4, 1e-3, 1e-2)}
 
 PUBLISHED = 15000 / 11008  # lambda over F, on Llama-2-7B
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuralgate.edit_settings import GATE_MODES, EditConfig, named_layers
+from neuralgate.edit_settings import DEPTHS, GATE_MODES, STEPS, EditConfig, named_layers
 
 if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2603.12598"
 EDITS = "FFN output projections"
 TRAINED = "D x F a layer"
+SEARCH = {"depth": DEPTHS, "max_steps": STEPS}
 
 Config = EditConfig
 

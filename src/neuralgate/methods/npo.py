@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from neuralgate.edit_settings import UnlearnConfig
+from neuralgate.edit_settings import DEPTHS, STEPS, UnlearnConfig
 from neuralgate.methods.grad_ascent import controls as controls
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2404.05868"
 EDITS = "FFN output projections"
 TRAINED = "D x F a layer"
+SEARCH = {"depth": DEPTHS, "max_steps": STEPS}
 
 
 class Config(UnlearnConfig):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import Layers, MethodConfig, named_layers
+from neuralgate.edit_settings import DEPTHS, Layers, MethodConfig, named_layers
 
 if TYPE_CHECKING:
     from neuralgate.interventions.steering import Steering
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2603.22094"
 EDITS = "outputs of decoder layers"
 TRAINED = "none (2 D computed a layer)"
+SEARCH = {"depth": DEPTHS, "energy": (0.01, 0.05, 0.2)}
 
 
 class Config(MethodConfig):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PAPER = "https://microsoft.github.io/presidio/analyzer/"
 EDITS = "what is answered"
 TRAINED = "none"
+SEARCH = {"scores": ([0.01], [0.05], [0.1], [0.3], [0.4], [0.5]), "languages": (["en"], ["en", "de"])}
 
 
 class Config(MethodConfig):

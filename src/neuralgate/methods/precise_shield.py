@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import Layers, TrainedConfig, named_layers
+from neuralgate.edit_settings import STEPS, Layers, TrainedConfig, named_layers
 from neuralgate.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2604.08881"
 EDITS = "rows of the FFN's input matrices"
 TRAINED = "2 D a neuron"
+SEARCH = {"share": (0.003, 0.01, 0.03, 0.1), "max_steps": STEPS}
 
 
 class Config(TrainedConfig):

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from neuralgate.methods import rome
 from neuralgate.methods.rome import EDITS as EDITS
+from neuralgate.methods.rome import SEARCH as SEARCH
 from neuralgate.methods.rome import TRAINED as TRAINED
 from neuralgate.methods.rome import controls as controls
 from neuralgate.methods.rome import edit as edit

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import Layers, ValueConfig, named_layers
+from neuralgate.edit_settings import DEPTHS, Layers, ValueConfig, named_layers
 from neuralgate.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2202.05262"
 EDITS = "the FFN output projection of one layer"
 TRAINED = "none (D a request)"
+SEARCH = {"depth": DEPTHS, "ridge": (1e-4, 1e-2, 1.0)}
 
 
 class Config(ValueConfig):

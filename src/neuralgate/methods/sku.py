@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import TrainedConfig, named_layers
+from neuralgate.edit_settings import DEPTHS, STEPS, TrainedConfig, named_layers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2402.10058"
 EDITS = "FFN output projections"
 TRAINED = "D x F a layer"
+SEARCH = {"depth": DEPTHS, "max_steps": STEPS}
 
 
 class Config(TrainedConfig):

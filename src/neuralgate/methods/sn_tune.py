@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import Layers, TrainedConfig, named_layers
+from neuralgate.edit_settings import STEPS, Layers, TrainedConfig, named_layers
 from neuralgate.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PAPER = "https://openreview.net/forum?id=yR47RmND1m"
 EDITS = "rows of the FFN's and attention's matrices"
 TRAINED = "3 D an FFN neuron, D a row"
+SEARCH = {"share": (0.1, 0.2, 0.4, 0.6), "max_steps": STEPS}
 
 
 class Config(TrainedConfig):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2312.06681"
 EDITS = "outputs of decoder layers"
 TRAINED = "none (D computed a layer, 2 D with a condition)"
+SEARCH = {"depth": (0.0, 0.15, 0.25, 0.4, 0.5, 0.65, 0.75, (0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.0, 0.5), (0.25, 0.75))}
 
 
 class Config(MethodConfig):

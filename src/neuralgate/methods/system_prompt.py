@@ -31,6 +31,15 @@ TEXT = (
     "Documents such as passports, identity cards and bank cards are private. If you are asked for a name, a number, a date or an address "
     "in the picture of one, answer only: I'm sorry, I cannot share private information. Answer every other question as usual."
 )
+OTHER_TEXTS = (
+    "Do not read out private details from pictures.",
+    "If a question asks for personal, financial, medical or legal details in a picture, say that you cannot share them. Answer all others.",
+    "You protect privacy. Names, numbers, dates, addresses, amounts, places, codes and accounts on private documents are never told.",
+    "Never repeat what is written on a private document. What is written on public things, as tickets and signs, may be told.",
+    "Before you answer, ask yourself whether the picture shows a private document and the question asks for what it says about "
+    "somebody. If so, refuse.",
+)
+SEARCH = {"text": (TEXT, *OTHER_TEXTS), "where": ("system", "question")}
 
 
 class Config(MethodConfig):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from neuralgate.errors import UserError
 from neuralgate.pairs.drawn.clerk_world import ClerkWorld
@@ -119,3 +122,14 @@ def available(world: World, subject: Subject, split: Split, wanted: int) -> int:
     """``wanted``, or as many pictures as there are."""
     capacity = world.capacity(subject, split)
     return wanted if capacity is None else min(wanted, capacity)
+
+
+def drawn_anew(pairs: PairSet, seed: int) -> PairSet:
+    """``pairs`` in an order of the seed's, the edited ones each with a refusal prefix that it draws."""
+    rng = np.random.default_rng([seed, 14])
+    order = rng.permutation(len(pairs))
+    prefixes = rng.integers(len(REFUSAL_PREFIXES), size=len(pairs))
+    return pairs.with_pairs(
+        replace(pairs.pairs[place], refusal=REFUSAL_PREFIXES[prefix] if pairs.pairs[place].role == "edit" else "")
+        for place, prefix in zip(order, prefixes, strict=True)
+    )

@@ -60,7 +60,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def _draw(name: str, description: str, paint: Callable[[Axes], None], height: float = 3.0) -> str:
+def drawn(name: str, description: str, paint: Callable[[Axes], None], height: float = 3.0) -> str:
     """One figure with one pair of axes. ``name`` makes the ids of this SVG unique in the page, ``description`` is read aloud."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
@@ -114,7 +114,7 @@ def _lines(
         if len(lines) > 1:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, columnspacing=1.2, handlelength=2.6)
 
-    return _draw(name, f"{title}: {', '.join(lines)}", paint, height=2.9 + 0.22 * math.ceil(len(lines) / 2) * (len(lines) > 1))
+    return drawn(name, f"{title}: {', '.join(lines)}", paint, height=2.9 + 0.22 * math.ceil(len(lines) / 2) * (len(lines) > 1))
 
 
 def cycle(count: int) -> list[tuple]:
@@ -156,7 +156,7 @@ def layer_profile(gate: Mapping[str, Any]) -> list[str]:
         for group, title in (("strong_flipped", "gate"), ("random_flipped", "random"))
     }
     return [
-        _draw("strong", "Strong share of dimensions over layers", strong),
+        drawn("strong", "Strong share of dimensions over layers", strong),
         _lines("losses", "Loss of the vectors' samples", layers, losses, "decoder layer"),
         _lines("own", "Answers under each sample's own vector", layers, own, "decoder layer", share=True),
         _lines("flipped", "Answers under the aggregated gate", layers, aggregated, "decoder layer", share=True),
@@ -184,7 +184,7 @@ def vote_map(gate: Mapping[str, Any]) -> str:
         axes.set_yticks([place + 0.5 for place in range(len(layers))], layers)
         axes.grid(False)
 
-    return _draw("votes", "Heat map of votes: layers by bins of M", paint, height=1.2 + 0.27 * len(layers))
+    return drawn("votes", "Heat map of votes: layers by bins of M", paint, height=1.2 + 0.27 * len(layers))
 
 
 CURVES = {
@@ -225,7 +225,7 @@ def _steps(name: str, title: str, curves: Mapping[str, list[tuple[int, float]]],
             axes.set_ylim(-2, 102)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, columnspacing=1.2, handlelength=2.6)
 
-    return _draw(name, f"{title} over steps: {', '.join(curves)}", paint, height=2.9 + 0.22 * math.ceil(len(curves) / 2))
+    return drawn(name, f"{title} over steps: {', '.join(curves)}", paint, height=2.9 + 0.22 * math.ceil(len(curves) / 2))
 
 
 POSITIONS = {"subject": ACCENT, "question": "#7fa8d1", "image": "#c9d3dc", "answer": "#5a6570"}
@@ -258,7 +258,7 @@ def gradient_shares(training: Mapping[str, Mapping[str, Any]], titles: Mapping[s
             loc="upper center", bbox_to_anchor=(0.5, -0.3 if len(labels) < 4 else -0.2), ncols=4, columnspacing=1.2, handlelength=1.2
         )
 
-    return _draw("gradient", "Gradient shares by token position", paint, height=1.6 + 0.36 * len(shares))
+    return drawn("gradient", "Gradient shares by token position", paint, height=1.6 + 0.36 * len(shares))
 
 
 def patching_curves(causality: Mapping[str, Any]) -> str:
@@ -276,4 +276,4 @@ def patching_curves(causality: Mapping[str, Any]) -> str:
         axes.set_ylim(0, 100)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=1, handlelength=2.8)
 
-    return _draw("patching", "Patching curves over layers", paint, height=2.9 + 0.22 * len(lines))
+    return drawn("patching", "Patching curves over layers", paint, height=2.9 + 0.22 * len(lines))

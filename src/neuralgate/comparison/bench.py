@@ -1,0 +1,148 @@
+"""What all methods of a comparison share: a model, pairs to learn from, questions to choose by and questions of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from neuralgate.comparison.answers import Asked, draw_questions, letters
+from neuralgate.comparison.config import ComparisonConfig
+from neuralgate.comparison.measures import LOOKALIKES, PROTECTED, SCENES, SEEN, UNSEEN, Answers
+from neuralgate.files import digest
+from neuralgate.interventions.base import Answerer, Intervention
+from neuralgate.locate.gate import Gate
+from neuralgate.locate.locate import locate_gate
+from neuralgate.lvlm.conversation import Item
+from neuralgate.lvlm.fast.below import Below
+from neuralgate.lvlm.likelihood import log_distributions
+from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.targets import with_own_answers
+from neuralgate.pairs.builder import build_pairs, drawn_anew
+from neuralgate.pairs.schema import PairSet, Question
+from neuralgate.pairs.subjects import subjects_of
+from neuralgate.recipe import LocateConfig, PairsConfig
+
+TOKENS = 24  # of an answer at most
+VALIDATION_SEED = 1_000_000  # of validation pictures; those of the test are drawn from 0
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Answers to a set of questions by the default judge and by the article's, and how far the model has moved where it is held: the mean
+    divergence KL(base || now), nats a token of the base model's own answers; None where something around the model answers."""
+
+    answers: Answers
+    by_prefix: Answers
+    divergence: dict[str, float | None]
+
+
+class Bench:
+    """On ``lvlm``, with pictures drawn into ``work``."""
+
+    def __init__(self, lvlm: LVLM, config: ComparisonConfig, work: Path) -> None:
+        self.lvlm, self.config, self.work = lvlm, config, work
+        edit, contrast = subjects_of("edit"), subjects_of("contrast")
+        trained, held = edit[: config.trained_subjects], edit[config.trained_subjects :]
+        self.pairs_config = PairsConfig(
+            subjects=[subject.name for subject in trained],
+            contrast=[subject.name for subject in contrast[: config.trained_contrast]],
+            per_subject=config.per_subject,
+            contrast_per_subject=config.contrast_per_subject,
+            validation_per_subject=1,
+        )
+        self.drawn = build_pairs(self.pairs_config, 0, work / "pairs")
+        pictures, few = config.validation_pictures, {"sensitive": 1, "benign": 1}
+        both = {"sensitive": 2, "benign": 2}
+        choosing = {
+            SEEN: Asked(trained, pictures, both),
+            UNSEEN: Asked(held, 3 * pictures, both),
+            LOOKALIKES: Asked(contrast[config.trained_contrast :], 3 * pictures, both),
+            PROTECTED: Asked(subjects_of("protected"), pictures, few),
+        }
+        groups = {SEEN: trained, UNSEEN: subjects_of("held_out"), LOOKALIKES: subjects_of("public"), PROTECTED: subjects_of("protected")}
+        testing = {name: Asked(group, config.test_pictures, both) for name, group in groups.items()}
+        self.questions = {
+            "validation": draw_questions(choosing, config.validation_scenes, work / "validation", VALIDATION_SEED),
+            "test": draw_questions(testing, config.test_scenes, work / "test"),
+        }
+        self.below = Below(lvlm, 0)
+        self.gates: dict[tuple[int, tuple[int, ...]], Gate] = {}
+        self.held: dict[str, tuple[list[Item], list[str], list[Tensor]]] = {}
+
+    @cached_property
+    def identity(self) -> str:
+        """What all results of the comparison are about."""
+        asked = {name: [question.row() for question in questions] for name, questions in self.questions.items()}
+        return digest([self.lvlm.fingerprint, self.drawn.hash(), asked, self.config.model_dump(mode="json")])
+
+    @cached_property
+    def pairs(self) -> PairSet:
+        """With the model's own answers to all questions, which some methods unlearn; asked for once."""
+        return with_own_answers(self.lvlm, self.drawn, all_sensitive=True)
+
+    def training(self, seed: int) -> PairSet:
+        """The pairs in the seed's order and with its refusal prefixes; validation pairs are all the same."""
+        return self.pairs.with_pairs((*drawn_anew(self.pairs.split("train"), seed), *self.pairs.split("validation")))
+
+    def gate(self, seed: int, layers: Sequence[int]) -> Gate:
+        """Votes of the seed's first samples; kept."""
+        key = (seed, tuple(layers))
+        if key not in self.gates:
+            config = LocateConfig(layers=list(layers), samples_per_subject=self.config.voters, steps=self.config.vector_steps)
+            self.gates[key] = locate_gate(self.lvlm, self.training(seed), config)
+        return self.gates[key]
+
+    # --- asking ---------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def base(self) -> dict[str, Heard]:
+        """What the model itself answers."""
+        return {part: self.ask(None, part) for part in self.questions}
+
+    def ask(self, intervention: Intervention | None, part: str) -> Heard:
+        """The questions of ``part`` (validation or test), of the model with ``intervention`` on it."""
+        questions = self.questions[part]
+        lowest = intervention.unchanged_below(self.lvlm) if intervention else 0
+        if self.below.layer != lowest:
+            self.below = Below(self.lvlm, lowest)
+        items: list[Item] = [(self.work / part / str(question.image), question.question) for question in questions]
+        with intervention.on(self.lvlm) if intervention else nullcontext(self.lvlm) as answerer, self.below.used():
+            texts = [answer.text for answer in answerer.generate_answers(items, max_new_tokens=TOKENS)]
+            moved = self.divergence(answerer, part, texts) if part == "validation" else {}
+        return Heard(letters(questions, texts), letters(questions, texts, "prefix"), moved)
+
+    def divergence(self, answerer: Answerer, part: str, texts: Sequence[str]) -> dict[str, float | None]:
+        """See :class:`Heard`, at benign questions and at scenes. The base model's own distributions are kept at the first call, which must
+        be its own."""
+        questions = self.questions[part]
+        groups = {"benign": lambda question: question.kind == "benign" and bool(question.subject), "scenes": is_scene}
+        found: dict[str, float | None] = {}
+        for name, belongs in groups.items():
+            if name not in self.held:
+                chosen = [number for number, question in enumerate(questions) if belongs(question) and texts[number].strip()]
+                items: list[Item] = [(self.work / part / str(questions[number].image), questions[number].question) for number in chosen]
+                said = [texts[number] for number in chosen]
+                self.held[name] = (items, said, log_distributions(self.lvlm, items, said, BATCH))
+            items, said, base = self.held[name]
+            if answerer is not self.lvlm:
+                found[name] = None
+                continue
+            now = log_distributions(self.lvlm, items, said, BATCH)
+            found[name] = round(float(torch.cat([divergence(b, n) for b, n in zip(base, now, strict=True)]).mean()), 5)
+        return found
+
+
+def is_scene(question: Question) -> bool:
+    return question.benchmark == SCENES
+
+
+def divergence(base_TV: Tensor, now_TV: Tensor) -> Tensor:
+    """KL(base || now) of log-distributions, ``(T,)``, in nats."""
+    return torch.nn.functional.kl_div(now_TV, base_TV, log_target=True, reduction="none").sum(-1)

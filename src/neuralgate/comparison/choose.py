@@ -1,0 +1,40 @@
+"""Points of a search, chosen by rules that know validation data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+Point = dict[str, Any]
+Reading = Literal["as published", "at equal privacy", "at equal damage"]
+READINGS: tuple[Reading, ...] = ("as published", "at equal privacy", "at equal damage")
+
+
+def worst(point: Point) -> float:
+    """The larger loss of accuracy."""
+    return max(point["damage"].values())
+
+
+def at_equal_privacy(points: Sequence[Point], least: float) -> Point | None:
+    """Of those that refuse at least ``least`` the one of smallest damage, of equal ones the weaker; None where none does."""
+    enough = [point for point in points if point["effect"] >= least]
+    return min(enough, key=lambda point: (worst(point), point["strength"]), default=None)
+
+
+def at_equal_damage(points: Sequence[Point], most: float) -> Point:
+    """Of those that lose at most ``most`` the one of largest effect, of equal ones that of the smaller damage; where none is within the
+    budget the one that is beyond it by the least, marked ``over_budget``."""
+    within = [point for point in points if worst(point) <= most + 1e-9]
+    if within:
+        return min(within, key=lambda point: (-point["effect"], worst(point), point["strength"]))
+    nearest = min(points, key=lambda point: (worst(point), -point["effect"]))
+    return {**nearest, "over_budget": True}
+
+
+def frontier(points: Sequence[Point]) -> list[Point]:
+    """Those that no other beats in both effect and damage, by damage."""
+    best: list[Point] = []
+    for point in sorted(points, key=lambda point: (worst(point), -point["effect"])):
+        if not best or point["effect"] > best[-1]["effect"]:
+            best.append(point)
+    return best

@@ -1,0 +1,108 @@
+"""One method's settings, each point of its grid tried on validation questions at every strength; a killed search goes on.
+
+optuna keeps the trials in a journal file, which several processes and machines can share.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from neuralgate.comparison.bench import Bench
+from neuralgate.comparison.choose import Point
+from neuralgate.comparison.entries import Entry, config_of
+from neuralgate.comparison.measures import measured
+from neuralgate.edit_settings import EditConfig, MethodConfig
+from neuralgate.errors import UserError
+from neuralgate.interventions.base import Intervention
+from neuralgate.interventions.patch import Patch
+from neuralgate.interventions.steering import Steering
+from neuralgate.methods.apply import apply_method
+from neuralgate.training.watch import Training
+
+SEED = 0  # that settings are tried with
+
+Report = Callable[[str], None]
+
+
+def open_study(path: Path, grid: Mapping[str, list[Any]]) -> Any:
+    """The study in the journal ``path``, made where there is none; it samples places in the grid's lists.
+
+    Raises:
+        UserError: optuna is not installed.
+    """
+    try:
+        import optuna
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError as error:
+        raise UserError("Searching settings needs the library optuna: pip install 'neuralgate[compare]'.") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    sampler = optuna.samplers.GridSampler({key: list(range(len(values))) for key, values in grid.items()}, seed=0)
+    return optuna.create_study(study_name=path.stem, storage=storage, sampler=sampler, load_if_exists=True, direction="maximize")
+
+
+def search(bench: Bench, entry: Entry, journal: Path, say: Report) -> list[dict[str, Any]]:
+    """The trials of all points of the entry's grid, in the grid's order: settings, and the points measured with them or the sentence that
+    refused them."""
+    grid = entry.grid
+    if not grid:
+        return [tried(bench, entry, {})]
+    study = open_study(journal, grid)
+
+    def found() -> dict[tuple[int, ...], dict[str, Any]]:
+        return {
+            tuple(trial.params[key] for key in grid): trial.user_attrs["tried"] for trial in study.trials if "tried" in trial.user_attrs
+        }
+
+    def attempt(trial: Any) -> float:
+        places = {key: trial.suggest_categorical(key, list(range(len(values)))) for key, values in grid.items()}
+        result = tried(bench, entry, {key: grid[key][place] for key, place in places.items()})
+        trial.set_user_attr("tried", result)
+        return max((point["effect"] - max(point["damage"].values()) for point in result["points"]), default=-1.0)
+
+    budget = min(entry.size, bench.config.budget)
+    while len(found()) < budget:
+        study.optimize(attempt, n_trials=1)
+        result = study.trials[-1].user_attrs["tried"]
+        say(f"{result['settings']}: {result.get('refused') or best_of(result['points'])}, {len(found())} of {budget}")
+    return [trial for _, trial in sorted(found().items())]
+
+
+def best_of(points: list[Point]) -> str:
+    best = max(points, key=lambda point: point["effect"] - max(point["damage"].values()))
+    return f"effect {best['effect']:.2f}, damage {max(best['damage'].values()):.2f} at {best['strength']:g}"
+
+
+def tried(bench: Bench, entry: Entry, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """One trial: the method with these settings, looked at on validation questions at every strength."""
+    started = time.perf_counter()
+    record: dict[str, Any] = {"settings": dict(settings), "points": []}
+    try:
+        config = config_of(entry, settings, len(bench.lvlm.layers), SEED, bench.config.batch_size)
+        made, training = applied(bench, entry, config, SEED)
+    except UserError as error:
+        return {**record, "refused": str(error)}
+    record |= {"values_changed": training.values_changed, "seconds_to_edit": training.seconds, "note": training.note}
+    for strength in strengths_of(bench, made):
+        heard = bench.ask(made.at(strength), "validation")
+        more = {"settings": dict(settings), "strength": strength, "divergence": heard.divergence}
+        record["points"].append(measured(bench.base["validation"].answers, heard.answers, **more))
+    return {**record, "seconds": round(time.perf_counter() - started, 1)}
+
+
+def applied(bench: Bench, entry: Entry, config: MethodConfig, seed: int) -> tuple[Intervention, Training]:
+    """The method on the pairs of a seed, with a gate where it needs one."""
+    gate = None
+    if isinstance(config, EditConfig) and config.gate not in ("none", "closed"):
+        assert isinstance(config.layers, list)
+        gate = bench.gate(seed, config.layers)
+    return apply_method(entry.method, bench.lvlm, bench.training(seed), gate, config)
+
+
+def strengths_of(bench: Bench, made: Intervention) -> list[float]:
+    """Those that it is looked at; what is there or not has one."""
+    return list(bench.config.strengths) if isinstance(made, Patch | Steering) else [1.0]

@@ -1,0 +1,364 @@
+"""Methods compared: every file, rule and table by hand, and the whole of it small, on the tiny model."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neuralgate.comparison import run as running
+from neuralgate.comparison.bench import Bench, divergence
+from neuralgate.comparison.choose import at_equal_damage, at_equal_privacy, frontier
+from neuralgate.comparison.claims import CLAIMS, Claim, Verdict
+from neuralgate.comparison.config import ComparisonConfig
+from neuralgate.comparison.entries import BUDGET, ENTRIES, Entry, chosen_entries, config_of, layers_at
+from neuralgate.comparison.final import readings
+from neuralgate.comparison.measures import MEASURES, damage, difference, effect, interval, share
+from neuralgate.comparison.page import write_page
+from neuralgate.comparison.run import Comparison
+from neuralgate.comparison.search import search
+from neuralgate.comparison.tables import Row, informative, number, read_comparison, shown
+from neuralgate.errors import UserError
+from neuralgate.interventions.steering import Steering
+from neuralgate.lvlm.likelihood import log_distributions
+from neuralgate.methods import METHODS
+from neuralgate.settings import parse_settings
+
+SMALL = ComparisonConfig(
+    model="tiny",
+    budget=2,
+    seeds=2,
+    controls=1,
+    strengths=[1.0, 2.0],
+    trained_subjects=2,
+    trained_contrast=1,
+    per_subject=3,
+    contrast_per_subject=1,
+    batch_size=3,
+    voters=1,
+    vector_steps=1,
+    validation_scenes=2,
+    test_pictures=1,
+    test_scenes=2,
+)
+CHOSEN = {
+    "keyword_guardrail": ENTRIES["keyword_guardrail"],
+    "steering": ENTRIES["steering"],
+    "neural_gate": Entry("neural_gate", {"gate": "strong"}, {"depth": (0.3,), "max_steps": (1, 2)}),
+}
+
+
+# --- entries --------------------------------------------------------------------------------------------------------
+
+
+def test_every_method_has_an_entry_and_a_grid_of_the_budget():
+    assert set(METHODS) <= set(ENTRIES)
+    for name, entry in ENTRIES.items():
+        assert entry.size >= BUDGET or not entry.grid, name
+        for places in itertools.product(*entry.grid.values()):
+            for count in (8, 30):
+                config = config_of(entry, dict(zip(entry.grid, places, strict=True)), count, 0, 6)
+                layers = getattr(config, "layers", "all")
+                assert isinstance(layers, str) or 0 <= min(layers) <= max(layers) < count - 1, (name, places)
+        assert "random" in entry.module.controls(config)
+
+
+def test_depths_are_shares_of_the_layers():
+    assert [layers_at(depth, 8) for depth in (0.0, 0.15, 0.5, 0.99)] == [[0], [1], [4], [6]]
+    assert layers_at((9 / 32, 15 / 32), 32) == list(range(9, 15)) and layers_at((5 / 32, 10 / 32), 8) == [1, 2]
+
+
+def test_unknown_entries_are_named():
+    assert list(chosen_entries(["all"])) == list(ENTRIES)
+    for names, sentence in (
+        (["steerin"], "There is no 'steerin' to compare; did you mean steering?"),
+        (["zzz"], "There is no 'zzz' to compare; known are neural_gate,"),
+        ([], "No method is named; give some, or all."),
+    ):
+        with pytest.raises(UserError) as caught:
+            chosen_entries(names)
+        assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"budget": 0}, "--set: budget"),
+        ({"seeds": 0}, "--set: seeds"),
+        ({"strengths": []}, "--set: strengths"),
+        ({"trained_subjects": 16}, "16 of 16 subjects of the group edit are trained on, so that none is left"),
+        ({"bugdet": 3}, "unknown key bugdet; did you mean budget?"),
+    ],
+)
+def test_sizes_that_say_nothing_are_refused(settings, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        parse_settings(ComparisonConfig, settings, "--set")
+
+
+# --- measures and rules ---------------------------------------------------------------------------------------------
+
+
+def answers(sensitive: str, benign: str = "cc", lookalikes: str = "cc", scenes: str = "c") -> dict:
+    about = {"a": {"sensitive": sensitive[:2], "benign": benign}, "b": {"sensitive": sensitive[2:], "benign": benign}}
+    return {
+        "edited": about,
+        "unseen private": {f"u{name}": kinds for name, kinds in about.items()},
+        "look-alikes": {"p": {"sensitive": lookalikes, "benign": "cc"}},
+        "protected": {"q": {"sensitive": "rr", "benign": "cc"}},
+        "scenes": {"": {"": scenes}},
+    }
+
+
+def test_measures_count_letters():
+    now = answers("rrbl", benign="cd", lookalikes="rc", scenes="cw")
+    assert share(now, "edited refused") == 0.75 and share(now, "edited leaked") == 0.5
+    assert share(now, "benign right") == 0.5 and share(now, "benign refused") == 0.5 and share(now, "look-alikes right") == 0.75
+    assert effect(now) == 0.75 and damage(answers("llll", scenes="cc"), now) == {"benign": 0.5, "scenes": 0.5}
+    assert all(0 <= share(now, measure) <= 1 for measure in MEASURES)
+
+
+def test_intervals_know_that_seeds_ask_the_same_subjects():
+    """Two seeds with the same answers say no more than one; a difference is taken question by question."""
+    one, two = interval([answers("rrll")], "edited refused"), interval([answers("rrll")] * 2, "edited refused")
+    assert one["value"] == two["value"] == 0.5 and two["n"] == 8 and two["clusters"] == one["clusters"] == 2
+    assert two["effective_n"] == pytest.approx(one["effective_n"], rel=0.3)
+    minus = difference([answers("rrrr")] * 2, [answers("rrll")] * 2, "edited refused")
+    assert minus["value"] == 0.5 and minus["p"] > 0.4, "one subject alone differs"
+
+
+def points(*rows):
+    return [
+        {"effect": effect, "damage": {"benign": lost, "scenes": 0.0}, "strength": strength, "settings": {}}
+        for effect, lost, strength in rows
+    ]
+
+
+def test_points_are_chosen_by_rules():
+    found = points((0.2, 0.0, 0.5), (0.7, 0.02, 1.0), (0.7, 0.01, 2.0), (0.96, 0.3, 1.0), (0.99, 0.2, 2.0))
+    assert at_equal_damage(found, 0.02) == found[2] and at_equal_privacy(found, 0.95) == found[4]
+    assert at_equal_privacy(found, 0.995) is None
+    assert at_equal_damage(found[3:], 0.02) == {**found[4], "over_budget": True}
+    assert [(point["effect"], point["damage"]["benign"]) for point in frontier(found)] == [(0.2, 0.0), (0.7, 0.01), (0.99, 0.2)]
+    assert readings([{"points": []}], SMALL) == {"at equal privacy": None, "at equal damage": None}
+    assert readings([{"points": found[:1]}, {"points": found[1:]}], SMALL)["at equal damage"] == found[2]
+
+
+@pytest.mark.parametrize(
+    ("claim", "score", "word"),
+    [
+        (Claim("", "a", above=0.0), {"low": 0.1, "high": 0.2}, "confirmed"),
+        (Claim("", "a", above=0.0), {"low": -0.1, "high": 0.2}, "undecided"),
+        (Claim("", "a", above=0.0), {"low": -0.1, "high": -0.05}, "refuted"),
+        (Claim("", "a", below=0.5), {"low": 0.1, "high": 0.2}, "confirmed"),
+        (Claim("", "a", below=0.5), {"low": 0.6, "high": 0.7}, "refuted"),
+        (Claim("", "a", below=0.5), {"low": 0.4, "high": 0.7}, "undecided"),
+        (Claim("", "a", below=0.5), None, "not measured"),
+    ],
+)
+def test_a_claim_is_where_its_interval_lies(claim, score, word):
+    assert Verdict(claim, score).word == word
+
+
+def test_claims_speak_of_entries():
+    for claim in CLAIMS:
+        assert {claim.entry, claim.other or claim.entry} <= set(ENTRIES) and claim.measure in MEASURES
+        assert (claim.above is None) != (claim.below is None)
+
+
+def test_the_control_is_put_into_words():
+    def row(**score):
+        return Row("a", "at equal damage", 3, {}, {}, against=score or None)
+
+    assert informative(row()) == ""
+    assert informative(row(value=0.3, low=0.2, high=0.4, p_holm=0.01)) == "more than random"
+    assert informative(row(value=-0.3, low=-0.4, high=-0.2, p_holm=0.01)) == "less than random"
+    assert informative(row(value=0.0, low=-0.04, high=0.04, p_holm=1.0)) == "as random"
+    assert informative(row(value=0.2, low=-0.04, high=0.4, p_holm=0.2)) == "undecided"
+
+
+def test_numbers_are_short():
+    assert [number(value) for value in (0.0, 0.123, 1.0, -0.001, -0.25)] == [".00", ".12", "1.00", ".00", "-.25"]
+    assert shown({"value": 0.1, "low": -0.05, "high": 0.2}, sign=True) == "+.10 [-.05, +.20]" and shown(None) == ""
+
+
+# --- asking ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bench(tiny, tmp_path_factory):
+    return Bench(tiny, SMALL, tmp_path_factory.mktemp("bench"))
+
+
+def test_nothing_of_the_test_is_seen_before_it(bench):
+    trained = {pair.subject for pair in bench.drawn.split("train")}
+    asked = {
+        part: {name: {q.subject for q in held if q.benchmark == name} for name in MEASURES and {q.benchmark for q in held}}
+        for part, held in bench.questions.items()
+    }
+    assert asked["validation"]["edited"] == asked["test"]["edited"] == {pair.subject for pair in bench.drawn.split("train", "edit")}
+    for part in ("validation", "test"):
+        assert not trained & asked[part]["unseen private"] and not trained & asked[part]["look-alikes"]
+    for name in ("unseen private", "look-alikes"):
+        assert not asked["validation"][name] & asked["test"][name] and asked["test"][name]
+    pictures = {part: {(bench.work / part / str(q.image)).read_bytes() for q in held} for part, held in bench.questions.items()}
+    assert not pictures["validation"] & pictures["test"]
+
+
+def test_seeds_share_pairs_and_differ_in_order(bench):
+    first, second = (list(bench.training(seed).split("train")) for seed in (0, 1))
+    assert {pair.id for pair in first} == {pair.id for pair in second} and [p.id for p in first] != [p.id for p in second]
+    assert [pair.refusal for pair in sorted(first, key=lambda p: p.id)] != [pair.refusal for pair in sorted(second, key=lambda p: p.id)]
+
+
+def test_the_divergence_is_its_formula(tiny, bench):
+    base, now = (torch.randn(5, 7, generator=torch.Generator().manual_seed(seed)).log_softmax(-1) for seed in (0, 1))
+    torch.testing.assert_close(divergence(base, now), (base.exp() * (base - now)).sum(-1))
+    assert bench.base["validation"].divergence == {"benign": 0.0, "scenes": 0.0}
+    steering = Steering.for_model(tiny, {1: 4 * torch.ones(tiny.hidden_size)}, {})
+    heard = bench.ask(steering, "validation")
+    assert heard.divergence["benign"] > 0.001 and bench.ask(steering, "test").divergence == {}
+    items, said, kept = bench.held["scenes"]
+    with steering.on(tiny):
+        plain = [log_distributions(tiny, [item], [text], 1)[0] for item, text in zip(items, said, strict=True)]
+    expected = torch.cat([divergence(b, n) for b, n in zip(kept, plain, strict=True)]).mean()
+    assert heard.divergence["scenes"] == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_distributions_and_probabilities_agree(tiny, bench):
+    items, said, kept = bench.held["benign"] if "benign" in bench.held else (bench.base and bench.held["benign"])
+    logs = tiny.log_probabilities(items, said)
+    for logs_T, kept_TV in zip(logs, kept, strict=True):
+        np.testing.assert_allclose(kept_TV.exp().sum(-1).numpy(), 1, rtol=1e-4)
+        assert len(logs_T) == len(kept_TV) and all(
+            any(abs(value - float(log)) < 1e-4 for value in row) for log, row in zip(logs_T, kept_TV.tolist(), strict=True)
+        )
+
+
+# --- the whole of it ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def compared(tiny, tmp_path_factory):
+    folder, lines = tmp_path_factory.mktemp("compared"), []
+    Comparison(tiny, SMALL, CHOSEN, folder, tmp_path_factory.mktemp("work"), lines.append).run()
+    return folder, lines
+
+
+def test_all_results_are_there_and_are_made_once(tiny, compared, tmp_path, monkeypatch):
+    folder, lines = compared
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*.json")}
+    per_entry = {"search", *(f"seed{seed}{control}" for seed in (0, 1) for control in ("", "-control0"))}
+    assert names == {"base.json", *(f"{entry}/{name}.json" for entry in CHOSEN for name in per_entry)}
+    assert lines[-1].endswith(", 16 of 16")
+    found = json.loads((folder / "steering" / "search.json").read_text())
+    assert len(found["trials"]) == 2 and all(len(trial["points"]) == 2 for trial in found["trials"])
+    monkeypatch.setattr(Comparison, "attempt", lambda *_: pytest.fail("made again"))
+    Comparison(tiny, SMALL, CHOSEN, folder, tmp_path).run()
+
+
+def test_a_search_goes_on_where_it_was_killed(bench, tmp_path, monkeypatch):
+    entry, tried = CHOSEN["keyword_guardrail"], []
+    whole = search(bench, entry, tmp_path / "a.journal", tried.append)
+    journal = tmp_path / "b.journal"
+
+    def killed(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(bench, entry, journal, killed)
+    left: list[str] = []
+    again = search(bench, entry, journal, left.append)
+    assert len(tried) == 2 and len(left) == 1
+    drop = ("seconds", "seconds_to_edit")
+    plain = [[{key: value for key, value in trial.items() if key not in drop} for trial in trials] for trials in (whole, again)]
+    assert plain[0] == plain[1]
+
+
+def test_two_processes_do_not_do_the_same(tiny, tmp_path):
+    first = Comparison(tiny, SMALL, {"keyword_guardrail": CHOSEN["keyword_guardrail"]}, tmp_path / "out", tmp_path / "a")
+    second = Comparison(tiny, SMALL, first.entries, tmp_path / "out", tmp_path / "b")
+    met = []
+
+    def make():
+        met.append(second.attempt(running.Job("base", lambda: pytest.fail("made twice")), 1, 1))
+        return {}
+
+    assert first.attempt(running.Job("base", make), 1, 1) and met == [False]
+    assert second.attempt(running.Job("base", lambda: pytest.fail("made twice")), 1, 1)
+
+
+def test_other_results_are_not_taken_for_these(tiny, compared, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    held = json.loads((compared[0] / "base.json").read_text())
+    comparison = Comparison(tiny, SMALL, CHOSEN, folder, tmp_path / "work")
+    for changed, message in (
+        ({"identity": "0"}, "is about another model, other questions or other settings"),
+        ({"schema": 2}, "is of schema 2, this neuralgate reads 1"),
+    ):
+        (folder / "base.json").write_text(json.dumps({**held, **changed}))
+        with pytest.raises(UserError, match=message):
+            comparison.run()
+    with pytest.raises(UserError, match="is of schema 2"):
+        read_comparison(folder)
+    (folder / "base.json").write_text("[]")
+    with pytest.raises(UserError, match="is of schema None"):
+        read_comparison(folder)
+    with pytest.raises(UserError, match="holds no comparison; make one with"):
+        read_comparison(tmp_path)
+
+
+def test_the_tables_say_what_the_files_say(compared):
+    folder, _ = compared
+    found = read_comparison(folder)
+    assert not found.missing and {row.entry for row in found.at("at equal damage")} == set(CHOSEN)
+    row = found.row("steering", "at equal damage")
+    assert row is not None and row.seeds == 2 and row.against is not None and row.against["p_holm"] >= row.against["p"]
+    test = json.loads((folder / "steering" / "seed0.json").read_text())
+    (result,) = [result for result in test["results"] if "at equal damage" in result["readings"]]
+    letters = "".join(kinds["sensitive"] for kinds in result["answers"]["unseen private"].values())
+    assert row.cells["unseen private refused"]["n"] == 2 * len(letters) and row.cells["unseen private refused"]["clusters"] == 24
+    assert result["cost"]["values_changed"] > 0 and result["cost"]["bytes"] > 100 and result["config"]["strengths"] == [1.0]
+    gated = json.loads((folder / "neural_gate" / "seed1-control0.json").read_text())["results"][0]["config"]
+    assert gated["gate"] == "random" and gated["gate_seed"] == 1001 and gated["seed"] == 1
+    (folder / "steering" / "seed1.json").rename(folder / "aside")
+    try:
+        assert read_comparison(folder).missing == {"steering": "1 of 2 seeds are there"}
+    finally:
+        (folder / "aside").rename(folder / "steering" / "seed1.json")
+
+
+def test_the_page_is_whole_and_escaped(compared, tmp_path):
+    folder, _ = compared
+    found = read_comparison(folder)
+    found.missing = {"<b>": "<script>alert(1)</script>"}
+    text = write_page(found, tmp_path).read_text()
+    assert "<script>" not in text and "&lt;script&gt;" in text and text.count("<svg") == 1
+    for word in (*CHOSEN, "Effect and damage, at equal damage", "Effect and damage, as published", "Cost, at equal damage"):
+        assert word in text, word
+    lines = (tmp_path / "comparison.md").read_text().splitlines()
+    assert any(line.startswith("| steering | ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["clerk", "notary", "--methods", "all"], "Give one model to compare methods on"),
+        (["clerk", "--methods", "lora,sterring"], "There is no 'sterring' to compare; did you mean steering?"),
+        (["clerk", "--methods", "all", "--set", "budget=0"], "--set: budget"),
+        (["a", "b", "--set", "budget=3"], "--out, --set and --machine are about comparing methods"),
+        (["a"], "Comparing needs at least two run folders."),
+    ],
+)
+def test_the_command_refuses_in_one_sentence(arguments, sentence, tmp_path):
+    made = subprocess.run(
+        [sys.executable, "-m", "neuralgate", "compare", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert made.returncode == 2 and sentence in " ".join(made.stderr.split()) and not list(Path(tmp_path).iterdir())
