@@ -9,7 +9,7 @@ KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP
 # The processors of some model families need torchvision; it stays apart, because without CUDA it cannot be imported as it is.
 TORCHVISION := .venv/torchvision
 
-.PHONY: help demo notary test test-notary test-oldest lint check clerk notary-train evidence
+.PHONY: help demo notary compare-quick test test-notary test-oldest lint check clerk notary-train evidence
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -31,6 +31,13 @@ demo: $(READY)  ## edit the embedded model, measure what changed, write the repo
 notary: $(READY)  ## the same with a pretrained mind, which is fetched once
 	$(KEEP_MEMORY) $(BIN)/neuralgate run notary --recipe recipes/notary.yaml --out runs/notary
 	@echo "Open runs/notary/report.html in a browser."
+
+# Five methods with two settings each and one seed: what a comparison looks like, not what it finds.
+compare-quick: $(READY)  ## compare a few methods on the embedded model, small
+	$(KEEP_MEMORY) $(BIN)/neuralgate compare clerk --out runs/compare-quick \
+		--methods neural_gate,ungated,steering,keyword_guardrail,image_redaction \
+		--set budget=2 --set seeds=1 --set controls=1 --set 'strengths=[1.0]' --set per_subject=16 --set contrast_per_subject=8 \
+		--set validation_scenes=20 --set test_pictures=1 --set test_scenes=20
 
 test: $(READY)  ## run all tests, the families' too where the others fail
 	@failed=0; \
