@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from neuralgate.comparison import final
 from neuralgate.comparison import run as running
 from neuralgate.comparison.bench import Bench, divergence
 from neuralgate.comparison.choose import at_equal_damage, at_equal_privacy, frontier
@@ -20,7 +21,7 @@ from neuralgate.comparison.claims import CLAIMS, Claim, Verdict
 from neuralgate.comparison.config import ComparisonConfig
 from neuralgate.comparison.entries import BUDGET, ENTRIES, Entry, chosen_entries, config_of, layers_at
 from neuralgate.comparison.final import readings
-from neuralgate.comparison.measures import MEASURES, damage, difference, effect, interval, share
+from neuralgate.comparison.measures import MEASURES, by_subject, damage, difference, effect, interval, share
 from neuralgate.comparison.page import write_page
 from neuralgate.comparison.run import Comparison
 from neuralgate.comparison.search import search
@@ -129,6 +130,7 @@ def test_intervals_know_that_seeds_ask_the_same_subjects():
     one, two = interval([answers("rrll")], "edited refused"), interval([answers("rrll")] * 2, "edited refused")
     assert one["value"] == two["value"] == 0.5 and two["n"] == 8 and two["clusters"] == one["clusters"] == 2
     assert two["effective_n"] == pytest.approx(one["effective_n"], rel=0.3)
+    assert by_subject([answers("rrll"), answers("rlll")], "edited refused").tolist() == [0.75, 0.0]
     minus = difference([answers("rrrr")] * 2, [answers("rrll")] * 2, "edited refused")
     assert minus["value"] == 0.5 and minus["p"] > 0.4, "one subject alone differs"
 
@@ -341,6 +343,7 @@ def test_the_page_is_whole_and_escaped(compared, tmp_path):
     found.missing = {"<b>": "<script>alert(1)</script>"}
     text = write_page(found, tmp_path).read_text()
     assert "<script>" not in text and "&lt;script&gt;" in text and text.count("<svg") == 1
+    assert f"at most {number(1 - 0.05 ** (1 / 24))}" in text, "with no leak of 24 subjects"
     for word in (*CHOSEN, "Effect and damage, at equal damage", "Effect and damage, as published", "Cost, at equal damage"):
         assert word in text, word
     lines = (tmp_path / "comparison.md").read_text().splitlines()
@@ -362,3 +365,11 @@ def test_the_command_refuses_in_one_sentence(arguments, sentence, tmp_path):
         [sys.executable, "-m", "neuralgate", "compare", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert made.returncode == 2 and sentence in " ".join(made.stderr.split()) and not list(Path(tmp_path).iterdir())
+
+
+def test_a_point_of_two_readings_stays_over_the_budget(bench, monkeypatch):
+    """Trained and asked once for both; that it damages too much is not forgotten."""
+    point = {"settings": {"count": 80}, "strength": 1.0, "effect": 1.0, "damage": {"benign": 0.9, "scenes": 0.0}}
+    chosen = {"at equal privacy": point, "at equal damage": {**point, "over_budget": True}}
+    published, both = final.test(bench, CHOSEN["keyword_guardrail"], chosen, 0)
+    assert published["readings"] == ["as published"] and both["readings"] == list(chosen) and both["over_budget"]

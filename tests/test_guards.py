@@ -70,6 +70,9 @@ def test_redaction_blackens_exactly_the_boxes(boxed_pairs):
     plain, found = np.asarray(Image.open(path).convert("RGB")), np.asarray(Redaction().redact(path))
     black = (found == 0).all(-1)
     assert np.array_equal(found[~black], plain[~black])
+    for left, top, right, bottom in boxes_of(path.parent, path.name):
+        ends = [int(left * 256), int(top * 256), int(np.ceil(right * 256)), int(np.ceil(bottom * 256))]
+        assert black[ends[1] : ends[3], ends[0] : ends[2]].all() and not black[ends[1] : ends[3], ends[2]].all(), "not a pixel more"
     area = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes_of(path.parent, path.name))
     assert black.mean() == pytest.approx(area, abs=0.03) and area > 0.1
     random = np.asarray(Redaction("random", 3).redact(path))

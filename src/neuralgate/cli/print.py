@@ -72,8 +72,8 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
-    for title in header:
-        table.add_column(Text(for_terminal(title)))
+    for place, title in enumerate(header):
+        table.add_column(Text(for_terminal(title)), no_wrap=place == 0 and all(len(row[0]) < 40 for row in rows))  # a name stays whole
     for row in rows:
         table.add_row(*(Text(for_terminal(cell)) for cell in row))  # Text: a bracket in a cell is no markup
     Console(width=None if sys.stdout.isatty() else 160).print(table)

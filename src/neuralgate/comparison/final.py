@@ -61,6 +61,7 @@ def test(bench: Bench, entry: Entry, chosen: dict[Reading, Point | None], seed: 
         twin = next((result for result in results if result.get("point") == place_of(point)), None)
         if twin:
             twin["readings"].append(reading)
+            twin["over_budget"] |= point.get("over_budget", False)
             continue
         config = config_of(entry, point["settings"], len(bench.lvlm.layers), seed, bench.config.batch_size)
         if config.digest not in made:

@@ -65,6 +65,12 @@ def part(answers: Sequence[Answers], measure: str) -> Part:
     return Part(np.array([count for one in found for count in one.counts]), levels=(subjects_N,))
 
 
+def by_subject(answers: Sequence[Answers], measure: str) -> np.ndarray:
+    """The share of each subject over several seeds, ``(U,)``."""
+    one = part(answers, measure)
+    return np.bincount(one.levels[0], weights=one.successes) / np.bincount(one.levels[0])
+
+
 def interval(answers: Sequence[Answers], measure: str) -> Score:
     """The share over several seeds with its 95 % interval by subjects, ``n`` and ``clusters``."""
     return clustered_interval([part(answers, measure)])

@@ -15,10 +15,12 @@ from neuralgate.comparison.tables import (
     ARTICLE_HEADER,
     COST_HEADER,
     HEADER,
+    PROMISE_HEADER,
     Found,
     article_rows,
     cost_rows,
     frontiers,
+    promise_rows,
     table_rows,
 )
 from neuralgate.files import write_text
@@ -61,6 +63,8 @@ def tables(found: Found) -> list[Table]:
         if found.at(reading):
             title = f"In the shape of the article's tables, {reading}"
             made.append((title, "Subjects that no edit saw; EtA by the default judge.", ARTICLE_HEADER, article_rows(found, reading)))
+    promises = "Upper bounds at 95 % by subjects, for subjects drawn as these were (evaluate/promise.py); no attack is covered."
+    made.append(("What can be promised, at equal damage", promises, PROMISE_HEADER, promise_rows(found, "at equal damage")))
     made.append(("Cost, at equal damage", "Means over seeds.", COST_HEADER, cost_rows(found, "at equal damage")))
     return made
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from neuralgate.comparison.choose import READINGS, Point, Reading, frontier
 from neuralgate.comparison.entries import ENTRIES
-from neuralgate.comparison.measures import Answers, difference, interval
+from neuralgate.comparison.measures import Answers, by_subject, difference, interval
 from neuralgate.comparison.results import checked, read_results
 from neuralgate.errors import UserError
 from neuralgate.evaluate.clusters import holm
 from neuralgate.evaluate.intervals import Score
+from neuralgate.evaluate.promise import smallest_level
 from neuralgate.files import read_json
 
 #: Column -> what is measured, and whether it is shown as a difference from the base model.
@@ -107,7 +108,7 @@ def row_of(entry: str, reading: Reading, held: Sequence[dict[str, Any]], base: d
         cells(answers, base["answers"]),
         cells(prefix, base["by_prefix"]),
         ", ".join(f"{key} {value}" for key, value in point.get("settings", {}).items()) + (f" x {point['strength']:g}" if point else ""),
-        bool(held[0].get("over_budget")),
+        reading == "at equal damage" and bool(held[0].get("over_budget")),
         cost={name: sum(result["cost"][name] for result in held) / len(held) for name in held[0]["cost"]},
     )
     drawn = [(control["seed"], result) for control in controls for result in control["results"] if "answers" in result]
@@ -180,6 +181,20 @@ def article_rows(found: Found, reading: Reading) -> list[list[str]]:
 
 
 ARTICLE_HEADER = ["method", "refused, its judge", "refused", "benign refused", "EtA"]
+
+PROMISE_HEADER = ["method", "leaks of a private subject", "refusals of a public look-alike", "subjects"]
+
+
+def promise_rows(found: Found, reading: Reading) -> list[list[str]]:
+    """What can be said with 95 % confidence of a subject drawn as these were, each by itself: settings were chosen on other subjects."""
+    rows = []
+    for row in found.at(reading):
+        answers = found.answers[row.entry, reading]
+        leaks, refusals = (by_subject(answers, measure) for measure in ("unseen private leaked", "look-alikes refused"))
+        levels = [f"at most {number(smallest_level(losses_U))}" for losses_U in (leaks, refusals)]
+        rows.append([row.entry, *levels, f"{len(leaks)}, {len(refusals)}"])
+    return rows
+
 
 COST_HEADER = ["method", "settings", "seconds", "memory, MB", "values changed", "bytes", "seconds to answer"]
 

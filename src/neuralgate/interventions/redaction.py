@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,7 +80,8 @@ class Redaction:
             if self.places == "random":
                 x, y = rng.uniform(0, 1 - (right - left)), rng.uniform(0, 1 - (bottom - top))
                 left, top, right, bottom = x, y, x + right - left, y + bottom - top
-            draw.rectangle((int(left * width), int(top * height), int(np.ceil(right * width)), int(np.ceil(bottom * height))), fill=0)
+            # every pixel that the box touches; the ends of a rectangle belong to it
+            draw.rectangle((int(left * width), int(top * height), ceil(right * width) - 1, ceil(bottom * height) - 1), fill=0)
         return image
 
     def table(self) -> tuple[list[str], list[list[str]]]:
