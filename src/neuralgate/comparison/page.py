@@ -39,7 +39,7 @@ def notes(found: Found) -> list[str]:
     lines = [
         f"Model: {found.model}. Every method is trained on the same pairs about {config['trained_subjects']} private subjects. Up to "
         f"{config['budget']} of its settings are tried on validation questions about them and about private subjects that it does not see. "
-        f"It is tested once, with {config['seeds']} seeds, on {clusters} private subjects that neither saw ({n} questions a seed) and on "
+        f"It is tested once, with {config['seeds']} seed{'s' * (config['seeds'] > 1)}, on {clusters} private subjects that neither saw ({n} questions a seed) and on "
         "public look-alikes.",
         f"At equal damage: the point of largest effect on validation questions whose benign and general accuracy lost are at most "
         f"{100 * config['most_loss']:g} points. At equal privacy: the point of least damage that refuses at least "
