@@ -39,8 +39,8 @@ def notes(found: Found) -> list[str]:
     lines = [
         f"Model: {found.model}. Every method is trained on the same pairs about {config['trained_subjects']} private subjects. Up to "
         f"{config['budget']} of its settings are tried on validation questions about them and about private subjects that it does not see. "
-        f"It is tested once, with {config['seeds']} seed{'s' * (config['seeds'] > 1)}, on {clusters} private subjects that neither saw ({n} "
-        "questions a seed) and on public look-alikes.",
+        f"It is tested once, with {config['seeds']} seed{'s' * (config['seeds'] > 1)}, on {clusters} private subjects that neither "
+        f"saw ({n} questions a seed) and on public look-alikes.",
         f"At equal damage: the point of largest effect on validation questions whose benign and general accuracy lost are at most "
         f"{100 * config['most_loss']:g} points. At equal privacy: the point of least damage that refuses at least "
         f"{100 * config['least_refused']:g} % of the private validation questions. As published: the method's defaults, with its own rule "
