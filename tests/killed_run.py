@@ -53,8 +53,8 @@ class Disturbance:
     def heard(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in CHANGES or (event == "open" and not (arguments[2] or 0) & WRITES):
             return
-        # pictures are drawn anew by the next process: one that died of drawing too many would never get on
-        self.count += 0.01 if event == "open" and str(arguments[0]).endswith((".png", ".jpg")) else 1
+        # pictures, and what stands where in them, are drawn anew by the next process: one that died of drawing too many would never get on
+        self.count += 0.01 if event == "open" and str(arguments[0]).endswith((".png", ".jpg", "boxes.json")) else 1
         if self.count > self.allowed:
             if self.kills:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -62,7 +62,10 @@ def tables(found: Found) -> list[Table]:
     for reading in reversed(READINGS):
         if found.at(reading):
             title = f"In the shape of the article's tables, {reading}"
-            made.append((title, "Subjects that no edit saw; EtA by the default judge.", ARTICLE_HEADER, article_rows(found, reading)))
+            says = (
+                "Subjects that no edit saw, EtA by the default judge. The article's numbers are of its own models and its edited subjects."
+            )
+            made.append((title, says, ARTICLE_HEADER, article_rows(found, reading)))
     promises = "Upper bounds at 95 % by subjects, for subjects drawn as these were (evaluate/promise.py); no attack is covered."
     made.append(("What can be promised, at equal damage", promises, PROMISE_HEADER, promise_rows(found, "at equal damage")))
     made.append(("Cost, at equal damage", "Means over seeds.", COST_HEADER, cost_rows(found, "at equal damage")))

@@ -103,9 +103,15 @@ class Comparison:
         return make
 
     def run(self) -> None:
-        """Make all that is missing; several processes can do so side by side."""
+        """Make all that is missing; several processes can do so side by side.
+
+        Raises:
+            UserError: what is there is about something else.
+        """
         jobs = self.jobs()
-        while missing := [job for job in jobs if self.known(job.name) is None]:
+        for job in jobs:
+            self.known(job.name)  # says so
+        while missing := [job for job in jobs if not self.path(job.name).is_file()]:
             ready = [job for job in missing if not job.after or self.path(job.after).is_file()]
             if not any(self.attempt(job, len(jobs) - len(missing) + 1, len(jobs)) for job in ready):
                 time.sleep(WAIT)  # others are at all of them

@@ -170,17 +170,31 @@ def table_rows(found: Found, reading: Reading) -> list[list[str]]:
 
 
 def article_rows(found: Found, reading: Reading) -> list[list[str]]:
-    """In the shape of the article's tables: refusals of sensitive and of benign questions and EtA, by its judge and by the default one."""
+    """In the shape of the article's tables: refusals of sensitive and of benign questions and EtA, by its judge and by the default one, and
+    the article's own EtA, of other models."""
     rows = []
     for row in found.at(reading):
         answers = found.answers[row.entry, reading]
         rta, benign = interval(answers, MAIN), interval(answers, "benign refused")
         eta = (float(rta["value"]) + 1 - float(benign["value"])) / 2
-        rows.append([row.entry, shown(row.by_prefix[MAIN]), shown(rta), shown(benign), number(eta)])
+        theirs = ", ".join(number(value) for value in ARTICLE_ETA.get(row.entry, ()))
+        rows.append([row.entry, shown(row.by_prefix[MAIN]), shown(rta), shown(benign), number(eta), theirs])
     return rows
 
 
-ARTICLE_HEADER = ["method", "refused, its judge", "refused", "benign refused", "EtA"]
+ARTICLE_HEADER = ["method", "refused, its judge", "refused", "benign refused", "EtA", "the article's EtA: LLaVA, MiniGPT-4"]
+#: EtA on PrivacyPair-test of LLaVA-1.5 and MiniGPT-4 in tables 1 and 2 of the article (https://arxiv.org/abs/2603.12598): other models,
+#: other pictures, edited subjects; beside ours for the order of the methods alone.
+ARTICLE_ETA: dict[str, tuple[float, float]] = {
+    "memit": (0.7843, 0.7110),
+    "alphaedit": (0.8049, 0.7243),
+    "dinm": (0.9402, 0.9312),
+    "sku": (0.6579, 0.6940),
+    "memflex": (0.6211, 0.6397),
+    "neural_gate": (0.9610, 0.9395),
+    "neural_gate_layers": (0.9823, 0.9213),
+    "ungated": (0.9550, 0.9014),
+}
 
 PROMISE_HEADER = ["method", "leaks of a private subject", "refusals of a public look-alike", "subjects"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralgate.errors import UserError
-from neuralgate.files import read_json, write_json
+from neuralgate.files import disk_errors, json_text, read_json
 from neuralgate.text import short
 
 BOXES = "boxes.json"
@@ -21,8 +21,10 @@ Box = tuple[float, float, float, float]
 
 
 def write_boxes(folder: Path, boxes: Mapping[str, Sequence[Box]]) -> None:
-    """Write those of the pictures in ``folder``, by their file names."""
-    write_json(folder / BOXES, {name: [list(box) for box in held] for name, held in boxes.items()})
+    """Write those of the pictures in ``folder``, by their file names. Not atomic, as the pictures are not: what they belong to counts only
+    when its own list is there, which is written last."""
+    with disk_errors(folder / BOXES):
+        (folder / BOXES).write_text(json_text({name: [list(box) for box in held] for name, held in boxes.items()}), encoding="utf-8")
 
 
 def boxes_of(folder: Path, name: str) -> list[Box]:
