@@ -215,7 +215,7 @@ def list_methods() -> None:
     )
     print()
     for name, method in METHODS.items():
-        print(f"{name:<17} {idea(method)}")
+        print(f"{name:<{max(map(len, METHODS))}} {idea(method)}")
     print("\ngates of neural_gate:")
     for mode, clause in GATE_MODES.items():
         print(f"{mode:<9} {clause}")
