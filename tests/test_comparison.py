@@ -15,7 +15,7 @@ import torch
 
 from neuralgate.comparison import final
 from neuralgate.comparison import run as running
-from neuralgate.comparison.bench import Bench, divergence
+from neuralgate.comparison.bench import Bench
 from neuralgate.comparison.choose import at_equal_damage, at_equal_privacy, frontier
 from neuralgate.comparison.claims import CLAIMS, Claim, Verdict
 from neuralgate.comparison.config import ComparisonConfig
@@ -31,6 +31,7 @@ from neuralgate.interventions.steering import Steering
 from neuralgate.lvlm.likelihood import log_distributions
 from neuralgate.methods import METHODS
 from neuralgate.settings import parse_settings
+from neuralgate.training.losses import divergence
 
 SMALL = ComparisonConfig(
     model="tiny",
@@ -221,7 +222,7 @@ def test_seeds_share_pairs_and_differ_in_order(bench):
 
 def test_the_divergence_is_its_formula(tiny, bench):
     base, now = (torch.randn(5, 7, generator=torch.Generator().manual_seed(seed)).log_softmax(-1) for seed in (0, 1))
-    torch.testing.assert_close(divergence(base, now), (base.exp() * (base - now)).sum(-1))
+    torch.testing.assert_close(divergence(now, base), (base.exp() * (base - now)).sum(-1))
     assert bench.base["validation"].divergence == {"benign": 0.0, "scenes": 0.0}
     steering = Steering.for_model(tiny, {1: 4 * torch.ones(tiny.hidden_size)}, {})
     heard = bench.ask(steering, "validation")
@@ -229,7 +230,7 @@ def test_the_divergence_is_its_formula(tiny, bench):
     items, said, kept = bench.held["scenes"]
     with steering.on(tiny):
         plain = [log_distributions(tiny, [item], [text], 1)[0] for item, text in zip(items, said, strict=True)]
-    expected = torch.cat([divergence(b, n) for b, n in zip(kept, plain, strict=True)]).mean()
+    expected = torch.cat([divergence(n, b) for b, n in zip(kept, plain, strict=True)]).mean()
     assert heard.divergence["scenes"] == pytest.approx(float(expected), abs=1e-4)
 
 

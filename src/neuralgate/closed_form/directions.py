@@ -95,6 +95,12 @@ def refusal_vectors(lvlm: LVLM, pairs: PairSet, layers: Sequence[int]) -> dict[i
     return {layer: refused[layer].mean(0) - answered[layer].mean(0) for layer in layers}
 
 
+def steered_along(lvlm: LVLM, pairs: PairSet, layers: Sequence[int], direction: str, seed: int) -> dict[int, Tensor]:
+    """The refusal vectors, or, where ``direction`` is `random`, others of their lengths."""
+    vectors = refusal_vectors(lvlm, pairs, layers)
+    return random_vectors(vectors, seed) if direction == "random" else vectors
+
+
 def random_vectors(vectors: dict[int, Tensor], seed: int) -> dict[int, Tensor]:
     """Vectors of the same lengths, drawn at random."""
     generator, drawn = torch.Generator().manual_seed(seed), {}

@@ -27,6 +27,7 @@ from neuralgate.pairs.builder import build_pairs, drawn_anew
 from neuralgate.pairs.schema import PairSet, Question
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.recipe import LocateConfig, PairsConfig
+from neuralgate.training.losses import divergence
 
 TOKENS = 24  # of an answer at most
 VALIDATION_SEED = 1_000_000  # of validation pictures; those of the test are drawn from 0
@@ -135,14 +136,9 @@ class Bench:
                 found[name] = None
                 continue
             now = log_distributions(self.lvlm, items, said, BATCH)
-            found[name] = round(float(torch.cat([divergence(b, n) for b, n in zip(base, now, strict=True)]).mean()), 5)
+            found[name] = round(float(torch.cat([divergence(n, b) for b, n in zip(base, now, strict=True)]).mean()), 5)
         return found
 
 
 def is_scene(question: Question) -> bool:
     return question.benchmark == SCENES
-
-
-def divergence(base_TV: Tensor, now_TV: Tensor) -> Tensor:
-    """KL(base || now) of log-distributions, ``(T,)``, in nats."""
-    return torch.nn.functional.kl_div(now_TV, base_TV, log_target=True, reduction="none").sum(-1)

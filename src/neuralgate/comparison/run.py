@@ -82,7 +82,7 @@ class Comparison:
 
     def _search(self, name: str) -> Callable[[], dict[str, Any]]:
         def make() -> dict[str, Any]:
-            journal = self.folder / "journals" / f"{name}-{self.about['identity'][:12]}.journal"
+            journal = self.folder / "journals" / f"{name}-{self.identity[:12]}.journal"
             return {"trials": search(self.bench, self.entries[name], journal, lambda line: self.say(f"  {name}: {line}"))}
 
         return make

@@ -41,7 +41,6 @@ class Row:
     settings: str = ""
     over_budget: bool = False
     against: Score | None = None
-    against_damage: Score | None = None
     cost: dict[str, float] = field(default_factory=dict)
 
 
@@ -114,7 +113,7 @@ def row_of(entry: str, reading: Reading, held: Sequence[dict[str, Any]], base: d
     drawn = [(control["seed"], result) for control in controls for result in control["results"] if "answers" in result]
     if drawn:
         own, other = [answers[seed] for seed, _ in drawn], [result["answers"] for _, result in drawn]
-        row.against, row.against_damage = difference(own, other, MAIN), difference(own, other, "benign right")
+        row.against = difference(own, other, MAIN)
     return row
 
 

@@ -55,10 +55,9 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         kept_examples,
         moments_at,
         null_space_reader,
-        random_vectors,
-        refusal_vectors,
         refused_examples,
         states_at,
+        steered_along,
         telling,
     )
     from neuralgate.closed_form.solve import null_space
@@ -71,9 +70,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         lvlm.ffn_out(layer)  # says so if it is out of range
     pairs = training_pairs(lvlm, pairs)
     watch.begin(pairs, f"steering past benign states at layer {', '.join(map(str, layers))}", layers)
-    vectors = refusal_vectors(lvlm, pairs, layers)
-    if config.direction == "random":
-        vectors = random_vectors(vectors, config.seed)
+    vectors = steered_along(lvlm, pairs, layers, config.direction, config.seed)
     sensitive, moments = states_at(lvlm, refused_examples(pairs), layers, telling), moments_at(lvlm, kept_examples(pairs), layers)
     bases = {layer: null_space(moments[layer], config.threshold, config.energy) for layer in layers}
     readers = {layer: null_space_reader(sensitive[layer], bases[layer], config.ridge) for layer in layers}

@@ -54,10 +54,9 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     from neuralgate.closed_form.directions import (
         kept_examples,
         mean_reader,
-        random_vectors,
-        refusal_vectors,
         refused_examples,
         states_at,
+        steered_along,
         telling,
     )
     from neuralgate.interventions.steering import Steering
@@ -68,9 +67,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         lvlm.ffn_out(layer)  # says so if it is out of range
     pairs = training_pairs(lvlm, pairs)
     watch.begin(pairs, f"steering at layer {', '.join(map(str, layers))}", layers)
-    vectors = refusal_vectors(lvlm, pairs, layers)
-    if config.direction == "random":
-        vectors = random_vectors(vectors, config.seed)
+    vectors = steered_along(lvlm, pairs, layers, config.direction, config.seed)
     readers = {}
     if config.when == "sensitive":
         sensitive, kept = (states_at(lvlm, examples, layers, telling) for examples in (refused_examples(pairs), kept_examples(pairs)))
