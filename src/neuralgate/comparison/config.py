@@ -21,7 +21,7 @@ class ComparisonConfig(Settings):
     seeds: int = Field(3, ge=1, description="Seeds, each with other pairs first, other prefixes and other random controls.")
     controls: int = Field(2, ge=0, description="Draws of the random control a seed.")
     strengths: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)] = Field(
-        [0.5, 1.0, 1.5, 2.0], description="Strengths at which a patch or a steering is looked at."
+        [0.5, 1.0, 2.0], description="Strengths at which a patch or a steering is looked at."
     )
     most_loss: float = Field(0.02, ge=0, le=1, description="Accuracy that benign and general questions may lose at equal damage.")
     least_refused: float = Field(0.95, gt=0, le=1, description="Share of private validation questions refused at equal privacy.")
@@ -35,9 +35,9 @@ class ComparisonConfig(Settings):
     vector_steps: Count = Field(40, description="Steps of each of their vectors.")
 
     validation_pictures: Count = Field(1, description="Pictures of each subject when settings are chosen; of unseen ones thrice.")
-    validation_scenes: Count = Field(40, description="General questions asked then.")
-    test_pictures: Count = Field(2, description="Pictures of each subject in the test.")
-    test_scenes: Count = Field(60, description="General questions in the test.")
+    validation_scenes: Count = Field(24, description="General questions asked then.")
+    test_pictures: Count = Field(1, description="Pictures of each subject in the test.")
+    test_scenes: Count = Field(40, description="General questions in the test.")
 
     @model_validator(mode="after")
     def _someone_is_left(self) -> ComparisonConfig:
