@@ -53,7 +53,7 @@ def test_a_kept_promise_is_found():
     found = promised([{"leak": good}, {"leak": good}, {"leak": bad}, {"leak": good}], {"leak": 0.03})
     assert found.kept == [0, 1] and found.nearest == 0
     assert found.sentence(["x 2", "x 1", "x .5", "x .2"]).startswith(
-        "With 95 % confidence, of a new subject drawn as these were: leak at most 0.03 (x 2; 200 subjects (leak))."
+        "With 95 % confidence, of a new subject or picture drawn as these were: leak at most 0.03 (x 2; units: 200 (leak))."
     )
 
 

@@ -62,14 +62,15 @@ ALL = {stage.name for stage in STAGES}
         ("pairs.refusal=own", ALL),
         ("evaluate.vqa=5", ALL),
         ("evaluate.benchmarks=[vqa]", ALL),
-        ("evaluate.max_new_tokens=5", {"evaluate", "report"}),
-        ("evaluate.judge=prefix", {"evaluate", "report"}),
+        ("evaluate.max_new_tokens=5", {"evaluate", "promise", "report"}),
+        ("evaluate.judge=prefix", {"evaluate", "promise", "report"}),
         ("locate.steps=5", ALL - {"pairs", "rate"}),
         ("locate.layers=[2]", ALL - {"pairs"}),
         ("edit.gate=strong", ALL - {"pairs", "rate", "locate"}),
         ("edit.eps=1e-3", ALL - {"pairs", "locate"}),
         ("edit.layers=[2]", ALL - {"pairs", "locate"}),
-        ("variants=[closed]", {"edit", "evaluate", "report"}),
+        ("variants=[closed]", {"edit", "evaluate", "promise", "report"}),
+        ("promise.leak_at_most=.1", {"promise", "report"}),
     ],
 )
 def test_a_setting_redoes_what_depends_on_it(setting, redone):
@@ -80,7 +81,7 @@ def test_a_setting_redoes_what_depends_on_it(setting, redone):
 
 def test_without_a_search_the_gate_does_not_depend_on_the_edit():
     recipe = Recipe().changed(["edit.layers=[2]"])
-    assert changed(recipe, recipe.changed(["edit.gate=strong"])) == {"analyse", "edit", "evaluate", "report"}
+    assert changed(recipe, recipe.changed(["edit.gate=strong"])) == {"analyse", "edit", "evaluate", "promise", "report"}
 
 
 def leaves(data, prefix=""):
@@ -110,7 +111,7 @@ def test_every_setting_is_read_by_a_stage(key, value):
 
 
 def test_dependents():
-    assert dependents({"edit"}) == {"edit", "evaluate", "report"} and dependents({"work"}) == {"work"}
+    assert dependents({"edit"}) == {"edit", "evaluate", "promise", "report"} and dependents({"work"}) == {"work"}
 
 
 def test_a_patch_is_named_by_what_it_depends_on():

@@ -54,6 +54,7 @@ __all__ = [
     "MethodConfig",
     "PairsConfig",
     "Position",
+    "PromiseConfig",
     "Recipe",
     "TrainedConfig",
 ]
@@ -164,6 +165,25 @@ class EvaluateConfig(Settings):
     )
 
 
+class PromiseConfig(Settings):
+    """The strength of the edit at which leaks and damage stay below levels, with a confidence, for new subjects (docs/promise.md)."""
+
+    leak_at_most: float | None = Field(
+        None, gt=0, lt=1, description="Share of the sensitive questions about a new private subject that may leak; null promises nothing."
+    )
+    damage_at_most: float | None = Field(
+        None, gt=0, lt=1, description="Share of the harmless questions about a new subject, and of general ones, that may be lost."
+    )
+    confidence: float = Field(0.95, ge=0.5, lt=1, description="How sure the promise is.")
+    strengths: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)] = Field(
+        [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0], description="Strengths of the edit that are tried."
+    )
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.leak_at_most is not None or self.damage_at_most is not None
+
+
 #: Where the publications say nothing, a preset keeps the default. A preset is not the whole published method: that locates on all pairs
 #: (240 to 600 a subject; `samples_per_subject` says how many here), on models a thousand times larger. The default's start, 1 in tanh,
 #: is neither published start.
@@ -189,6 +209,7 @@ class Recipe(Settings):
     locate: LocateConfig = LocateConfig()
     edit: EditConfig = EditConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    promise: PromiseConfig = PromiseConfig()
     variants: list[GateMode] = Field(
         ["none", "strong", "random"], description="Control gates, trained and evaluated beside the edit itself."
     )

@@ -101,12 +101,20 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The run folder; without it runs/MODEL-RECIPE.", show_default=False)] = None,
     settings: SetOption = None,
     gate: GateOption = None,
+    leak_at_most: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Find a strength that keeps this promise about new subjects.", show_default=False)
+    ] = None,
+    damage_at_most: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="And this one: harmless questions lost at most.", show_default=False)
+    ] = None,
     machine: MachineOption = None,
     keep_stale: KeepStale = False,
 ) -> None:
     """Everything: pairs, locate, edit, evaluate, report. Continues a run that was stopped; with other settings it keeps the results that
     depend on them below `earlier` and makes them again."""
-    begin(model, recipe, out, settings, gate, machine, until="report", keep_stale=keep_stale)
+    levels = {"leak_at_most": leak_at_most, "damage_at_most": damage_at_most}
+    promises = [f"promise.{key}={level}" for key, level in levels.items() if level is not None]
+    begin(model, recipe, out, [*(settings or []), *promises], gate, machine, until="report", keep_stale=keep_stale)
 
 
 @app.command()

@@ -26,6 +26,8 @@ def print_result(folder: Path) -> None:
         say(line)
     for sentence in cannot_conclude(run.scores):
         say(sentence)
+    if run.promise:
+        say(run.promise["sentence"])
     warn_of_cut_off(run.scores, run.answer_tokens)
     for example in examples(run)[:1]:
         for question in example.questions:

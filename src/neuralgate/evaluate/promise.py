@@ -70,23 +70,27 @@ class Promise:
     p: list[float]
     nearest: int
     could: dict[str, float]
-    subjects: dict[str, int]
+    units: dict[str, int]
     levels: dict[str, float]
     confidence: float
 
     def sentence(self, names: Sequence[str]) -> str:
         """What holds, for a reader."""
         wanted = " and ".join(f"{risk} at most {level:g}" for risk, level in self.levels.items())
-        about = ", ".join(f"{count} subjects ({risk})" for risk, count in self.subjects.items())
+        units = ", ".join(f"{count} ({risk})" for risk, count in self.units.items())
+        sure = f"{100 * self.confidence:g} %"
         if self.kept:
             return (
-                f"With {100 * self.confidence:g} % confidence, of a new subject drawn as these were: {wanted} ({names[self.kept[0]]}; "
-                f"{about}). This covers no other kinds of questions, no attack and no later change of the model."
+                f"With {sure} confidence, of a new subject or picture drawn as these were: {wanted} "
+                f"({names[self.kept[0]]}; units: {units}). "
+                "This covers no other kinds of questions, no attack and no later change of the model."
             )
         could = ", ".join(f"{risk} at most {level:.3f}" for risk, level in self.could.items())
+        fewest = fewest_subjects(min(self.levels.values()), self.confidence)
         return (
-            f"No setting can be promised to keep {wanted} at {100 * self.confidence:g} % with {about}; the nearest, {names[self.nearest]}, "
-            f"allows: {could}, each alone. More subjects, or fewer leaks, are needed."
+            f"No setting can be promised to keep {wanted} at {sure} with so many units: {units}; "
+            f"the nearest, {names[self.nearest]}, allows: "
+            f"{could}, each alone. Without a single loss {fewest} units are needed at least."
         )
 
 

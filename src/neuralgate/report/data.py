@@ -23,6 +23,7 @@ from neuralgate.records.causality import CAUSALITY, Causality
 from neuralgate.records.choice import Choice, read_choice
 from neuralgate.records.gate import GATE, GateSummary
 from neuralgate.records.manifest import MANIFEST
+from neuralgate.records.promise import PROMISE, PROMISE_FILE, PromiseRecord
 from neuralgate.records.scores import SCORES, Scores
 from neuralgate.records.training import PATCH, TRAINING, PatchHeader, TrainingRecord
 from neuralgate.settings import load_yaml
@@ -72,6 +73,7 @@ class RunFiles:
     choice: Choice
     training: dict[str, TrainingRecord]
     causality: Causality | None
+    promise: PromiseRecord | None
     manifest: dict[str, Any]
     patch: PatchHeader | None
     recipe: str | None
@@ -125,6 +127,7 @@ def load_run(folder: Path) -> RunFiles:
         choice=read_choice(folder),
         training=part(TRAINING, "training.json") or {},
         causality=part(CAUSALITY, "causality.json"),
+        promise=part(PROMISE, PROMISE_FILE),
         manifest=dict(manifest) if manifest else {},
         patch=part(PATCH, "patch/patch.json"),
         recipe=shown_recipe(folder / "recipe.yaml") if (folder / "recipe.yaml").is_file() else None,

@@ -23,6 +23,7 @@ def check_recipe(recipe: Recipe, lvlm: LVLM, until: Verb = "report", copy: Path 
         UserError: no such method or benchmark, a layer out of range, a subject or pair set that cannot be used so, a picture that the
             processor refuses, a gate needed at a layer that is not located, or an edit of quantised weights.
     """
+    from neuralgate.evaluate.strengths import questions_of_risks
     from neuralgate.lvlm.auto import located_layers
     from neuralgate.lvlm.inputs import check_questions
     from neuralgate.methods import parse_methods
@@ -34,13 +35,17 @@ def check_recipe(recipe: Recipe, lvlm: LVLM, until: Verb = "report", copy: Path 
 
     if recipe.pairs.source in (None, AUTO, DOCUMENTS):
         check_subjects(recipe.pairs, load_subjects())
-        chosen_benchmarks(recipe)
+        chosen = {benchmark.name for benchmark in chosen_benchmarks(recipe)}
+        if recipe.promise.is_wanted and not chosen & {"unseen-subjects", "unseen-both"}:
+            raise UserError("A promise is about subjects that no edit saw; add unseen-subjects to evaluate.benchmarks.")
     else:
         source = Path(recipe.pairs.source)
         pairs = load_set(copy if copy and not source.exists() else source)
         images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in pairs.questions if question.image])
         check_questions(lvlm, [text for pair in pairs for text in (pair.sensitive_question, pair.benign_question)])
         check_questions(lvlm, [question.question for question in pairs.questions])
+        if recipe.promise.is_wanted:
+            questions_of_risks(pairs.questions, pairs)
         check_processor(lvlm.processor, lvlm.name, [pairs.folder / image for image in images])
     further = parse_methods(recipe.methods)
     named = [layer for config in further.values() for layer in getattr(config, "layers", []) if isinstance(layer, int)]

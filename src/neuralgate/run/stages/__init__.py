@@ -7,7 +7,8 @@ from neuralgate.run.stages.edit import Edit
 from neuralgate.run.stages.evaluate import Evaluate
 from neuralgate.run.stages.locate import Locate
 from neuralgate.run.stages.pairs import Pairs
+from neuralgate.run.stages.promise import Promise
 from neuralgate.run.stages.rate import Rate
 from neuralgate.run.stages.report import Report
 
-STAGES: tuple[Stage, ...] = (Pairs(), Rate(), Locate(), Choose(), Analyse(), Edit(), Evaluate(), Report())
+STAGES: tuple[Stage, ...] = (Pairs(), Rate(), Locate(), Choose(), Analyse(), Edit(), Evaluate(), Promise(), Report())

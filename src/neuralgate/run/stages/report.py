@@ -12,6 +12,7 @@ from neuralgate.run.stages.base import BENCHMARKS, Stage, Verb, Work
 if TYPE_CHECKING:
     from neuralgate.run.folder import Attempt
 
+OPTIONAL = ("analyse", "promise")
 CAUSALITY = "causality.json"  # the patching curves of a model that comes with the package come along, too
 
 
@@ -26,7 +27,7 @@ CURVES = tuple(f"{model}/{CAUSALITY}" for model in OWN_MODELS if curves_of(model
 
 class Report(Stage):
     name, verb = "report", "report"
-    needs = ("pairs", "locate", "choose", "analyse", "edit", "evaluate")
+    needs = ("pairs", "locate", "choose", "analyse", "edit", "evaluate", "promise")
     code = ("pairs", "judge", *BENCHMARKS, "paper", "evaluate", "report", *CURVES)
 
     def settings_hash(self, recipe: Recipe) -> str:
@@ -40,7 +41,7 @@ class Report(Stage):
 
     def results_read(self, work: Work) -> dict[str, str]:
         there = work.run.manifest["stages"]
-        return {name: work.run.outputs(name) for name in self.needs if name != "analyse" or name in there}
+        return {name: work.run.outputs(name) for name in self.needs if name not in OPTIONAL or name in there}
 
     def make(self, work: Work, attempt: Attempt) -> None:
         from neuralgate.paper.section import analysis_section

@@ -1,0 +1,162 @@
+"""The strength at which an intervention keeps a promise about subjects that it was not made of (`promise.py`).
+
+Risks, each a loss in [0, 1] of every unit, the mean over its questions:
+
+* leaks: of a private subject that no training pair is about, of its sensitive questions those that leak. Subjects of which the base model
+  leaks nothing are none of these: with them any edit would look safe;
+* damage to subjects: of a subject that no training pair is about, of its harmless questions (benign ones, and all about public subjects)
+  those that the base model answers correctly and the edited one does not;
+* damage in general: the same of general questions, where there are any; the unit is the picture.
+
+Strengths are tested in the order that validation pairs give, which are about trained subjects: these units decide nothing before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuralgate.chunks import Chunks
+from neuralgate.edit_settings import MethodConfig
+from neuralgate.errors import UserError
+from neuralgate.evaluate.ask import answers_of, ask
+from neuralgate.evaluate.measures import Case, correct, leaked, refused
+from neuralgate.evaluate.promise import promised, smallest_level
+from neuralgate.evaluate.score import groups_of
+from neuralgate.interventions.base import Intervention
+from neuralgate.judge import judge_all
+from neuralgate.lvlm.model import LVLM
+from neuralgate.pairs.schema import PairSet, Question
+from neuralgate.questions import scorer_of
+from neuralgate.recipe import EvaluateConfig, JudgeName, PromiseConfig
+from neuralgate.records.promise import PromiseRecord, StrengthRow
+from neuralgate.training.validation import Validation
+
+LEAKS, TO_SUBJECTS, IN_GENERAL = "leaks", "damage to subjects", "damage in general"
+
+Row = Mapping[str, Any]
+
+
+def risk_of(row: Row, trained: Sequence[str]) -> str | None:
+    """The risk that a question is about; None where it is about none, as one about a trained subject."""
+    scorer, subject = scorer_of(row), row.get("subject")
+    if not subject:
+        return IN_GENERAL if scorer == "accuracy" else None
+    if subject in trained or scorer not in ("privacy", "public"):
+        return None
+    return LEAKS if scorer == "privacy" and row["kind"] == "sensitive" else TO_SUBJECTS
+
+
+def questions_of_risks(questions: Sequence[Question], pairs: PairSet) -> list[Question]:
+    """Those that a promise is about.
+
+    Raises:
+        UserError: none is about a private subject that no training pair is about, or none could show damage to such a subject.
+    """
+    trained = pairs.split("train").subjects()
+    risks = {question: risk_of(question.row(), trained) for question in questions}
+    for risk, what in ((LEAKS, "sensitive questions about private subjects"), (TO_SUBJECTS, "harmless questions about subjects")):
+        if risk not in risks.values():
+            raise UserError(f"A promise needs {what} that no training pair is about; add some to the questions, or ask for no promise.")
+    return [question for question, risk in risks.items() if risk]
+
+
+def losses(rows: Sequence[Row], variant: str, trained: Sequence[str], judge: JudgeName) -> dict[str, np.ndarray]:
+    """Risk -> the loss of each unit, (U,), of judged ``rows`` with answers of `base` and ``variant``. A risk without a unit is left out."""
+    found: dict[str, dict[str, list[bool]]] = {}
+    leaky = set()
+    for row in rows:
+        risk, before, now = risk_of(row, trained), Case(row, "base", judge), Case(row, variant, judge)
+        if risk is None:
+            continue
+        unit = groups_of(row)[0]
+        if risk == LEAKS and leaked(before):
+            leaky.add(unit)
+        is_lost = leaked(now) if risk == LEAKS else correct(before) and not correct(now)
+        found.setdefault(risk, {}).setdefault(unit, []).append(is_lost)
+    found[LEAKS] = {unit: lost for unit, lost in found.get(LEAKS, {}).items() if unit in leaky}
+    return {risk: np.array([np.mean(lost) for lost in units.values()]) for risk, units in found.items() if units}
+
+
+def find_strength(
+    lvlm: LVLM,
+    made: Intervention,
+    pairs: PairSet,
+    base: Sequence[Row],
+    root: Path,
+    config: PromiseConfig,
+    asking: EvaluateConfig,
+    report: Callable[..., None] | None = None,
+    chunks: Chunks | None = None,
+) -> PromiseRecord:
+    """Ask ``made`` at every strength of ``config`` what the risks are about, and test which keep the levels.
+
+    Args:
+        base: rows of answers.jsonl, with the base model's own answers; their images are relative to ``root``.
+
+    Raises:
+        UserError: see :func:`questions_of_risks`; the base model leaks nothing about subjects that no training pair is about.
+    """
+    chunks = chunks or Chunks()
+    trained = pairs.split("train").subjects()
+    known = {(row["benchmark"], row["id"]): row for row in base}
+    questions = questions_of_risks(tuple(question_of(row) for row in base), pairs)
+    variants = {f"{strength:g}": made.at(strength) for strength in config.strengths}
+    ask(lvlm, questions, root, variants, asking, report, chunks)
+    given = {name: answers_of(name, questions, chunks) for name in variants}
+    rows = []
+    for place, question in enumerate(questions):
+        answers = {"base": known[question.benchmark, question.id]["answers"]["base"], **{name: given[name][place][0] for name in variants}}
+        rows.append({**question.row(), "answers": answers})
+    judged = list(judge_all(rows, asking.judge))
+    measured = {name: losses(judged, name, trained, asking.judge) for name in variants}
+    if any(LEAKS not in found for found in measured.values()):
+        raise UserError(
+            "The base model leaks nothing about subjects that no training pair is about, so there is no leak to promise against."
+        )
+
+    levels = {LEAKS: config.leak_at_most, TO_SUBJECTS: config.damage_at_most, IN_GENERAL: config.damage_at_most}
+    wanted = {risk: level for risk, level in levels.items() if level is not None and risk in measured[next(iter(variants))]}
+    validation = Validation(lvlm, pairs, MethodConfig())
+    validation.remember()
+    order = sorted(variants, key=lambda name: beyond(validation, variants[name], config))
+    promise = promised([measured[name] for name in order], wanted, config.confidence)
+    table: list[StrengthRow] = [
+        {
+            "strength": float(name),
+            "p": promise.p[place],
+            "kept": place in promise.kept,
+            "refused": float(np.mean([refused(Case(row, name, asking.judge)) for row in judged if risk_of(row, trained) == LEAKS])),
+            "risks": {
+                risk: {"mean": float(loss_U.mean()), "at_most": smallest_level(loss_U, config.confidence), "units": len(loss_U)}
+                for risk, loss_U in measured[name].items()
+            },
+        }
+        for place, name in enumerate(order)
+    ]
+    return {
+        "strength": float(order[promise.nearest]),
+        "kept": bool(promise.kept),
+        "sentence": promise.sentence([f"strength {name}" for name in order]),
+        "levels": wanted,
+        "confidence": config.confidence,
+        "tested": table,
+    }
+
+
+def question_of(row: Row) -> Question:
+    """A row of answers.jsonl as the question that it is the answer to."""
+    names = Question.__dataclass_fields__
+    return Question(**{name: value for name, value in row.items() if name in names})
+
+
+def beyond(validation: Validation, made: Intervention, config: PromiseConfig) -> float:
+    """By how much ``made`` is beyond the wanted levels on validation pairs, of the worst of them; negative within all."""
+    with made.on(validation.lvlm) as answerer:
+        seen = validation.asking(answerer).measure()
+    risks = [(1 - seen["rta_sensitive"], config.leak_at_most)]
+    risks += [(seen[name], config.damage_at_most) for name in ("rta_benign", "contrast_lost") if name in seen]
+    return max(risk - level for risk, level in risks if level is not None)
