@@ -13,7 +13,11 @@ import torch
 from PIL import Image
 
 from neuralgate.errors import UserError
+from neuralgate.interventions.filter import Filter
+from neuralgate.interventions.guard import stacked
+from neuralgate.interventions.prompt import Prompt
 from neuralgate.interventions.redaction import Redaction
+from neuralgate.interventions.steering import Steering
 from neuralgate.lvlm.conversation import Conversation
 from neuralgate.methods import masked_adapter, output_filter
 from neuralgate.methods.apply import apply_method
@@ -185,3 +189,28 @@ def test_what_is_left_is_the_adapters_own_change(tiny, pairs):
 def test_a_mask_of_nothing_is_refused(tiny, pairs):
     with pytest.raises(UserError, match="No value runs against the anchor at k = 1e-09"):
         apply_method("masked_adapter", tiny, pairs, None, config_of("masked_adapter", k=1e-9))
+
+
+# --- on top of each other ---------------------------------------------------------------------------------------------
+
+
+def test_guards_stand_around_each_other_and_what_changes_the_model_below(tiny, boxed_pairs):
+    """All at once answer as they do one in the other by hand, and nothing of them stays."""
+    pair = boxed_pairs.pairs[0]
+    path = boxed_pairs.folder / pair.image
+    items = [(path, pair.sensitive_question), (path, "Where is the number plate?"), (path, pair.benign_question)]
+    steering = Steering.for_model(tiny, {1: torch.full((32,), 3.0)}, {"method": "test"})
+    prompt, redaction, blocked = Prompt("Say no name.", "question"), Redaction(), Filter(words=("number plate",))
+    plain = [answer.text for answer in tiny.generate_answers(items, 8)]
+    with stacked(tiny, [steering, prompt, redaction, blocked]) as answerer:
+        together = [answer.text for answer in answerer.generate_answers(items, 8)]
+        assert answerer.name == tiny.name
+    with steering.on(tiny):
+        seen = [Conversation(f"Say no name.\n{question}", (redaction.redact(path),)) for _, question in items]
+        by_hand = [answer.text for answer in tiny.generate_answers(seen, 8)]
+    assert together == [by_hand[0], blocked.refusal, by_hand[2]] and together[0] != plain[0]
+    assert [answer.text for answer in tiny.generate_answers(items, 8)] == plain
+    with stacked(tiny, [prompt.at(0), blocked.at(0)]) as answerer:
+        assert answerer is tiny
+    with pytest.raises(UserError, match="put the guards last"), stacked(tiny, [prompt, steering]):
+        pass

@@ -63,6 +63,7 @@ LIGHT = (
     "comparison.measures",
     "comparison.results",
     "comparison.tables",
+    "comparison.more_tables",
     "comparison.claims",
     "comparison.page",
     "paper.figures.*",

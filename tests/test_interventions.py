@@ -236,12 +236,10 @@ def test_a_filter_sees_earlier_questions_and_the_prefill(tiny):
             assert answerer.generate_answers([asked], max_new_tokens=3)[0].text == refusing.refusal
 
 
-def test_a_prompt_keeps_what_was_asked(tiny):
+def test_a_prompt_keeps_what_was_asked():
     asked = Conversation("Go on.", turns=(("Why?", "So."),), system="Be kind.", prefill="Yes")
-    with Prompt("No names.").on(tiny) as answerer:
-        assert answerer.conversation(asked) == replace(asked, system="No names.\nBe kind.")
-    with Prompt("No names.", "question").on(tiny) as answerer:
-        assert answerer.conversation(asked) == replace(asked, question="No names.\nGo on.")
+    assert Prompt("No names.").conversation(asked) == replace(asked, system="No names.\nBe kind.")
+    assert Prompt("No names.", "question").conversation(asked) == replace(asked, question="No names.\nGo on.")
 
 
 def replaced(answer, text):

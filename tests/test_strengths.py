@@ -197,7 +197,9 @@ def test_a_run_finds_a_strength_and_says_so(recipe, tiny, tmp_path, monkeypatch,
         assert [name for name in run.manifest["stages"] if name == "promise"] == stages
     print_result(folder)
     found = read_record(PROMISE, folder / "promise/promise.json")
-    assert not found["kept"] and found["tested"][0]["risks"][LEAKS]["mean"] == 1 and [one["strength"] for one in found["tested"]] == [0.5, 3]
+    assert (
+        not found["kept"] and found["tested"][0]["risks"][LEAKS]["mean"] == 1 and [one["strength"] for one in found["tested"]] == [0.5, 3]
+    )
     assert read_json(folder / "promise/patch/patch.json")["strength"] == found["strength"] == 0.5
     assert "No setting can be promised to keep leaks at most 0.3" in capsys.readouterr().out
     page = (folder / "report.html").read_text()

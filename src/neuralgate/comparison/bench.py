@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from neuralgate.comparison.config import ComparisonConfig
 from neuralgate.comparison.measures import LOOKALIKES, PROTECTED, SCENES, SEEN, UNSEEN, Answers
 from neuralgate.files import digest
 from neuralgate.interventions.base import Answerer, Intervention
+from neuralgate.interventions.guard import stacked
 from neuralgate.locate.gate import Gate
 from neuralgate.locate.locate import locate_gate
 from neuralgate.lvlm.conversation import Item
@@ -105,16 +105,16 @@ class Bench:
     @cached_property
     def base(self) -> dict[str, Heard]:
         """What the model itself answers."""
-        return {part: self.ask(None, part) for part in self.questions}
+        return {part: self.ask([], part) for part in self.questions}
 
-    def ask(self, intervention: Intervention | None, part: str) -> Heard:
-        """The questions of ``part`` (validation or test), of the model with ``intervention`` on it."""
+    def ask(self, interventions: Sequence[Intervention], part: str) -> Heard:
+        """The questions of ``part`` (validation or test), of the model with all ``interventions`` on it; see `stacked`."""
         questions = self.questions[part]
-        lowest = intervention.unchanged_below(self.lvlm) if intervention else 0
+        lowest = min((one.unchanged_below(self.lvlm) for one in interventions), default=0)
         if self.below.layer != lowest:
             self.below = Below(self.lvlm, lowest)
         items: list[Item] = [(self.work / part / str(question.image), question.question) for question in questions]
-        with intervention.on(self.lvlm) if intervention else nullcontext(self.lvlm) as answerer, self.below.used():
+        with stacked(self.lvlm, interventions) as answerer, self.below.used():
             texts = [answer.text for answer in answerer.generate_answers(items, max_new_tokens=TOKENS)]
             moved = self.divergence(answerer, part, texts) if part == "validation" else {}
         return Heard(letters(questions, texts), letters(questions, texts, "prefix"), moved)

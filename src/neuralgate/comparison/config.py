@@ -26,6 +26,9 @@ class ComparisonConfig(Settings):
     most_loss: float = Field(0.02, ge=0, le=1, description="Accuracy that benign and general questions may lose at equal damage.")
     least_refused: float = Field(0.95, gt=0, le=1, description="Share of private validation questions refused at equal privacy.")
 
+    together: bool = Field(True, description="Try the edit with every combination of guards, where all of them are compared.")
+    sequence: bool = Field(True, description="Edit the subjects one after another, too, with every method that changes weights.")
+
     trained_subjects: Count = Field(12, description="Private subjects that are trained on.")
     trained_contrast: Count = Field(6, description="Contrast subjects that are trained on.")
     per_subject: Count = Field(32, description="Training pairs of each.")

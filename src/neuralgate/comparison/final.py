@@ -96,7 +96,7 @@ def control(bench: Bench, entry: Entry, point: Point | None, seed: int, draw: in
 def outcome(bench: Bench, made: Intervention, training: Training, strength: float, reading: Sequence[str], config: MethodConfig) -> Result:
     """Answers to the test questions, and what it cost."""
     started = time.perf_counter()
-    heard = bench.ask(made.at(strength) if strength != 1.0 else made, "test")
+    heard = bench.ask([made.at(strength) if strength != 1.0 else made], "test")
     asked = time.perf_counter() - started
     return {
         "readings": list(reading),

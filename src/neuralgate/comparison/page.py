@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from neuralgate.comparison.choose import READINGS, worst
 from neuralgate.comparison.claims import CLAIM_HEADER, claim_rows
+from neuralgate.comparison.more_tables import TOGETHER_HEADER, sequence_rows, together_rows
 from neuralgate.comparison.tables import (
     ARTICLE_HEADER,
     COST_HEADER,
@@ -66,6 +67,19 @@ def tables(found: Found) -> list[Table]:
                 "Subjects that no edit saw, EtA by the default judge. The article's numbers are of its own models and its edited subjects."
             )
             made.append((title, says, ARTICLE_HEADER, article_rows(found, reading)))
+    if found.together:
+        says = (
+            "The edit at the strength of largest effect at which the whole stays within the budget of damage, on validation questions; "
+            "each combination beside the same without the edit."
+        )
+        made.append(("The edit with what people already put around a model", says, TOGETHER_HEADER, together_rows(found)))
+    header, rows = sequence_rows(found)
+    if rows:
+        says = (
+            "Each edit on the model that those before left, at the settings of equal damage with a fourth of the steps. Validation "
+            "questions, one seed; divergence in nats a token at benign answers."
+        )
+        made.append(("Subjects one after another", says, header, rows))
     promises = "Upper bounds at 95 % by subjects, for subjects drawn as these were (evaluate/promise.py); no attack is covered."
     made.append(("What can be promised, at equal damage", promises, PROMISE_HEADER, promise_rows(found, "at equal damage")))
     made.append(("Cost, at equal damage", "Means over seeds.", COST_HEADER, cost_rows(found, "at equal damage")))

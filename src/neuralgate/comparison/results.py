@@ -10,6 +10,7 @@ from neuralgate.errors import UserError
 from neuralgate.files import read_json
 
 SCHEMA = 1
+TOGETHER = "together"  # the folder of what is about several entries at once
 
 
 def checked(found: Any, path: Path, identity: str | None = None) -> dict[str, Any]:

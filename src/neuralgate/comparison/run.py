@@ -16,8 +16,10 @@ from neuralgate.comparison.bench import Bench
 from neuralgate.comparison.choose import Reading
 from neuralgate.comparison.config import ComparisonConfig
 from neuralgate.comparison.entries import Entry
-from neuralgate.comparison.results import SCHEMA, checked
+from neuralgate.comparison.results import SCHEMA, TOGETHER, checked
 from neuralgate.comparison.search import search
+from neuralgate.comparison.sequence import one_after_another
+from neuralgate.comparison.together import ALL, together
 from neuralgate.files import read_json, write_json
 from neuralgate.lvlm.model import LVLM
 from neuralgate.run.manifest import versions
@@ -28,11 +30,11 @@ WAIT = 2.0  # seconds between two looks at what other processes do
 
 @dataclass(frozen=True)
 class Job:
-    """``name``: its file below the comparison's folder, without ``.json``; ``after``: the job that it goes on from."""
+    """``name``: its file below the comparison's folder, without ``.json``; ``after``: the jobs that it goes on from."""
 
     name: str
     make: Callable[[], dict[str, Any]]
-    after: str = ""
+    after: tuple[str, ...] = ()
 
 
 class Comparison:
@@ -73,11 +75,16 @@ class Comparison:
         found = [Job("base", lambda: final.kept(self.bench.base["test"]))]
         found += [Job(f"{name}/search", self._search(name)) for name in self.entries]
         for seed in seeds:
-            found += [Job(f"{name}/seed{seed}", self._test(name, seed), f"{name}/search") for name in self.entries]
+            found += [Job(f"{name}/seed{seed}", self._test(name, seed), (f"{name}/search",)) for name in self.entries]
             for draw in range(self.config.controls):
                 found += [
-                    Job(f"{name}/seed{seed}-control{draw}", self._control(name, seed, draw), f"{name}/search") for name in self.entries
+                    Job(f"{name}/seed{seed}-control{draw}", self._control(name, seed, draw), (f"{name}/search",)) for name in self.entries
                 ]
+        if self.config.together and set(ALL) <= set(self.entries):
+            needed = tuple(f"{name}/search" for name in ALL)
+            found += [Job(f"{TOGETHER}/seed{seed}", self._together(seed), needed) for seed in seeds]
+        if self.config.sequence:
+            found += [Job(f"{name}/sequence", self._sequence(name), (f"{name}/search",)) for name in self.entries]
         return found
 
     def _search(self, name: str) -> Callable[[], dict[str, Any]]:
@@ -102,6 +109,18 @@ class Comparison:
 
         return make
 
+    def _sequence(self, name: str) -> Callable[[], dict[str, Any]]:
+        return lambda: one_after_another(self.bench, self.entries[name], self._chosen(name)["at equal damage"])
+
+    def _together(self, seed: int) -> Callable[[], dict[str, Any]]:
+        def make() -> dict[str, Any]:
+            points = {name: self._chosen(name)["at equal damage"] for name in ALL}
+            if lacking := [name for name, point in points.items() if point is None]:
+                return {"refused": f"no setting of {lacking[0]} could be tried"}
+            return together(self.bench, self.entries, points, seed)
+
+        return make
+
     def run(self) -> None:
         """Make all that is missing; several processes can do so side by side.
 
@@ -112,7 +131,7 @@ class Comparison:
         for job in jobs:
             self.known(job.name)  # says so
         while missing := [job for job in jobs if not self.path(job.name).is_file()]:
-            ready = [job for job in missing if not job.after or self.path(job.after).is_file()]
+            ready = [job for job in missing if all(self.path(name).is_file() for name in job.after)]
             if not any(self.attempt(job, len(jobs) - len(missing) + 1, len(jobs)) for job in ready):
                 time.sleep(WAIT)  # others are at all of them
 

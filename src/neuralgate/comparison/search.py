@@ -20,6 +20,7 @@ from neuralgate.interventions.base import Intervention
 from neuralgate.interventions.patch import Patch
 from neuralgate.interventions.steering import Steering
 from neuralgate.methods.apply import apply_method
+from neuralgate.pairs.schema import PairSet
 from neuralgate.training.watch import Training
 
 SEED = 0  # that settings are tried with
@@ -88,19 +89,19 @@ def tried(bench: Bench, entry: Entry, settings: Mapping[str, Any]) -> dict[str, 
         return {**record, "refused": str(error)}
     record |= {"values_changed": training.values_changed, "seconds_to_edit": training.seconds, "note": training.note}
     for strength in strengths_of(bench, made):
-        heard = bench.ask(made.at(strength), "validation")
+        heard = bench.ask([made.at(strength)], "validation")
         more = {"settings": dict(settings), "strength": strength, "divergence": heard.divergence}
         record["points"].append(measured(bench.base["validation"].answers, heard.answers, **more))
     return {**record, "seconds": round(time.perf_counter() - started, 1)}
 
 
-def applied(bench: Bench, entry: Entry, config: MethodConfig, seed: int) -> tuple[Intervention, Training]:
-    """The method on the pairs of a seed, with a gate where it needs one."""
+def applied(bench: Bench, entry: Entry, config: MethodConfig, seed: int, pairs: PairSet | None = None) -> tuple[Intervention, Training]:
+    """The method on the pairs of a seed, or on ``pairs``, with a gate where it needs one."""
     gate = None
     if isinstance(config, EditConfig) and config.gate not in ("none", "closed"):
         assert isinstance(config.layers, list)
         gate = bench.gate(seed, config.layers)
-    return apply_method(entry.method, bench.lvlm, bench.training(seed), gate, config)
+    return apply_method(entry.method, bench.lvlm, bench.training(seed) if pairs is None else pairs, gate, config)
 
 
 def strengths_of(bench: Bench, made: Intervention) -> list[float]:

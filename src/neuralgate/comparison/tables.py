@@ -13,7 +13,7 @@ from typing import Any
 from neuralgate.comparison.choose import READINGS, Point, Reading, frontier
 from neuralgate.comparison.entries import ENTRIES
 from neuralgate.comparison.measures import Answers, by_subject, difference, interval
-from neuralgate.comparison.results import checked, read_results
+from neuralgate.comparison.results import TOGETHER, checked, read_results
 from neuralgate.errors import UserError
 from neuralgate.evaluate.clusters import holm
 from neuralgate.evaluate.intervals import Score
@@ -55,6 +55,9 @@ class Found:
     points: dict[str, list[Point]]
     answers: dict[tuple[str, Reading], list[Answers]]
     config: dict[str, Any]
+    base_answers: Answers
+    sequences: dict[str, dict[str, Any]]  # entry -> what became of its subjects one after another
+    together: list[dict[str, Any]]  # of each seed, every combination of the edit and guards
 
     def at(self, reading: Reading) -> list[Row]:
         """The rows of a reading, those of the largest effect first."""
@@ -74,10 +77,13 @@ def read_comparison(folder: Path) -> Found:
         raise UserError(f"{folder} holds no comparison; make one with `neuralgate compare MODEL --methods all --out {folder}`.")
     base = checked(read_json(folder / "base.json"), folder / "base.json")
     results, seeds = read_results(folder, list(ENTRIES)), range(base["config"]["seeds"])
-    found = Found(base["model"], cells([base["answers"]], None), [], {}, {}, {}, base["config"])
+    found = Found(base["model"], cells([base["answers"]], None), [], {}, {}, {}, base["config"], base["answers"], {}, [])
+    found.together = [job for _, job in sorted(read_results(folder, [TOGETHER]).get(TOGETHER, {}).items()) if "results" in job]
     for entry, jobs in results.items():
         if "search" in jobs:
             found.points[entry] = [point for trial in jobs["search"]["trials"] for point in trial["points"]]
+        if "sequence" in jobs:
+            found.sequences[entry] = jobs["sequence"]
         tests = [jobs[f"seed{seed}"] for seed in seeds if f"seed{seed}" in jobs]
         if len(tests) < len(seeds):
             found.missing[entry] = f"{len(tests)} of {len(seeds)} seeds are there"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +11,10 @@ from pydantic import BaseModel, ConfigDict
 
 from neuralgate.errors import UserError
 from neuralgate.files import digest
-from neuralgate.interventions.base import Answerer
 from neuralgate.interventions.card import Evidence
 from neuralgate.interventions.folder import HEADER, information_of, write_intervention
+from neuralgate.interventions.guard import Ask, Guard
 from neuralgate.interventions.header import described
-from neuralgate.interventions.values import checked_strength
 from neuralgate.lvlm.conversation import Conversation, Item, conversation_of, write_prompts
 from neuralgate.lvlm.generate import Generated, Sampling
 from neuralgate.lvlm.inputs import check_questions
@@ -37,13 +35,11 @@ class Description(BaseModel):
 
 
 @dataclass
-class Prompt:
+class Prompt(Guard):
     """``text`` as the conversation's system message, or in front of each question, on a line of its own."""
 
     text: str
     where: Where = "system"
-    information: dict[str, Any] = field(default_factory=dict)
-    is_in: bool = True
 
     def __post_init__(self) -> None:
         if not self.text.strip():
@@ -54,21 +50,21 @@ class Prompt:
         """sha256 over what is said, where, and whether it is."""
         return digest([self.text, self.where, self.is_in])
 
-    def at(self, strength: float) -> Prompt:
-        """See `Intervention.at`."""
-        return replace(self, is_in=self.is_in and checked_strength(strength) >= 0.5)
-
-    def unchanged_below(self, lvlm: LVLM) -> int:
-        """See `Intervention.unchanged_below`."""
-        return len(lvlm.layers)
-
-    @contextmanager
-    def on(self, lvlm: LVLM) -> Iterator[Answerer]:
-        """See `Intervention.on`. Raises UserError when the model's prompts have no place for the text."""
-        prompted = Prompted(lvlm, self)
-        write_prompts(lvlm, [prompted.conversation((None, MARK))], pictures=0)  # says so where the model has no room for the text
+    def check(self, lvlm: LVLM) -> None:
+        """Raises UserError when the model's prompts have no place for the text."""
+        write_prompts(lvlm, [self.conversation((None, MARK))], pictures=0)  # says so where the model has no room for the text
         check_questions(lvlm, [self.text])
-        yield prompted if self.is_in else lvlm
+
+    def conversation(self, item: Item) -> Conversation:
+        """``item`` with the text in it; a system text of the item's own stays, behind it."""
+        conversation = conversation_of(item)
+        if self.where == "question":
+            return replace(conversation, question=f"{self.text}\n{conversation.question}")
+        return replace(conversation, system=f"{self.text}\n{conversation.system}".strip())
+
+    def answers(self, lvlm: LVLM, items: Sequence[Item], sampling: Sampling | None, ask: Ask) -> list[Generated]:
+        """See `Guard.answers`."""
+        return ask([self.conversation(item) for item in items])
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """See `Intervention.table`."""
@@ -82,34 +78,4 @@ class Prompt:
     def read(cls, folder: Path, header: dict[str, Any]) -> Prompt:
         """What `save` wrote, behind a header that is whole."""
         description = described(Description, header, folder / HEADER, "prompt")
-        return cls(description.text, description.where, information_of(header, Description), description.is_in)
-
-
-@dataclass(frozen=True)
-class Prompted:
-    """A model that is told the text of ``prompt`` with each question."""
-
-    lvlm: LVLM
-    prompt: Prompt
-
-    @property
-    def name(self) -> str:
-        return self.lvlm.name
-
-    def conversation(self, item: Item) -> Conversation:
-        """``item`` with the text in it; a system text of the item's own stays, behind it."""
-        conversation = conversation_of(item)
-        if self.prompt.where == "question":
-            return replace(conversation, question=f"{self.prompt.text}\n{conversation.question}")
-        return replace(conversation, system=f"{self.prompt.text}\n{conversation.system}".strip())
-
-    def generate_answers(
-        self,
-        items: Sequence[Item],
-        max_new_tokens: int = 16,
-        batch_size: int = 64,
-        report: Callable[..., None] | None = None,
-        sampling: Sampling | None = None,
-    ) -> list[Generated]:
-        """See `Answerer`."""
-        return self.lvlm.generate_answers([self.conversation(item) for item in items], max_new_tokens, batch_size, report, sampling)
+        return cls(description.text, description.where, information=information_of(header, Description), is_in=description.is_in)

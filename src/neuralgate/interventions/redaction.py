@@ -7,9 +7,8 @@ documents are exact, so that what it shows there is an upper bound.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal
@@ -20,11 +19,10 @@ from pydantic import BaseModel, ConfigDict
 
 from neuralgate.errors import UserError
 from neuralgate.files import digest
-from neuralgate.interventions.base import Answerer
 from neuralgate.interventions.card import Evidence
 from neuralgate.interventions.folder import HEADER, information_of, write_intervention
+from neuralgate.interventions.guard import Ask, Guard
 from neuralgate.interventions.header import described
-from neuralgate.interventions.values import checked_strength
 from neuralgate.lvlm.conversation import Conversation, ImageLike, Item, conversation_of
 from neuralgate.lvlm.generate import Generated, Sampling
 from neuralgate.lvlm.model import LVLM
@@ -45,31 +43,16 @@ class Description(BaseModel):
 
 
 @dataclass
-class Redaction:
+class Redaction(Guard):
     """Blackens where private values stand, or, as a control, as many boxes of the same sizes at places that are drawn from ``seed``."""
 
     places: Places = "private"
     seed: int = 0
-    information: dict[str, Any] = field(default_factory=dict)
-    is_in: bool = True
 
     @property
     def identity(self) -> str:
         """sha256 over what is blackened and whether it is."""
         return digest([self.places, self.seed, self.is_in])
-
-    def at(self, strength: float) -> Redaction:
-        """See `Intervention.at`."""
-        return replace(self, is_in=self.is_in and checked_strength(strength) >= 0.5)
-
-    def unchanged_below(self, lvlm: LVLM) -> int:
-        """See `Intervention.unchanged_below`: other pictures are other inputs, and not another model."""
-        return len(lvlm.layers)
-
-    @contextmanager
-    def on(self, lvlm: LVLM) -> Iterator[Answerer]:
-        """See `Intervention.on`. What answers raises UserError for a picture of which nobody wrote down what is private."""
-        yield Redacted(lvlm, self) if self.is_in else lvlm
 
     def redact(self, path: Path) -> Image.Image:
         """The picture with its boxes black. Raises UserError where it, or what is private in it, is not to be had."""
@@ -84,6 +67,25 @@ class Redaction:
             draw.rectangle((int(left * width), int(top * height), ceil(right * width) - 1, ceil(bottom * height) - 1), fill=0)
         return image
 
+    def answers(self, lvlm: LVLM, items: Sequence[Item], sampling: Sampling | None, ask: Ask) -> list[Generated]:
+        """See `Guard.answers`. Raises UserError for a picture that is no file, or of which nobody wrote down what is private."""
+        drawn: dict[str, Image.Image] = {}  # one picture for all questions about it, which the model then reads once
+
+        def shown(image: ImageLike) -> ImageLike:
+            if image is None:
+                return None
+            if not isinstance(image, str | Path):
+                raise UserError("A redaction finds its boxes beside a picture's file, and this picture is none; give its path.")
+            if str(image) not in drawn:
+                drawn[str(image)] = self.redact(Path(image))
+            return drawn[str(image)]
+
+        def seen(item: Item) -> Conversation:
+            conversation = conversation_of(item)
+            return replace(conversation, images=tuple(map(shown, conversation.images)))
+
+        return ask([seen(item) for item in items])
+
     def table(self) -> tuple[list[str], list[list[str]]]:
         """See `Intervention.table`."""
         return ["blackens", "seed", "in"], [[self.places, str(self.seed), "yes" if self.is_in else "no"]]
@@ -97,42 +99,4 @@ class Redaction:
     def read(cls, folder: Path, header: dict[str, Any]) -> Redaction:
         """What `save` wrote, behind a header that is whole."""
         read = described(Description, header, folder / HEADER, "redaction")
-        return cls(read.places, read.seed, information_of(header, Description), read.is_in)
-
-
-@dataclass(frozen=True)
-class Redacted:
-    """A model that is shown pictures with black boxes."""
-
-    lvlm: LVLM
-    redaction: Redaction
-
-    @property
-    def name(self) -> str:
-        return self.lvlm.name
-
-    def generate_answers(
-        self,
-        items: Sequence[Item],
-        max_new_tokens: int = 16,
-        batch_size: int = 64,
-        report: Callable[..., None] | None = None,
-        sampling: Sampling | None = None,
-    ) -> list[Generated]:
-        """See `Answerer`."""
-        drawn: dict[str, Image.Image] = {}  # one picture for all questions about it, which the model then reads once
-
-        def shown(image: ImageLike) -> ImageLike:
-            if image is None:
-                return None
-            if not isinstance(image, str | Path):
-                raise UserError("A redaction finds its boxes beside a picture's file, and this picture is none; give its path.")
-            if str(image) not in drawn:
-                drawn[str(image)] = self.redaction.redact(Path(image))
-            return drawn[str(image)]
-
-        def seen(item: Item) -> Conversation:
-            conversation = conversation_of(item)
-            return replace(conversation, images=tuple(map(shown, conversation.images)))
-
-        return self.lvlm.generate_answers([seen(item) for item in items], max_new_tokens, batch_size, report, sampling)
+        return cls(read.places, read.seed, information=information_of(header, Description), is_in=read.is_in)

@@ -46,7 +46,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     if files and not any(boxes_of(file.parent, file.name) for file in files):
         raise UserError(f"No picture in {files[0].parent} has a box, so nothing would be blackened; write down where private values stand.")
     pairs = training_pairs(lvlm, pairs)
-    redaction = Redaction(config.places, config.seed, {"method": f"image redaction ({config.places} places)"})
+    redaction = Redaction(config.places, config.seed, information={"method": f"image redaction ({config.places} places)"})
     watch.begin(pairs, "blackening private values")
     watch.look_at(redaction, 1, 1)
     return watch.chosen(redaction)

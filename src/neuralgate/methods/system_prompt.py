@@ -56,7 +56,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     from neuralgate.interventions.prompt import Prompt
     from neuralgate.training.rows import training_pairs
 
-    prompt = Prompt(config.text, config.where, {"method": "prompt"})
+    prompt = Prompt(config.text, config.where, information={"method": "prompt"})
     with prompt.on(lvlm):
         pass  # says so if it cannot be said
     watch.begin(training_pairs(lvlm, pairs), "prompting")

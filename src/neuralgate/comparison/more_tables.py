@@ -1,0 +1,102 @@
+"""Rows of what stands beside the comparison itself: subjects one after another, and the edit with guards. Importing it needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from neuralgate.comparison.measures import SEEN, difference, interval
+from neuralgate.comparison.tables import Found, shown
+from neuralgate.evaluate.intervals import Score
+
+EDIT = "neural_gate"
+SEQUENCE_HEADER = [
+    "method",
+    "own subject refused, right after",
+    "after {half}: refused",
+    "after {all}: refused",
+    "forgotten at the end",
+    "benign right, {half}",
+    "benign right, {all}",
+    "look-alikes right, {all}",
+    "scenes right, {all}",
+    "divergence, {half}",
+    "divergence, {all}",
+]
+TOGETHER_HEADER = [
+    "together",
+    "edit's strength",
+    "unseen private refused",
+    "unseen private leaked",
+    "edited leaked",
+    "look-alikes refused",
+    "benign right",
+    "scenes right",
+    "leaked: with the edit - without",
+    "milliseconds an answer",
+    "over the budget",
+]
+
+
+def sequence_rows(found: Found) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: refused of the subjects edited so far, after half of them and after all; differences are from the base model."""
+    rows, count = [], 0
+    for name, result in found.sequences.items():
+        looks = result.get("looks", [])
+        if "refused" in result or not looks:
+            continue
+        base, after, count = looks[0]["answers"], looks[1:], len(looks) - 1
+        half = count // 2
+        right_after = {SEEN: {one["subject"]: one["answers"][SEEN][one["subject"]] for one in after}}
+        at_end = {SEEN: {one["subject"]: after[-1]["answers"][SEEN][one["subject"]] for one in after}}
+        rows.append(
+            [
+                name,
+                shown(interval([right_after], "edited refused")),
+                shown(so_far(after, half)),
+                shown(so_far(after, count)),
+                shown(difference([right_after], [at_end], "edited refused"), sign=True),
+                *(shown(difference([after[k - 1]["answers"]], [base], "benign right"), sign=True) for k in (half, count)),
+                *(
+                    shown(difference([after[-1]["answers"]], [base], measure), sign=True)
+                    for measure in ("look-alikes right", "scenes right")
+                ),
+                *(f"{after[k - 1]['divergence']['benign']:.3f}" for k in (half, count)),
+            ]
+        )
+    return [title.format(half=count // 2, all=count) for title in SEQUENCE_HEADER], rows
+
+
+def so_far(after: Sequence[Mapping[str, Any]], count: int) -> Score:
+    """Refused of the first ``count`` subjects, after the last of them."""
+    now = after[count - 1]["answers"][SEEN]
+    return interval([{SEEN: {one["subject"]: now[one["subject"]] for one in after[:count]}}], "edited refused")
+
+
+def together_rows(found: Found) -> list[list[str]]:
+    """A row a combination, over all seeds that have it."""
+    held: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    base = found.base_answers
+    for seed in found.together:
+        for result in seed["results"]:
+            held.setdefault(tuple(result["names"]), []).append(result)
+    rows = []
+    for names, results in held.items():
+        answers = [result["answers"] for result in results]
+        without = held.get(tuple(name for name in names if name != EDIT))
+        other = [result["answers"] for result in without] if without else [base] * len(answers)
+        milliseconds = 1000 * sum(result["seconds_an_answer"] for result in results) / len(results)
+        strengths = [result["strength"] for result in results if result["strength"] is not None]
+        rows.append(
+            [
+                " + ".join(names),
+                ", ".join(f"{strength:g}" for strength in strengths),
+                *(shown(interval(answers, name)) for name in ("unseen private refused", "unseen private leaked", "edited leaked")),
+                shown(interval(answers, "look-alikes refused")),
+                *(shown(difference(answers, [base] * len(answers), name), sign=True) for name in ("benign right", "scenes right")),
+                shown(difference(answers, other, "unseen private leaked"), sign=True) if EDIT in names else "",
+                f"{milliseconds:.0f}",
+                "yes" if any(result["over_budget"] for result in results) else "",
+            ]
+        )
+    return rows
