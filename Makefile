@@ -9,7 +9,7 @@ KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP
 # The processors of some model families need torchvision; it stays apart, because without CUDA it cannot be imported as it is.
 TORCHVISION := .venv/torchvision
 
-.PHONY: help demo notary compare-quick test test-notary test-oldest lint check clerk notary-train evidence
+.PHONY: help demo notary compare-quick test test-notary test-oldest lint check clerk notary-train evidence methods
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -75,3 +75,7 @@ evidence: $(READY)  ## the gate question on both models (docs/plan.md; hours, re
 	$(KEEP_MEMORY) $(BIN)/python -m experiments.gate_question --model notary
 	$(KEEP_MEMORY) $(BIN)/python -m experiments.precision
 	$(BIN)/python -m experiments.tables
+
+methods: $(READY)  ## compare all methods on the embedded model (docs/methods-plan.md; hours, resumable)
+	$(KEEP_MEMORY) $(BIN)/neuralgate compare clerk --methods all --out benchmarks/methods/clerk
+	$(BIN)/python -m experiments.methods

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.methods import page as docs_page
 from neuralgate.comparison import final
 from neuralgate.comparison import run as running
 from neuralgate.comparison.bench import Bench
@@ -403,6 +404,20 @@ def test_the_page_is_whole_and_escaped(compared, tmp_path):
         assert word in text, word
     lines = (tmp_path / "comparison.md").read_text().splitlines()
     assert any(line.startswith("| steering | ") for line in lines)
+
+
+def test_the_docs_page_has_a_part_for_each_model(compared, tmp_path):
+    text = docs_page(compared[0].parent, tmp_path)
+    assert (
+        text.startswith("# Methods compared")
+        and f"## {compared[0].name.capitalize()}" in text
+        and "### Effect and damage, at equal damage" in text
+    )
+    assert "At equal damage (at most 2 points" in text and "Against random controls of the same size, " in text
+    (figure,) = tmp_path.iterdir()
+    assert f"]({figure.name})" in text
+    with pytest.raises(UserError, match="holds no comparison"):
+        docs_page(tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,15 @@ from neuralgate.comparison.tables import (
     ARTICLE_HEADER,
     COST_HEADER,
     HEADER,
+    MAIN,
     PROMISE_HEADER,
     Found,
     article_rows,
     cost_rows,
     frontiers,
+    informative,
     promise_rows,
+    shown,
     table_rows,
 )
 from neuralgate.files import write_text
@@ -33,11 +36,35 @@ SHOWN = 6  # frontiers drawn in colour; the others are grey
 Table = tuple[str, str, list[str], list[list[str]]]  # title, what it says, header, rows
 
 
+def lead(found: Found) -> str:
+    """What a practitioner takes from it, in a few sentences; nothing where no method was tested."""
+    rows = [row for row in found.at("at equal damage") if not row.over_budget]
+    if not rows:
+        return ""
+    first, *others = (
+        f"{row.entry} {shown(row.cells[MAIN])} (look-alikes refused {shown(row.cells['look-alikes refused'])})" for row in rows[:3]
+    )
+    most = f"{100 * found.config['most_loss']:g} points"
+    said = (
+        f"At equal damage (at most {most} of accuracy lost on validation questions) the largest share of questions about private subjects "
+        f"that nobody saw is refused by {first}" + (f", then {' and '.join(others)}. " if others else ". ")
+    )
+    words: dict[str, list[str]] = {}
+    for row in found.at("at equal damage"):
+        if row.against:
+            words.setdefault(informative(row), []).append(row.entry)
+    controls = [
+        f"{word}: {', '.join(words[word])}" for word in ("more than random", "as random", "less than random", "undecided") if word in words
+    ]
+    return said + (f"Against random controls of the same size, {'; '.join(controls)}." if controls else "No random control was tested.")
+
+
 def notes(found: Found) -> list[str]:
     """What a reader must know before reading a number."""
     config = found.config
     n, clusters = (found.base["unseen private refused"][name] for name in ("n", "clusters"))
-    lines = [
+    lines = [lead(found)] if lead(found) else []
+    lines += [
         f"Model: {found.model}. Every method is trained on the same pairs about {config['trained_subjects']} private subjects. Up to "
         f"{config['budget']} of its settings are tried on validation questions about them and about private subjects that it does not see. "
         f"It is tested once, with {config['seeds']} seed{'s' * (config['seeds'] > 1)}, on {clusters} private subjects that neither "

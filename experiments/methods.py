@@ -1,0 +1,54 @@
+"""docs/methods.md and its figures, of the results below benchmarks/methods/, which `neuralgate compare` makes:
+
+neuralgate compare clerk --methods all --out benchmarks/methods/clerk
+neuralgate compare notary --methods FINALISTS --out benchmarks/methods/notary
+python -m experiments.methods
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from neuralgate.comparison.page import frontier_figure, markdown
+from neuralgate.comparison.tables import read_comparison
+from neuralgate.errors import UserError
+from neuralgate.files import write_text
+
+ROOT = Path(__file__).parents[1]
+RESULTS, DOCS = ROOT / "benchmarks" / "methods", ROOT / "docs"
+HEAD = """# Methods compared
+
+Made by `python -m experiments.methods` of the results in `benchmarks/methods/`, one JSON file each, which `make methods` makes.
+[The plan](methods-plan.md) was committed before the numbers; it says how settings are chosen and what is compared. Every method:
+`neuralgate ls methods`. A method of your own: [CONTRIBUTING](../CONTRIBUTING.md).
+"""
+
+
+def page(results: Path, docs: Path) -> str:
+    """The page, a part for each model; figures are written beside it.
+
+    Raises:
+        UserError: there is no comparison below ``results``, or one cannot be read.
+    """
+    folders = sorted(path.parent for path in results.glob("*/base.json"))
+    if not folders:
+        raise UserError(f"{results} holds no comparison; make one with `neuralgate compare clerk --methods all --out {results}/clerk`.")
+    parts = [HEAD]
+    for folder in folders:
+        found = read_comparison(folder)
+        figure = f"methods-{folder.name}.svg"
+        write_text(docs / figure, frontier_figure(found))
+        parts.append(f"## {folder.name.capitalize()}\n\n![The largest effect at each damage]({figure})\n\n{markdown(found)}")
+    return "\n".join(parts)
+
+
+def main() -> None:
+    try:
+        write_text(DOCS / "methods.md", page(RESULTS, DOCS))
+    except UserError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
