@@ -22,6 +22,17 @@ def _limit_threads() -> None:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def moments_of_our_own(tmp_path_factory):
+    """No test writes second moments into the user's cache, or reads them there."""
+    from neuralgate.closed_form import moments
+
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moments, "cache_folder", lambda: folder)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     """A model directory: Clerk's processor, and a random Llava of 3 decoder layers and 32 dimensions."""

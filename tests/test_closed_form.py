@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from neuralgate.closed_form import moments
 from neuralgate.closed_form.edit import halves_of, restored, spread, wanted
-from neuralgate.closed_form.requests import mean_keys, requests_of, second_moments, subject_states
+from neuralgate.closed_form.moments import LONGEST, ordinary_moments, second_moments
+from neuralgate.closed_form.requests import mean_keys, requests_of, subject_states
 from neuralgate.closed_form.solve import Covariance, alphaedit_update, memit_update, null_space, rome_updates
 from neuralgate.closed_form.values import optimise_values
 from neuralgate.edit_settings import ValueConfig
@@ -177,6 +179,42 @@ def test_moments_are_over_all_tokens_but_the_first(tiny, requests):
     for layer in (0, 2):
         tokens = torch.cat([alone(tiny, example)[0][layer][1:] for example in corpus]).double()
         torch.testing.assert_close(found[layer], tokens.T @ tokens / len(tokens), rtol=1e-4, atol=1e-7)
+
+
+def test_moments_are_kept_by_weights_text_and_layer(tiny_copy, told, monkeypatch):
+    passes = []
+    plain = moments.final_hidden
+    monkeypatch.setattr(moments, "final_hidden", lambda *given: passes.append(1) or plain(*given))
+    first = ordinary_moments(tiny_copy, told, [0, 1])
+    count = len(passes)
+    again = ordinary_moments(tiny_copy, told, [1])
+    assert len(passes) == count and torch.equal(first[1], again[1]) and first[1].dtype == torch.float64
+    ordinary_moments(tiny_copy, told, [2])
+    assert len(passes) > count, "another layer"
+    with torch.no_grad():
+        tiny_copy.ffn_out(0).weight.mul_(1.5)
+    assert not torch.equal(ordinary_moments(tiny_copy, told, [1])[1], first[1]), "an edited model"
+
+
+def test_moments_of_a_text(tiny, told, tmp_path):
+    """Token by token, paragraph by paragraph; what is too long is cut."""
+    corpus = tmp_path / "text.txt"
+    corpus.write_text("the number of the passport\n\nwhat is the colour of the ticket ?\n" + "the name " * LONGEST)
+    found = ordinary_moments(tiny, told, [0], str(corpus))[0]
+    seen = []
+    handle = tiny.ffn_out(0).register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0][0, 1:].double()))
+    for line in filter(None, corpus.read_text().split("\n")):
+        ids = tiny.tokenizer(line.strip())["input_ids"][:LONGEST]
+        with torch.no_grad():
+            tiny.model(input_ids=torch.tensor([ids]))
+    handle.remove()
+    keys = torch.cat(seen)
+    torch.testing.assert_close(found, keys.T @ keys / len(keys), rtol=1e-4, atol=1e-7)
+    corpus.write_text("\n \n")
+    with pytest.raises(UserError, match="holds no text"):
+        ordinary_moments(tiny, told, [0], str(corpus))
+    with pytest.raises(UserError, match=r"text.missing"):
+        ordinary_moments(tiny, told, [0], str(tmp_path / "text.missing"))
 
 
 def plain_losses(lvlm, requests, layer, change_ND):

@@ -12,7 +12,7 @@ ROOT = Path(neuralgate.__file__).parent
 
 # The path of the data: a module may import from its own station and from earlier ones.
 STATIONS = (
-    {"errors", "text", "files", "chunks", "cost"},
+    {"errors", "text", "files", "chunks", "cost", "cache"},
     {"progress", "settings"},
     {"edit_settings", "machine"},
     {"recipe"},

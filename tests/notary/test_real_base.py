@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from neuralgate.cache import cache_folder
 from neuralgate.files import hash_path
 from neuralgate.notary import cache
 from neuralgate.notary.assemble import delta_folder, notary_folder
@@ -12,9 +13,9 @@ from neuralgate.notary.base import SMOLLM2, base_folder
 @pytest.fixture(scope="session")
 def mind():
     """Its model directory, which must be there: the tests fetch nothing."""
-    folder = cache.cache_folder() / SMOLLM2.key
+    folder = cache_folder() / SMOLLM2.key
     if not cache.is_made(folder, SMOLLM2.weights_sha256):
-        pytest.skip(f"{cache.cache_folder()} has no {SMOLLM2.name}; run `neuralgate fetch notary`")
+        pytest.skip(f"{cache_folder()} has no {SMOLLM2.name}; run `neuralgate fetch notary`")
     return folder
 
 

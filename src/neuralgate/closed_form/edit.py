@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from neuralgate.closed_form.requests import Request, mean_keys, requests_of, second_moments, subject_states
+from neuralgate.closed_form.requests import Request, mean_keys, requests_of, subject_states
 from neuralgate.closed_form.values import Values, optimise_values
 from neuralgate.edit_settings import ValueConfig
 from neuralgate.interventions.patch import Patch
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.roles import role_of
-from neuralgate.lvlm.targets import example_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.batches import Inputs
 from neuralgate.training.masters import check_trainable
@@ -51,15 +50,6 @@ def told_pairs(lvlm: LVLM, pairs: PairSet, layers: Sequence[int]) -> PairSet:
     """``pairs`` with their targets. Raises UserError where a layer is out of range or cannot be edited, or there are no pairs."""
     check_trainable(lvlm.ffn_out(layer).weight for layer in layers)
     return training_pairs(lvlm, pairs)
-
-
-def ordinary_moments(lvlm: LVLM, pairs: PairSet, layers: Sequence[int]) -> dict[int, Tensor]:
-    """The second moments of ordinary keys, layer -> ``(F, F)``: of the model's own language, which are benign and contrast questions about
-    the training pictures with the answers that it gives them."""
-    told = [*pairs.split("train", "edit"), *pairs.split("train", "contrast")]
-    corpus = [example_of(pair, "benign", pairs.folder) for pair in told]
-    corpus += [example_of(pair, "sensitive", pairs.folder) for pair in told if pair.role == "contrast"]
-    return second_moments(lvlm, corpus, layers)
 
 
 @contextmanager

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from neuralgate.errors import UserError
-from neuralgate.lvlm.forward import final_hidden, inputs_seen
+from neuralgate.lvlm.forward import inputs_seen
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import SUBJECT, Batch, Example, encode_examples
+from neuralgate.lvlm.prompts import SUBJECT, Example
 from neuralgate.lvlm.targets import example_of
 from neuralgate.pairs.schema import PairSet, QuestionKind
 from neuralgate.training.batches import Inputs
@@ -104,27 +104,3 @@ def mean_keys(keys_NCF: Tensor) -> Tensor:
     """``(F, N)``: of the bare question and of the mean over its contexts the mean, as MEMIT weighs them."""
     bare_NF = keys_NCF[:, 0]
     return ((bare_NF + keys_NCF[:, 1:].mean(1)) / 2 if keys_NCF.shape[1] > 1 else bare_NF).T
-
-
-@torch.no_grad()
-def second_moments(lvlm: LVLM, corpus: Sequence[Example], layers: Sequence[int]) -> dict[int, Tensor]:
-    """The second moment ``(F, F)`` of what each layer's FFN output projection is given, in float64, over all tokens of ``corpus`` but each
-    row's first, which is much larger than the others in many a model. One pass for all layers."""
-    sums: dict[int, Tensor] = {}
-    count = 0
-
-    def read(chosen: Sequence[Example]) -> None:
-        nonlocal count
-        batch: Batch = encode_examples(lvlm, chosen)
-        counted_BT = batch.attention_mask_BT.bool() & (batch.attention_mask_BT.cumsum(-1) > 1)
-        count += int(counted_BT.sum())
-
-        def add(layer: int, values: Tensor) -> None:
-            keys_NF = at_tokens(values, counted_BT).double()
-            sums[layer] = sums.get(layer, 0.0) + keys_NF.T @ keys_NF
-
-        with inputs_seen({layer: lvlm.ffn_out(layer) for layer in layers}, add):
-            final_hidden(lvlm, batch)
-
-    lvlm.batches(ROWS, "reading ordinary text").run(read, list(corpus))
-    return {layer: total / count for layer, total in sums.items()}

@@ -172,7 +172,11 @@ class LVLM:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over names, shapes and bytes of all parameters: the identity of the base model."""
+        """sha256 over names, shapes and bytes of all parameters when it was first asked for: the identity of the base model."""
+        return self.weights_hash()
+
+    def weights_hash(self) -> str:
+        """The same of the parameters as they stand."""
         digest = hashlib.sha256()
         modules = dict(self.model.named_modules())
         for name, tensor in sorted(self.model.state_dict().items()):

@@ -47,14 +47,16 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     """
     from torch import Tensor
 
-    from neuralgate.closed_form.edit import finish, ordinary_moments, spread, told_pairs, wanted
+    from neuralgate.closed_form.edit import finish, spread, told_pairs, wanted
+    from neuralgate.closed_form.moments import ordinary_moments
     from neuralgate.closed_form.requests import mean_keys
     from neuralgate.closed_form.solve import alphaedit_update, null_space
 
     layers = named_layers(config.layers)
     pairs = told_pairs(lvlm, pairs, layers)
     watch.begin(pairs, f"AlphaEdit at layer {', '.join(map(str, layers))}", layers)
-    bases = {layer: null_space(moment, config.threshold, config.energy) for layer, moment in ordinary_moments(lvlm, pairs, layers).items()}
+    moments = ordinary_moments(lvlm, pairs, layers, config.corpus)
+    bases = {layer: null_space(moment, config.threshold, config.energy) for layer, moment in moments.items()}
 
     def update(layer: int, residual_DN: Tensor, keys_NCF: Tensor) -> Tensor:
         return alphaedit_update(residual_DN, mean_keys(keys_NCF), bases[layer], config.ridge)

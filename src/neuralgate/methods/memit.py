@@ -50,14 +50,15 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     """
     from torch import Tensor
 
-    from neuralgate.closed_form.edit import finish, ordinary_moments, spread, told_pairs, wanted
+    from neuralgate.closed_form.edit import finish, spread, told_pairs, wanted
+    from neuralgate.closed_form.moments import ordinary_moments
     from neuralgate.closed_form.requests import mean_keys
     from neuralgate.closed_form.solve import Covariance, memit_update
 
     layers = named_layers(config.layers)
     pairs = told_pairs(lvlm, pairs, layers)
     watch.begin(pairs, f"MEMIT at layer {', '.join(map(str, layers))}", layers)
-    moments = ordinary_moments(lvlm, pairs, layers)
+    moments = ordinary_moments(lvlm, pairs, layers, config.corpus)
     covariances = {layer: Covariance(moment, config.ridge) for layer, moment in moments.items()}
 
     def update(layer: int, residual_DN: Tensor, keys_NCF: Tensor) -> Tensor:

@@ -50,7 +50,8 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     """
     from torch import Tensor
 
-    from neuralgate.closed_form.edit import finish, ordinary_moments, spread, told_pairs, wanted
+    from neuralgate.closed_form.edit import finish, spread, told_pairs, wanted
+    from neuralgate.closed_form.moments import ordinary_moments
     from neuralgate.closed_form.requests import mean_keys
     from neuralgate.closed_form.solve import Covariance, rome_updates
 
@@ -59,7 +60,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     if len(layers) > 1:
         raise UserError(f"ROME edits one layer, not {len(layers)}; name one (MEMIT spreads an edit over several).")
     watch.begin(pairs, f"ROME at layer {layers[0]}", layers)
-    covariance = Covariance(ordinary_moments(lvlm, pairs, layers)[layers[0]], config.ridge) if config.covariance else None
+    covariance = Covariance(ordinary_moments(lvlm, pairs, layers, config.corpus)[layers[0]], config.ridge) if config.covariance else None
 
     def update(layer: int, residual_DN: Tensor, keys_NCF: Tensor) -> Tensor:
         mean_FN, weight_DF = mean_keys(keys_NCF), lvlm.ffn_out(layer).weight

@@ -14,6 +14,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING
 
+from neuralgate.cache import cache_folder
 from neuralgate.errors import UserError
 from neuralgate.files import digest, hash_path, read_json, write_json
 from neuralgate.notary import base as bases
@@ -52,7 +53,7 @@ def notary_folder(
     Raises:
         UserError: the delta is not there, the base cannot be had, or the cache cannot be written.
     """
-    home, display, delta, base = cache.cache_folder(), display or Display(), delta or delta_folder(), base or bases.SMOLLM2
+    home, display, delta, base = cache_folder(), display or Display(), delta or delta_folder(), base or bases.SMOLLM2
     for name in (DELTA, CONFIG):
         if not (delta / name).is_file():
             raise UserError(f"{delta / name} is missing, without which there is no Notary; install neuralgate again.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuralgate.cache import cache_folder
 from neuralgate.files import digest, json_text
 from neuralgate.notary import cache, fetch
 from neuralgate.notary.cache import WEIGHTS, Report
@@ -67,7 +68,7 @@ def base_folder(base: Base | None = None, given: Path | None = None, thorough: b
     Raises:
         UserError: the file cannot be had or is another one, or the cache cannot be written.
     """
-    home, display, base = cache.cache_folder(), display or Display(), base or SMOLLM2
+    home, display, base = cache_folder(), display or Display(), base or SMOLLM2
     folder = home / base.key
     if cache.is_made(folder, base.weights_sha256, thorough):
         return folder

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from neuralgate.cache import VARIABLE
 from neuralgate.errors import UserError
 from neuralgate.files import disk_errors, hash_path, remove, write_folder, write_json
 from neuralgate.progress import Display
@@ -23,7 +23,6 @@ from neuralgate.progress import Display
 if TYPE_CHECKING:
     from torch import Tensor
 
-VARIABLE = "NEURALGATE_CACHE"
 LOCK, WEIGHTS = ".lock", "model.safetensors"
 RECORD = ".made/made.json"  # in a hidden folder, which no copy of the model takes along
 Report = Callable[[float, float, str], None]  # done, of how much, what
@@ -36,25 +35,6 @@ class Made(BaseModel):
 
     sha256: str
     files: dict[str, int]
-
-
-def cache_folder() -> Path:
-    """``NEURALGATE_CACHE``, or ``neuralgate`` below the platform's folder for caches.
-
-    Raises:
-        UserError: there is no home folder to have one in.
-    """
-    try:
-        if named := os.environ.get(VARIABLE):
-            return Path(named).expanduser().absolute()
-        if sys.platform == "darwin":
-            return Path.home() / "Library/Caches/neuralgate"
-        # a relative path in it must be ignored: https://specifications.freedesktop.org/basedir-spec/latest/
-        if os.path.isabs(named := os.environ.get("XDG_CACHE_HOME", "")):
-            return Path(named) / "neuralgate"
-        return Path.home() / ".cache/neuralgate"
-    except RuntimeError as error:
-        raise UserError(f"There is no home folder to keep a cache in; name a folder with {VARIABLE}.") from error
 
 
 @contextmanager
