@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+from typer.testing import CliRunner
 
+from neuralgate.cli.main import app
 from neuralgate.errors import UserError
 from neuralgate.interventions.filter import Filter
 from neuralgate.interventions.guard import stacked
@@ -25,6 +28,7 @@ from neuralgate.pairs.boxes import BOXES, boxes_of
 from neuralgate.pairs.builder import build_pairs
 from neuralgate.pairs.drawn.documents import Picture
 from neuralgate.pairs.drawn.render import render_picture
+from neuralgate.pairs.presidio import detect_boxes
 from neuralgate.pairs.schema import PairSet
 from neuralgate.pairs.subjects import load_subjects
 from neuralgate.recipe import PairsConfig
@@ -189,6 +193,41 @@ def test_what_is_left_is_the_adapters_own_change(tiny, pairs):
 def test_a_mask_of_nothing_is_refused(tiny, pairs):
     with pytest.raises(UserError, match="No value runs against the anchor at k = 1e-09"):
         apply_method("masked_adapter", tiny, pairs, None, config_of("masked_adapter", k=1e-9))
+
+
+def drawn_text(folder, **texts: str) -> None:
+    folder.mkdir()
+    for name, text in texts.items():
+        image = Image.new("RGB", (640, 120), "white")
+        ImageDraw.Draw(image).text((20, 40), text, font=ImageFont.load_default(30), fill="black")
+        image.save(folder / f"{name}.png")
+
+
+def test_presidio_finds_private_values_in_pictures(tmp_path):
+    """Where it is installed, with tesseract: extra `redaction`."""
+    pytest.importorskip("presidio_image_redactor")
+    if shutil.which("tesseract") is None:
+        pytest.skip("tesseract is not installed")
+    drawn_text(tmp_path / "images", card="Card 4111 1111 1111 1111", plain="Nothing to see here")
+    result = CliRunner().invoke(app, ["pairs", "boxes", str(tmp_path)])
+    assert result.exit_code == 0 and "in 1 of 2 pictures" in result.output
+    boxes = boxes_of(tmp_path / "images", "card.png")
+    assert boxes and not boxes_of(tmp_path / "images", "plain.png")
+    assert all(left > 0.1 and 0.2 < top < bottom < 0.8 for left, top, _, bottom in boxes), "the number, not the word before it"
+    shown = np.asarray(Redaction().redact(tmp_path / "images" / "card.png"))
+    assert (shown == 0).all(-1).sum() > (np.asarray(Image.open(tmp_path / "images" / "card.png")) == 0).all(-1).sum()
+
+
+def test_what_presidio_needs_is_said(tmp_path, monkeypatch):
+    drawn_text(tmp_path / "images", plain="Nothing")
+    monkeypatch.setitem(sys.modules, "presidio_image_redactor", None)
+    with pytest.raises(UserError, match=r"neuralgate\[redaction\]"):
+        detect_boxes(tmp_path / "images")
+    with pytest.raises(UserError, match="holds no picture"):
+        detect_boxes(tmp_path / "nowhere")
+    (tmp_path / "images" / BOXES).write_text("{}")
+    with pytest.raises(UserError, match="is there already"):
+        detect_boxes(tmp_path / "images")
 
 
 # --- on top of each other ---------------------------------------------------------------------------------------------

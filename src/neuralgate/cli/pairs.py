@@ -144,6 +144,20 @@ def pairs_show(
     say(f"contact sheet: {path}")
 
 
+@pairs_app.command("boxes")
+def pairs_boxes(
+    folder: Annotated[Path, typer.Argument(metavar="SET", help="A pair set with pictures of your own.", show_default=False)],
+    language: Annotated[str, typer.Option(help="Of the text in the pictures, by two letters.")] = "en",
+    score: Annotated[float, typer.Option(min=0, max=1, help="Confidence from which on something counts as private.")] = 0.3,
+) -> None:
+    """Find private values in the pictures with presidio, for the method image_redaction: writes boxes.json beside them."""
+    from neuralgate.pairs.presidio import detect_boxes
+
+    found = detect_boxes(folder / "images", language, score)
+    boxes = sum(map(len, found.values()))
+    say(f"{folder / 'images' / 'boxes.json'}: {boxes} boxes in {sum(map(bool, found.values()))} of {len(found)} pictures")
+
+
 def chosen_subjects(subjects: str) -> tuple[Subject, ...]:
     from neuralgate.pairs.subjects import load_subjects, read_subjects
 

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from neuralgate.edit_settings import MethodConfig
 from neuralgate.errors import UserError
+from neuralgate.pairs.presidio import recognizers
 
 if TYPE_CHECKING:
     from neuralgate.interventions.filter import Filter
@@ -47,25 +48,14 @@ class Config(MethodConfig):
 
 
 def presidio_patterns(languages: list[str]) -> dict[str, float]:
-    """Regular expression -> its largest confidence. Those that only the library `regex` can run are left out.
-
-    Raises:
-        UserError: presidio is not installed, or speaks none of the languages.
-    """
-    try:
-        from presidio_analyzer import PatternRecognizer, predefined_recognizers
-    except ImportError as error:
-        raise UserError("The output filter's patterns are presidio's: pip install 'neuralgate[filter]', or give patterns.") from error
-
+    """Regular expression -> its largest confidence. Those that only the library `regex` can run are left out. Raises UserError, see
+    `recognizers`."""
     found: dict[str, float] = {}
-    kinds = [kind for kind in vars(predefined_recognizers).values() if isinstance(kind, type) and issubclass(kind, PatternRecognizer)]
-    for recognizer in (kind() for kind in kinds if kind is not PatternRecognizer):
-        for pattern in recognizer.patterns if recognizer.supported_language in languages else ():
+    for recognizer in recognizers(languages):
+        for pattern in recognizer.patterns:
             text = f"(?ims){pattern.regex}"  # as presidio runs them
             if _runs(text):
                 found[text] = max(pattern.score, found.get(text, 0.0))
-    if not found:
-        raise UserError(f"Presidio has no patterns of {', '.join(languages)}; name languages by two letters, as en.")
     return found
 
 
