@@ -82,7 +82,9 @@ def control(bench: Bench, entry: Entry, point: Point | None, seed: int, draw: in
         config, strength = published(bench, entry, seed), 1.0
     else:
         config, strength = config_of(entry, point["settings"], len(bench.lvlm.layers), seed, bench.config.batch_size), point["strength"]
-    other = entry.module.controls(config)["random"]
+    other = entry.module.controls(config).get("random")
+    if other is None:
+        return {"readings": ["control"], "refused": "It locates nothing that could be drawn at random."}
     number = bench.config.controls * seed + draw
     # what is drawn at random is drawn from its own seed where there is one, so that the training is the same otherwise
     drawn_from = "gate_seed" if "gate_seed" in type(other).model_fields else "seed"
@@ -110,6 +112,7 @@ def outcome(bench: Bench, made: Intervention, training: Training, strength: floa
             "bytes": size_of(made),
             "seconds_to_answer": round(asked, 2),
         },
+        "gradient_share": training.gradient_share,
         "note": training.note,
     }
 

@@ -76,7 +76,8 @@ def read_comparison(folder: Path) -> Found:
     if not (folder / "base.json").is_file():
         raise UserError(f"{folder} holds no comparison; make one with `neuralgate compare MODEL --methods all --out {folder}`.")
     base = checked(read_json(folder / "base.json"), folder / "base.json")
-    results, seeds = read_results(folder, list(ENTRIES)), range(base["config"]["seeds"])
+    others = sorted(path.parent.name for path in folder.glob("*/search.json"))
+    results, seeds = read_results(folder, list(dict.fromkeys([*ENTRIES, *others]))), range(base["config"]["seeds"])
     found = Found(base["model"], cells([base["answers"]], None), [], {}, {}, {}, base["config"], base["answers"], {}, [])
     found.together = [job for _, job in sorted(read_results(folder, [TOGETHER]).get(TOGETHER, {}).items()) if "results" in job]
     for entry, jobs in results.items():

@@ -1,0 +1,66 @@
+"""docs/beyond.md: every idea beside the rivals that it must beat, by paired differences over the same questions and seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments.beyond.entries import IDEAS, RIVALS
+from neuralgate.comparison.choose import Reading
+from neuralgate.comparison.measures import difference
+from neuralgate.comparison.page import markdown_table
+from neuralgate.comparison.tables import HEADER, MAIN, Found, read_comparison, shown, table_rows
+from neuralgate.errors import UserError
+
+AT: Reading = "at equal damage"
+DAMAGES = ("look-alikes right", "benign right", "scenes right")
+HEAD = """# Beyond the published method
+
+Made by `python -m experiments.beyond.run` of `benchmarks/beyond/`, beside the rivals of [the comparison](methods.md).
+[The plan](beyond-plan.md) was committed before the numbers. An idea wins where it refuses more questions about unseen private subjects than
+every rival, or damages less and refuses no less, with paired intervals that exclude 0, on both models.
+"""
+
+
+def page(results: Path, rivals: Path) -> str:
+    """Raises UserError where neither model has results."""
+    folders = sorted(path.parent for path in results.glob("*/base.json"))
+    if not folders:
+        raise UserError(f"{results} holds no results; make them with `python -m experiments.beyond.run --model clerk`.")
+    parts = [HEAD]
+    wins: dict[str, list[bool]] = {}
+    for folder in folders:
+        found = read_comparison(folder)
+        others = read_comparison(rivals / folder.name) if (rivals / folder.name / "base.json").is_file() else None
+        parts.append(f"## {folder.name.capitalize()}\n\n{markdown_table(HEADER, table_rows(found, AT))}\n")
+        for idea in IDEAS:
+            wins.setdefault(idea, []).append(others is not None and all(beats(found, idea, others, rival) for rival in RIVALS))
+        if others:
+            header = ["idea", *(f"- {rival}: {MAIN}" for rival in RIVALS), *(f"- {rival}: look-alikes right" for rival in RIVALS)]
+            parts.append(f"{markdown_table(header, [against(found, idea, others) for idea in IDEAS if (idea, AT) in found.answers])}\n")
+        if found.missing:
+            parts.append("".join(f"Not in the tables: {name} ({why}).\n" for name, why in found.missing.items()))
+    winners = [idea for idea, won in wins.items() if len(won) == 2 and all(won)]
+    parts.insert(1, f"**Winner**: {', '.join(winners)}.\n" if winners else "**No idea wins on both models.**\n")
+    return "\n".join(parts)
+
+
+def against(found: Found, idea: str, others: Found) -> list[str]:
+    own = found.answers[idea, AT]
+    cells = [idea]
+    for measure in (MAIN, "look-alikes right"):
+        for rival in RIVALS:
+            theirs = others.answers.get((rival, AT))
+            cells.append(shown(difference(own, theirs, measure), sign=True) if theirs else "")
+    return cells
+
+
+def beats(found: Found, idea: str, others: Found, rival: str) -> bool:
+    """More unseen private refusals and no measured damage more; or less damage somewhere, and no fewer refusals, beyond the intervals."""
+    own, theirs = found.answers.get((idea, AT)), others.answers.get((rival, AT))
+    if not own or not theirs:
+        return False
+    effect = difference(own, theirs, MAIN)
+    damages = [difference(own, theirs, name) for name in DAMAGES]
+    unharmed = all(float(one["high"]) >= 0 for one in damages)
+    spared = any(float(one["low"]) > 0 for one in damages)
+    return (float(effect["low"]) > 0 and unharmed) or (spared and unharmed and float(effect["high"]) >= 0)
