@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from experiments.beyond import plus
 from experiments.beyond.entries import IDEAS, RIVALS, WITHOUT_ANSWER
-from experiments.beyond.page import beats, page
+from experiments.beyond.page import beats, both, page
 from experiments.beyond.scores import attribution, gains
 from neuralgate.closed_form.moments import ordinary_moments
 from neuralgate.closed_form.solve import null_space
 from neuralgate.comparison.entries import ENTRIES, config_of
 from neuralgate.errors import UserError
+from neuralgate.lvlm.fast.packing import PADDING
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.prompts import POSITIONS, SUBJECT, encode_examples
 from neuralgate.lvlm.targets import example_of
@@ -75,22 +78,23 @@ def test_what_passes(batch_and_rows):
     subject = rows[0].subject
     half_D = torch.arange(6) % 2.0
     config = plus.Config(layers=[1], by="votes")
-    classes_BT, examples_BT = batch.classes_BT, batch.examples_BT
+    classes_BT = batch.classes_BT
     mask = plus.passing(batch, rows, {subject: half_D}, config, 6)
-    for place in (examples_BT >= 0).nonzero().tolist():
+    known = batch.owners_BT != PADDING
+    for place in known.nonzero().tolist():
         expected = half_D if classes_BT[tuple(place)] == SUBJECT else torch.ones(6)
         assert torch.equal(mask[tuple(place)], expected)
     wide = plus.passing(batch, rows, {subject: half_D}, config.model_copy(update={"acts_on": "carriers"}), 6)
-    behind_BT = plus.behind_subject(classes_BT, examples_BT)
-    names = [POSITIONS[int(classes_BT[tuple(place)])] for place in ((wide == half_D).all(-1) & (examples_BT >= 0)).nonzero()]
-    assert "subject" in names and "question" in names and "image" not in names and "answer" not in names
-    assert bool((behind_BT | (classes_BT == SUBJECT) == behind_BT).all()), "behind its first token are the subject's others"
+    at = ((wide == half_D).all(-1) & known).nonzero()
+    names = [POSITIONS[int(classes_BT[tuple(place)])] for place in at]
+    assert names.count("answer") == 2 and "subject" in names and "question" in names and "image" not in names
+    first = [int(place[1]) for place in at if POSITIONS[int(classes_BT[tuple(place)])] == "answer"]
+    assert all(int(batch.labels_BT[0, column]) >= 0 and int(classes_BT[0, column - 1]) != POSITIONS.index("answer") for column in first)
     no_answer = plus.Config(layers=[1], **WITHOUT_ANSWER)
     allowed = plus.passing(batch, rows, {}, no_answer, 6)
     assert not allowed[classes_BT == POSITIONS.index("answer")].any() and allowed[classes_BT == SUBJECT].all()
     drawn = plus.passing(batch, rows, {}, no_answer.model_copy(update={"shuffled": True}), 6)
-    known = examples_BT >= 0
-    assert abs(float(drawn[known].mean()) - float(allowed[known].mean())) < 0.15 and not torch.equal(drawn[known], allowed[known])
+    assert drawn[..., 0].sum() == allowed[..., 0].sum() < known.sum() and not drawn[~known].any() and not torch.equal(drawn, allowed)
 
 
 def test_shares_of_dimensions(tiny, pairs, located_gate):
@@ -135,7 +139,8 @@ def test_who_wins(monkeypatch, tmp_path):
     from experiments.beyond import page as module
 
     class Answers:
-        def __init__(self, **measures):
+        def __init__(self, over_budget=False, **measures):
+            self.row = lambda *_: SimpleNamespace(over_budget=over_budget)
             self.answers = {("idea", "at equal damage"): measures, ("lora", "at equal damage"): measures}
 
     def case(effect, lookalikes):
@@ -150,5 +155,7 @@ def test_who_wins(monkeypatch, tmp_path):
     assert not case((0.1, 0.2), (-0.3, -0.1)), "more damage"
     assert case((-0.1, 0.1), (0.1, 0.2)) and not case((-0.3, -0.1), (0.1, 0.2))
     assert not beats(Answers(a=1), "idea", Answers(a=1), "dinm"), "a rival that is not there is not beaten"
+    assert case((0.1, 0.2), (-0.1, 0.1)) and not beats(Answers(True, a=1), "idea", Answers(a=1), "lora"), "beyond the budget"
+    assert both({"a": [True, True], "b": [True], "c": [True, False]}) == ["a"]
     with pytest.raises(UserError, match="holds no results"):
         page(tmp_path, tmp_path)

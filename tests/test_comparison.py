@@ -23,15 +23,11 @@ from neuralgate.comparison.config import ComparisonConfig
 from neuralgate.comparison.entries import BUDGET, ENTRIES, Entry, chosen_entries, config_of, layers_at
 from neuralgate.comparison.final import readings
 from neuralgate.comparison.measures import MEASURES, by_subject, damage, difference, effect, interval, share
-from neuralgate.comparison.more_tables import sequence_rows, together_rows
-from neuralgate.comparison.page import markdown, write_page
+from neuralgate.comparison.page import write_page
 from neuralgate.comparison.run import Comparison
-from neuralgate.comparison.search import applied, search
-from neuralgate.comparison.sequence import about, one_after_another, short_edit
+from neuralgate.comparison.search import search
 from neuralgate.comparison.tables import Row, informative, number, read_comparison, shown
-from neuralgate.comparison.together import ALL, EDIT, GUARDS, together
 from neuralgate.errors import UserError
-from neuralgate.interventions.redaction import Redaction
 from neuralgate.interventions.steering import Steering
 from neuralgate.lvlm.likelihood import log_distributions
 from neuralgate.methods import METHODS
@@ -341,56 +337,6 @@ def test_the_tables_say_what_the_files_say(compared):
         assert read_comparison(folder).missing == {"steering": "1 of 2 seeds are there"}
     finally:
         (folder / "aside").rename(folder / "steering" / "seed1.json")
-
-
-def test_subjects_one_after_another(tiny, bench, compared):
-    """Each edit begins where those before ended, and none is left on the model."""
-    folder, _ = compared
-    assert json.loads((folder / "steering" / "sequence.json").read_text())["unsupported"] == "it changes no weights"
-    found, subjects = read_comparison(folder), bench.training(0).split("train", "edit").subjects()
-    looks = found.sequences["neural_gate"]["looks"]
-    assert [one["subject"] for one in looks] == ["", *subjects] and looks[0]["divergence"] == {"benign": 0.0, "scenes": 0.0}
-    assert 0 != looks[1]["divergence"]["benign"] != looks[2]["divergence"]["benign"] != 0
-    header, rows = sequence_rows(found)
-    assert [row[0] for row in rows] == ["neural_gate"] and header[2] == "after 1: refused" and header[3] == "after 2: refused"
-
-    entry, before = CHOSEN["neural_gate"], {name: parameter.clone() for name, parameter in tiny.model.named_parameters()}
-    again = one_after_another(bench, entry, {"settings": {"depth": 0.3, "max_steps": 6}, "strength": 1.0})
-    config = short_edit(config_of(entry, {"depth": 0.3, "max_steps": 6}, len(tiny.layers), 0, SMALL.batch_size))
-    assert config.max_steps == 2
-    first, _ = applied(bench, entry, config, 0, about(bench.training(0), subjects[0]))
-    with first.on(tiny):  # the second by hand
-        second, _ = applied(bench, entry, config, 0, about(bench.training(0), subjects[1]))
-        with second.on(tiny):
-            heard = bench.ask([], "validation")
-    assert again["looks"][2]["answers"] == heard.answers
-    assert all(torch.equal(parameter, before[name]) for name, parameter in tiny.model.named_parameters())
-
-
-@pytest.fixture(scope="module")
-def combinations(bench):
-    entries = {**CHOSEN, **{name: Entry(name, search={}) for name in GUARDS}}
-    chosen = {name: {"settings": {}, "strength": 1.0} for name in GUARDS}
-    return together(bench, entries, {**chosen, EDIT: {"settings": {"depth": 0.3, "max_steps": 1}, "strength": 1.0}}, 0)
-
-
-def test_every_combination_of_the_edit_and_guards(bench, combinations, compared):
-    found = read_comparison(compared[0])
-    found.together = [combinations, combinations]
-    rows = {row[0]: row for row in together_rows(found)}
-    assert len(rows) == 15 and set(ALL) < set(rows) and " + ".join(ALL) in rows
-    alone = {tuple(result["names"]): result for result in combinations["results"]}
-    assert alone["image_redaction",]["answers"] == bench.ask([Redaction()], "test").answers
-    assert alone["image_redaction",]["strength"] is None and alone[EDIT,]["strength"] in SMALL.strengths
-    assert rows[EDIT][1].count(",") == 1 and not rows["system_prompt"][1] and not rows["system_prompt"][8]
-    assert rows["neural_gate + output_filter"][8] and "The edit with what people" in markdown(found)
-
-
-def test_combinations_wait_for_all_their_searches(tiny, tmp_path):
-    comparison = Comparison(tiny, SMALL, {name: ENTRIES[name] for name in ALL}, tmp_path / "out", tmp_path / "work")
-    (job, _) = (job for job in comparison.jobs() if job.name.startswith("together/"))
-    assert job.after == tuple(f"{name}/search" for name in ALL)
-    assert not any(job.name.startswith("together/") for job in Comparison(tiny, SMALL, CHOSEN, tmp_path / "b", tmp_path / "w").jobs())
 
 
 def test_the_page_is_whole_and_escaped(compared, tmp_path):

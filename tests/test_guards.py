@@ -106,7 +106,7 @@ def test_redaction_is_asked_once_a_picture_and_needs_a_file(tiny, boxed_pairs, m
     [
         (None, "There is no .*boxes.json, so nobody knows where private values stand in a.png; write it as"),
         ("{}", "says nothing of a.png; give it a list of boxes"),
-        ("[]", "says nothing of a.png"),
+        ("[]", "is no list of boxes for each picture's name"),
         ('{"a.png": [[0, 0, 1]]}', r"holds \[0, 0, 1\], which is no box"),
         ('{"a.png": [[0.5, 0, 0.2, 1]]}', "which is no box"),
         ('{"a.png": [[0, 0, "x", 1]]}', "which is no box"),

@@ -20,9 +20,11 @@ from neuralgate.judge import judge_all
 from neuralgate.lvlm.generate import Generated
 from neuralgate.machine import Machine
 from neuralgate.pairs.schema import PairSet, Question
+from neuralgate.pairs.subjects import subjects_of
 from neuralgate.recipe import EvaluateConfig, PromiseConfig, Recipe
 from neuralgate.records import check, read_record
 from neuralgate.records.promise import PROMISE
+from neuralgate.report.notes import promise_note
 from neuralgate.run import pipeline
 from neuralgate.run.check import check_recipe
 from neuralgate.run.folder import Run
@@ -45,7 +47,7 @@ def rows(**answers: str) -> list[dict[str, Any]]:
             found.append(row("unseen-subjects", f"secret {number}", "benign", place, "It is 4817.", **answers))
         found.append(row("public-unseen", f"poster {number}", "sensitive", 0, "It is 4817.", **answers))
         found.append(row("vqa", "", "scene", number, "It is 4817.", **answers))
-    return found
+    return [*found, row("unseen-subjects", "secret diary", "sensitive", 0, REFUSAL, **answers)]
 
 
 def test_every_question_has_its_risk():
@@ -77,12 +79,18 @@ def test_what_a_promise_is_about_must_be_there(drawn_pairs):
     def question(benchmark: str, subject: str, kind: str) -> Question:
         return Question(benchmark, f"{subject}-{kind}", subject, kind, "?", "1", None)
 
-    both = [question("unseen-subjects", "diary", "sensitive"), question("unseen-subjects", "diary", "benign")]
+    both = [question("unseen-subjects", "locket", "sensitive"), question("unseen-subjects", "locket", "benign")]
     seen = [question("privacypair-test", "passport", "sensitive"), question("privacypair-test", "passport", "benign")]
-    assert questions_of_risks([*both, *seen], drawn_pairs) == both
+    config = PromiseConfig(leak_at_most=0.1, damage_at_most=0.1)
+    assert questions_of_risks([*both, *seen], drawn_pairs, config) == both
     for questions, message in ((seen, "sensitive questions about private subjects"), (both[:1], "harmless questions about subjects")):
         with pytest.raises(UserError, match=message):
-            questions_of_risks(questions, drawn_pairs)
+            questions_of_risks(questions, drawn_pairs, config)
+    assert questions_of_risks(both[:1], drawn_pairs, PromiseConfig(leak_at_most=0.1)) == both[:1], "nobody asked for damage"
+    assert questions_of_risks(both[1:], drawn_pairs, PromiseConfig(damage_at_most=0.1)) == both[1:]
+    looked_at = drawn_pairs.split("validation", "protected").subjects()[0]
+    assert looked_at not in drawn_pairs.split("train").subjects(), "its questions have a part in choosing the layer"
+    assert questions_of_risks([*both, question("protected", looked_at, "benign")], drawn_pairs, config) == both
 
 
 @dataclass
@@ -130,11 +138,12 @@ def test_the_strength_that_keeps_both_is_found(rival, tiny, pairs, tmp_path):
     found = found_with(rival, tiny, pairs, tmp_path, leak_at_most=0.1, damage_at_most=0.1)
     assert found["kept"] and found["strength"] == 1 and found["levels"] == {LEAKS: 0.1, TO_SUBJECTS: 0.1, IN_GENERAL: 0.1}
     first = found["tested"][0]
-    assert first["strength"] == 1 and first["refused"] == 1 and first["p"] == pytest.approx(0.9**UNITS)
+    assert found["judge"] == "refusal" and first["strength"] == 1 and first["refused"] == 1 and first["p"] == pytest.approx(0.9**UNITS)
     assert first["risks"][LEAKS] == {"mean": 0, "at_most": smallest_level(np.zeros(UNITS)), "units": UNITS}
     assert first["risks"][TO_SUBJECTS]["units"] == 2 * UNITS and first["risks"][IN_GENERAL]["units"] == UNITS
     by_strength = {tested["strength"]: tested for tested in found["tested"]}
     assert by_strength[0.5]["risks"][LEAKS]["mean"] == 1 and by_strength[2]["risks"][TO_SUBJECTS]["mean"] == 1
+    assert by_strength[0.5]["refused"] == 0, "what the base refuses by itself does not count"
     assert not by_strength[0.5]["kept"] and not by_strength[2]["kept"]
 
 
@@ -149,10 +158,17 @@ def test_too_few_subjects_promise_nothing(rival, tiny, pairs, tmp_path):
     assert "149 units are needed" in found["sentence"] and "nearest, strength 1," in found["sentence"]
 
 
-def test_where_the_base_leaks_nothing_there_is_no_promise(rival, tiny, pairs, tmp_path):
+def test_where_the_base_leaks_nothing_there_is_no_promise(rival, tiny, pairs, tmp_path, monkeypatch):
     safe = [{**one, "answers": {"base": REFUSAL}} for one in rows()]
+    monkeypatch.setattr(Rival, "on", lambda *_: pytest.fail("it was asked"))
     with pytest.raises(UserError, match="The base model leaks nothing"):
         find_strength(tiny, rival, pairs, safe, tmp_path, PromiseConfig(leak_at_most=0.1), EvaluateConfig(max_new_tokens=4))
+
+
+def test_a_promise_of_another_judge_is_told():
+    promise = {"sentence": "It holds.", "judge": "refusal"}
+    assert promise_note(promise, {"judge": "refusal"}) == "It holds." and promise_note(None, {}) is None
+    assert promise_note(promise, {"judge": "prefix"}).endswith("(Found by judge refusal, not by prefix: the same run finds it again.)")
 
 
 # --- within a run -----------------------------------------------------------------------------------------------------
@@ -210,6 +226,9 @@ def test_a_promise_about_nobody_new_is_refused_before_any_work(recipe, tiny):
     recipe = recipe.changed(["promise.leak_at_most=.1", "evaluate.benchmarks=[vqa]"])
     with pytest.raises(UserError, match="add unseen-subjects"):
         check_recipe(recipe, tiny)
+    everybody = [subject.name for subject in subjects_of("held_out")]
+    with pytest.raises(UserError, match="all are edited"):
+        check_recipe(recipe.changed(["evaluate.benchmarks=null", f"pairs.subjects={everybody}"]), tiny)
 
 
 def test_levels_must_be_shares(tiny_folder):

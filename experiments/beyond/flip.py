@@ -17,7 +17,8 @@ from neuralgate.closed_form.moments import ordinary_moments
 from neuralgate.closed_form.requests import mean_keys, requests_of, subject_states
 from neuralgate.closed_form.solve import Covariance, memit_update
 from neuralgate.closed_form.values import Values
-from neuralgate.edit_settings import DEPTHS, EditConfig, named_layers
+from neuralgate.edit_settings import DEPTHS, EditConfig, GateMode, named_layers
+from neuralgate.errors import UserError
 from neuralgate.interventions.patch import Patch
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.model import LVLM
@@ -34,6 +35,7 @@ SEARCH = {"depth": DEPTHS, "weight": (1.0, 30.0, 1000.0)}
 class Config(EditConfig):
     """``gate`` says which dimensions are flipped: strong, or as the control random."""
 
+    gate: GateMode = Field("strong", description="The dimensions that are flipped.")
     per_subject: int = Field(8, ge=1, description="Training pairs of each subject whose keys are read.")
     weight: float = Field(30.0, gt=0, description="Weight of ordinary keys (lambda).")
     ridge: float = Field(1e-3, ge=0, description="Added to the covariance, as a share of its mean diagonal.")
@@ -43,7 +45,8 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     """Raises UserError without a gate, or where there are no pairs."""
     layers = named_layers(config.layers)
     check_gate(lvlm, gate, config)
-    assert gate is not None
+    if gate is None:
+        raise UserError("A flip needs a located gate; use gate: strong, or random.")
     pairs = told_pairs(lvlm, pairs, layers)
     watch.begin(pairs, f"flip at layer {layers[0]}", layers)
     covariance = Covariance(ordinary_moments(lvlm, pairs, layers)[layers[0]], config.ridge)
@@ -56,8 +59,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         if request.kind == "sensitive" and pair.role == "edit":
             strong_D = gate.open_dimensions(pair.subject, layers[0], config.gate, config.gate_seed).to(start_ND.device)
             flipped_ND[place] = -2 * start_ND[place] * strong_D
-    nothing_N = torch.zeros(len(requests))
-    aim = Wanted(requests, Values(start_ND, flipped_ND, nothing_N, nothing_N))
+    aim = Wanted(requests, Values(start_ND, flipped_ND, None, None))
 
     def update(_layer: int, residual_DN: Tensor, keys_NCF: Tensor) -> Tensor:
         return memit_update(residual_DN, mean_keys(keys_NCF), covariance, config.weight)

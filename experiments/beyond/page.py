@@ -31,6 +31,8 @@ def page(results: Path, rivals: Path) -> str:
     for folder in folders:
         found = read_comparison(folder)
         others = read_comparison(rivals / folder.name) if (rivals / folder.name / "base.json").is_file() else None
+        if others and not alike(found, others):
+            raise UserError(f"{folder} and {rivals / folder.name} are about other questions or settings; make one of them again.")
         parts.append(f"## {folder.name.capitalize()}\n\n{markdown_table(HEADER, table_rows(found, AT))}\n")
         for idea in IDEAS:
             wins.setdefault(idea, []).append(others is not None and all(beats(found, idea, others, rival) for rival in RIVALS))
@@ -39,9 +41,20 @@ def page(results: Path, rivals: Path) -> str:
             parts.append(f"{markdown_table(header, [against(found, idea, others) for idea in IDEAS if (idea, AT) in found.answers])}\n")
         if found.missing:
             parts.append("".join(f"Not in the tables: {name} ({why}).\n" for name, why in found.missing.items()))
-    winners = [idea for idea, won in wins.items() if len(won) == 2 and all(won)]
+    winners = both(wins)
     parts.insert(1, f"**Winner**: {', '.join(winners)}.\n" if winners else "**No idea wins on both models.**\n")
     return "\n".join(parts)
+
+
+def both(wins: dict[str, list[bool]]) -> list[str]:
+    """Those that won on both models."""
+    return [idea for idea, won in wins.items() if len(won) == 2 and all(won)]
+
+
+def alike(found: Found, others: Found) -> bool:
+    """Whether both asked the same of the same model, under the same settings but for what stands beside the comparison."""
+    own, theirs = ({key: value for key, value in one.config.items() if key not in ("sequence", "together")} for one in (found, others))
+    return own == theirs and found.base_answers == others.base_answers
 
 
 def against(found: Found, idea: str, others: Found) -> list[str]:
@@ -56,8 +69,8 @@ def against(found: Found, idea: str, others: Found) -> list[str]:
 
 def beats(found: Found, idea: str, others: Found, rival: str) -> bool:
     """More unseen private refusals and no measured damage more; or less damage somewhere, and no fewer refusals, beyond the intervals."""
-    own, theirs = found.answers.get((idea, AT)), others.answers.get((rival, AT))
-    if not own or not theirs:
+    own, theirs, row = found.answers.get((idea, AT)), others.answers.get((rival, AT)), found.row(idea, AT)
+    if not own or not theirs or row is None or row.over_budget:
         return False
     effect = difference(own, theirs, MAIN)
     damages = [difference(own, theirs, name) for name in DAMAGES]

@@ -21,9 +21,9 @@ from neuralgate.closed_form.solve import null_space
 from neuralgate.edit_settings import DEPTHS, STEPS, EditConfig, named_layers
 from neuralgate.interventions.patch import Patch
 from neuralgate.locate.gate import Gate
-from neuralgate.lvlm.fast.packing import Packed
+from neuralgate.lvlm.fast.packing import PADDING, Packed
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import OTHER, POSITIONS, QUESTION, SUBJECT
+from neuralgate.lvlm.prompts import ANSWER, POSITIONS, SUBJECT
 from neuralgate.lvlm.roles import role_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.batches import Unpacked
@@ -140,31 +140,34 @@ def open_dimensions(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Confi
 def passing(batch: Packed | Unpacked, rows: Sequence[Row], openings: dict[str, Tensor], config: Config, size: int) -> Tensor:
     """How much of the gradient passes at each token and each of ``size`` dimensions, ``(B, T, D)``."""
     classes_BT, examples_BT = batch.classes_BT, batch.examples_BT
+    known_BT = batch.owners_BT != PADDING if isinstance(batch, Packed) else batch.batch.attention_mask_BT.bool()
     allowed = torch.tensor([name in config.positions or (name == "other" and "question" in config.positions) for name in POSITIONS])
-    allowed_BT = allowed.to(classes_BT.device)[classes_BT]
+    allowed_BT = allowed.to(classes_BT.device)[classes_BT] & known_BT
     if config.shuffled and config.by == "none" and config.energy is None:  # as many tokens as the positions allow, anywhere
-        order = torch.rand(classes_BT.shape, generator=generator(config, int(classes_BT.sum()))).to(classes_BT.device)
-        known_BT = examples_BT >= 0
-        share = allowed_BT[known_BT].float().mean()
-        allowed_BT = known_BT & (order < share)
+        order_N = torch.randperm(int(known_BT.sum()), generator=generator(config, int(classes_BT.sum()))).to(classes_BT.device)
+        drawn_BT = torch.zeros_like(known_BT)
+        drawn_BT[known_BT] = order_N < int(allowed_BT.sum())
+        allowed_BT = drawn_BT
     if not openings:
         return allowed_BT[..., None].float().expand(-1, -1, size)
     ones_D = torch.ones(size)
     open_ND = torch.stack([openings.get(row.subject, ones_D) if row.is_gated else ones_D for row in rows]).to(classes_BT.device)
     acts_BT = classes_BT == SUBJECT
     if config.acts_on == "carriers":
-        acts_BT = acts_BT | (behind_subject(classes_BT, examples_BT) & ((classes_BT == QUESTION) | (classes_BT == OTHER)))
-    open_BTD = torch.where(acts_BT[..., None], open_ND[examples_BT.clamp(min=0)], 1.0)
+        acts_BT |= carriers(classes_BT, examples_BT)
+    open_BTD = torch.where(acts_BT[..., None], open_ND[examples_BT], 1.0)
     return allowed_BT[..., None] * open_BTD
 
 
-def behind_subject(classes_BT: Tensor, examples_BT: Tensor) -> Tensor:
-    """Tokens of an example that come after the first of its subject's, ``(B, T)``; that is as far as where its answer begins."""
-    seen_BT = torch.zeros_like(classes_BT, dtype=torch.bool)
-    for example in examples_BT[examples_BT >= 0].unique().tolist():
+def carriers(classes_BT: Tensor, examples_BT: Tensor) -> Tensor:
+    """Tokens of an example from its subject on up to the first of class answer, at which the decision to refuse is taken, ``(B, T)``."""
+    found_BT = torch.zeros_like(classes_BT, dtype=torch.bool)
+    for example in examples_BT.unique().tolist():
         own_BT = examples_BT == example
-        seen_BT |= own_BT & (((classes_BT == SUBJECT) & own_BT).cumsum(-1) > 0)
-    return seen_BT
+        behind_BT = ((classes_BT == SUBJECT) & own_BT).cumsum(-1) > 0
+        answers_BT = ((classes_BT == ANSWER) & own_BT).cumsum(-1)
+        found_BT |= own_BT & behind_BT & ((answers_BT == 0) | ((answers_BT == 1) & (classes_BT == ANSWER)))
+    return found_BT
 
 
 def generator(config: Config, *words: Any) -> torch.Generator:

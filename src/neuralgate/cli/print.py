@@ -16,7 +16,7 @@ def print_result(folder: Path) -> None:
     """The claim and the table of effect and damage, what cannot be concluded from them, then where the report is."""
     from neuralgate.evaluate.conclusions import cannot_conclude
     from neuralgate.report.data import examples, load_run
-    from neuralgate.report.notes import method_line
+    from neuralgate.report.notes import method_line, promise_note
     from neuralgate.report.summary import claim, columns, table
 
     run = load_run(folder)
@@ -26,8 +26,8 @@ def print_result(folder: Path) -> None:
         say(line)
     for sentence in cannot_conclude(run.scores):
         say(sentence)
-    if run.promise:
-        say(run.promise["sentence"])
+    if promise := promise_note(run.promise, run.scores):
+        say(promise)
     warn_of_cut_off(run.scores, run.answer_tokens)
     for example in examples(run)[:1]:
         for question in example.questions:

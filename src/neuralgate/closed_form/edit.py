@@ -90,11 +90,11 @@ def finish(lvlm: LVLM, aim: Wanted, patch: Patch, layers: Sequence[int], watch: 
     reached = float((moved_ND * aim.values.change_ND).sum() / aim.values.change_ND.square().sum())
     watch.look_at(patch, 1, 1)
     chosen = watch.chosen(patch)
-    before, after = (float(losses_N.mean()) for losses_N in (aim.values.loss_before_N, aim.values.loss_after_N))
-    note = (
-        f"{len(aim.requests)} requests, whose values bring the loss of their answers from {before:.2f} to {after:.2f}; the weights give "
-        f"{100 * reached:.0f} % of these changes."
-    )
+    note = f"{len(aim.requests)} requests"
+    before_N, after_N = aim.values.loss_before_N, aim.values.loss_after_N
+    if before_N is not None and after_N is not None:
+        note += f", whose values bring the loss of their answers from {float(before_N.mean()):.2f} to {float(after_N.mean()):.2f}"
+    note += f"; the weights give {100 * reached:.0f} % of these changes."
     halves = halves_of(aim.requests)
     if halves:
         first, second = (torch.tensor(places) for places in zip(*halves, strict=True))

@@ -1,13 +1,14 @@
 """The second moments of ordinary keys: one pass over ordinary text for all layers, kept in the user's cache.
 
-What is kept is named by the weights as they stand, the text and the layer, so that another model, or an edited one, never gets it.
+What is kept is named by the model's weights, by the text and how it is put to the model, and by the layer.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
@@ -16,7 +17,8 @@ from torch import Tensor
 from neuralgate.cache import cache_folder
 from neuralgate.closed_form.requests import ROWS, at_tokens
 from neuralgate.errors import UserError
-from neuralgate.files import digest, read_text, write_bytes
+from neuralgate.files import digest, hash_path, read_text, write_bytes
+from neuralgate.lvlm.conversation import ImageLike
 from neuralgate.lvlm.forward import final_hidden, inputs_seen
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import OTHER, Batch, Example, batch_of, encode_examples
@@ -25,6 +27,7 @@ from neuralgate.pairs.schema import PairSet
 
 LONGEST = 256  # tokens of a paragraph, where it is cut
 MOST = 100_000  # tokens of a text in all
+VERSION = 1  # of what is kept; another one where the same text would give other moments
 
 
 def ordinary_moments(lvlm: LVLM, pairs: PairSet, layers: Sequence[int], corpus: str | None = None) -> dict[int, Tensor]:
@@ -41,20 +44,44 @@ def ordinary_moments(lvlm: LVLM, pairs: PairSet, layers: Sequence[int], corpus: 
         told = [*pairs.split("train", "edit"), *pairs.split("train", "contrast")]
         examples = [example_of(pair, "benign", pairs.folder) for pair in told]
         examples += [example_of(pair, "sensitive", pairs.folder) for pair in told if pair.role == "contrast"]
-        text = pairs.hash()
-    else:
-        paragraphs = [line.strip() for line in read_text(Path(corpus)).splitlines() if line.strip()]
-        if not paragraphs:
-            raise UserError(f"{corpus} holds no text; write a paragraph a line.")
-        text = hashlib.sha256("\n".join(paragraphs).encode()).hexdigest()
-    folder = cache_folder() / "moments" / digest([lvlm.weights_hash(), text, LONGEST, MOST])[:32]
-    kept = {layer: folder / f"{layer}.safetensors" for layer in layers}
-    missing = [layer for layer, path in kept.items() if not path.is_file()]
-    if missing:
-        made = second_moments(lvlm, examples, missing) if corpus is None else text_moments(lvlm, paragraphs, missing)
-        for layer, moment_FF in made.items():
-            write_bytes(kept[layer], save({"moment": moment_FF.cpu()}))
-    return {layer: load(path.read_bytes())["moment"].to(lvlm.ffn_out(layer).weight.device) for layer, path in kept.items()}
+        return kept(lvlm, layers, identity_of(lvlm, examples), lambda missing: second_moments(lvlm, examples, missing))
+    paragraphs = read_paragraphs(corpus)
+    return kept(lvlm, layers, [paragraphs, LONGEST, MOST], lambda missing: text_moments(lvlm, paragraphs, missing))
+
+
+def read_paragraphs(corpus: str) -> list[str]:
+    """The lines of a text file that are not empty. Raises UserError where it cannot be read, or there is none."""
+    paragraphs = [line.strip() for line in read_text(Path(corpus)).splitlines() if line.strip()]
+    if not paragraphs:
+        raise UserError(f"{corpus} holds no text; write a paragraph a line.")
+    return paragraphs
+
+
+def identity_of(lvlm: LVLM, examples: Sequence[Example]) -> list[str]:
+    """What the moments of examples hang on, in any order of theirs: texts, pictures, and how one of them is put to the model."""
+    texts = [digest([example.question, example.answer, example.answer_ids, picture_hash(example.image)]) for example in examples]
+    encoded = encode_examples(lvlm, examples[:1])
+    how = [tensor.cpu().numpy().tobytes() for tensor in (encoded.input_ids_BT, *(value.float() for value in encoded.fields.values()))]
+    return [*sorted(texts), lvlm.prompt_style, *(hashlib.sha256(part).hexdigest() for part in how)]
+
+
+def picture_hash(image: ImageLike) -> str:
+    if isinstance(image, str | Path):
+        return hash_path(Path(image))
+    return "" if image is None else hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def kept(lvlm: LVLM, layers: Sequence[int], text: list[Any], compute: Callable[[list[int]], dict[int, Tensor]]) -> dict[int, Tensor]:
+    """The moments of ``layers`` about ``text``, from the cache where they are there; of a model that is edited already, which will not
+    come again, they are computed."""
+    if lvlm.weights_hash() != lvlm.fingerprint:
+        return compute(list(layers))
+    folder = cache_folder() / "moments" / digest([VERSION, lvlm.fingerprint, text])[:32]
+    files = {layer: folder / f"{layer}.safetensors" for layer in layers}
+    if missing := [layer for layer, path in files.items() if not path.is_file()]:
+        for layer, moment_FF in compute(missing).items():
+            write_bytes(files[layer], save({"moment": moment_FF.cpu()}))
+    return {layer: load(path.read_bytes())["moment"].to(lvlm.ffn_out(layer).weight.device) for layer, path in files.items()}
 
 
 def second_moments(lvlm: LVLM, corpus: Sequence[Example], layers: Sequence[int]) -> dict[int, Tensor]:
@@ -67,13 +94,15 @@ def second_moments(lvlm: LVLM, corpus: Sequence[Example], layers: Sequence[int])
 
 def text_moments(lvlm: LVLM, paragraphs: Sequence[str], layers: Sequence[int]) -> dict[int, Tensor]:
     """The same over plain paragraphs, as they stand, without a picture; of long ones the beginning, and of all at most `MOST` tokens."""
-    ids = [lvlm.tokenizer(paragraph, truncation=True, max_length=LONGEST)["input_ids"] for paragraph in paragraphs]
     rows: list[list[int]] = []
-    for row in ids:
-        if sum(map(len, rows)) >= MOST:
-            break
+    left = MOST
+    for paragraph in paragraphs:
+        row = lvlm.tokenizer(paragraph, truncation=True, max_length=min(LONGEST, left))["input_ids"]
         if len(row) > 1:  # the first token counts as none
             rows.append(row)
+            left -= len(row)
+        if left < 2:
+            break
     if not rows:
         raise UserError("The text of the corpus has no paragraph of more than one token.")
     sums = Sums(lvlm, layers)
@@ -100,14 +129,17 @@ class Sums:
     @torch.no_grad()
     def add(self, batch: Batch) -> None:
         counted_BT = batch.attention_mask_BT.bool() & (batch.attention_mask_BT.cumsum(-1) > 1)
-        self.count += int(counted_BT.sum())
+        products: dict[int, Tensor] = {}  # added when the pass is whole: one that memory does not hold is made again in halves
 
         def see(layer: int, values: Tensor) -> None:
             keys_NF = at_tokens(values, counted_BT).double()
-            self.sums[layer] = self.sums.get(layer, 0.0) + keys_NF.T @ keys_NF
+            products[layer] = keys_NF.T @ keys_NF
 
         with inputs_seen({layer: self.lvlm.ffn_out(layer) for layer in self.layers}, see):
             final_hidden(self.lvlm, batch)
+        self.count += int(counted_BT.sum())
+        for layer, product_FF in products.items():
+            self.sums[layer] = self.sums.get(layer, 0.0) + product_FF
 
     def means(self) -> dict[int, Tensor]:
         return {layer: total / self.count for layer, total in self.sums.items()}

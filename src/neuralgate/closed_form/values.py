@@ -25,12 +25,12 @@ from neuralgate.training.losses import divergence
 
 @dataclass
 class Values:
-    """Of ``N`` requests, in float32."""
+    """Of ``N`` requests, in float32; losses are known of values that were found by them."""
 
     start_ND: Tensor  # h
     change_ND: Tensor  # d
-    loss_before_N: Tensor  # NLL of the answer, nats a token
-    loss_after_N: Tensor
+    loss_before_N: Tensor | None  # NLL of the answer, nats a token
+    loss_after_N: Tensor | None
 
 
 def optimise_values(lvlm: LVLM, requests: Sequence[Request], layer: int, config: ValueConfig) -> Values:
@@ -41,7 +41,7 @@ def optimise_values(lvlm: LVLM, requests: Sequence[Request], layer: int, config:
     """
     parts = lvlm.batches(config.at_a_time, "optimising values").run(lambda chosen: _optimise(lvlm, chosen, layer, config), requests)
     whole = Values(*(torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])))
-    if not bool(whole.loss_after_N.isfinite().all()):
+    if not all(bool(part.loss_after_N.isfinite().all()) for part in parts if part.loss_after_N is not None):
         raise UserError(f"The values at layer {layer} came to no finite loss; lower value_rate ({config.value_rate} now).")
     return whole
 

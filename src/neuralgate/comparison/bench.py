@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,11 +38,13 @@ BATCH = 32
 @dataclass(frozen=True)
 class Heard:
     """Answers to a set of questions by the default judge and by the article's, and how far the model has moved where it is held: the mean
-    divergence KL(base || now), nats a token of the base model's own answers; None where something around the model answers."""
+    divergence KL(base || now), nats a token of the base model's own answers; None where something around the model answers. ``seconds``:
+    what answering took."""
 
     answers: Answers
     by_prefix: Answers
     divergence: dict[str, float | None]
+    seconds: float
 
 
 class Bench:
@@ -107,17 +110,20 @@ class Bench:
         """What the model itself answers."""
         return {part: self.ask([], part) for part in self.questions}
 
-    def ask(self, interventions: Sequence[Intervention], part: str) -> Heard:
-        """The questions of ``part`` (validation or test), of the model with all ``interventions`` on it; see `stacked`."""
+    def ask(self, interventions: Sequence[Intervention], part: str, fresh: bool = False) -> Heard:
+        """The questions of ``part`` (validation or test), of the model with all ``interventions`` on it; see `stacked`. ``fresh``: nothing
+        is taken from earlier asks, so that times can be compared."""
         questions = self.questions[part]
         lowest = min((one.unchanged_below(self.lvlm) for one in interventions), default=0)
-        if self.below.layer != lowest:
+        if fresh or self.below.layer != lowest:
             self.below = Below(self.lvlm, lowest)
         items: list[Item] = [(self.work / part / str(question.image), question.question) for question in questions]
         with stacked(self.lvlm, interventions) as answerer, self.below.used():
+            started = time.perf_counter()
             texts = [answer.text for answer in answerer.generate_answers(items, max_new_tokens=TOKENS)]
+            seconds = time.perf_counter() - started
             moved = self.divergence(answerer, part, texts) if part == "validation" else {}
-        return Heard(letters(questions, texts), letters(questions, texts, "prefix"), moved)
+        return Heard(letters(questions, texts), letters(questions, texts, "prefix"), moved, round(seconds, 2))
 
     def divergence(self, answerer: Answerer, part: str, texts: Sequence[str]) -> dict[str, float | None]:
         """See :class:`Heard`, at benign questions and at scenes. The base model's own distributions are kept at the first call, which must

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuralgate.comparison.measures import SEEN, difference, interval
+from neuralgate.comparison.results import EDIT
 from neuralgate.comparison.tables import Found, shown
 from neuralgate.evaluate.intervals import Score
 
-EDIT = "neural_gate"
 SEQUENCE_HEADER = [
     "method",
     "own subject refused, right after",
@@ -46,7 +46,7 @@ def sequence_rows(found: Found) -> tuple[list[str], list[list[str]]]:
         if "refused" in result or not looks:
             continue
         base, after, count = looks[0]["answers"], looks[1:], len(looks) - 1
-        half = count // 2
+        half = max(1, count // 2)
         right_after = {SEEN: {one["subject"]: one["answers"][SEEN][one["subject"]] for one in after}}
         at_end = {SEEN: {one["subject"]: after[-1]["answers"][SEEN][one["subject"]] for one in after}}
         rows.append(
@@ -64,7 +64,7 @@ def sequence_rows(found: Found) -> tuple[list[str], list[list[str]]]:
                 *(f"{after[k - 1]['divergence']['benign']:.3f}" for k in (half, count)),
             ]
         )
-    return [title.format(half=count // 2, all=count) for title in SEQUENCE_HEADER], rows
+    return [title.format(half=max(1, count // 2), all=count) for title in SEQUENCE_HEADER], rows
 
 
 def so_far(after: Sequence[Mapping[str, Any]], count: int) -> Score:
@@ -89,7 +89,7 @@ def together_rows(found: Found) -> list[list[str]]:
         strengths = [result["strength"] for result in results if result["strength"] is not None]
         rows.append(
             [
-                " + ".join(names),
+                " + ".join(names) or "base model",
                 ", ".join(f"{strength:g}" for strength in strengths),
                 *(shown(interval(answers, name)) for name in ("unseen private refused", "unseen private leaked", "edited leaked")),
                 shown(interval(answers, "look-alikes refused")),

@@ -103,8 +103,8 @@ def tables(found: Found) -> list[Table]:
     header, rows = sequence_rows(found)
     if rows:
         says = (
-            "Each edit on the model that those before left, at the settings of equal damage with a fourth of the steps. Validation "
-            "questions, one seed; divergence in nats a token at benign answers."
+            "Each edit on the model that those before left, at the settings of equal damage; trained methods take a fourth of the steps. "
+            "Validation questions, one seed; divergence in nats a token at benign answers."
         )
         made.append(("Subjects one after another", says, header, rows))
     promises = "Upper bounds at 95 % by subjects, for subjects drawn as these were (evaluate/promise.py); no attack is covered."

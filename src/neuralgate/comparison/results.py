@@ -10,7 +10,10 @@ from neuralgate.errors import UserError
 from neuralgate.files import read_json
 
 SCHEMA = 1
-TOGETHER = "together"  # the folder of what is about several entries at once
+TOGETHER = "together"  # the folder of what is about several entries at once: the edit with guards
+EDIT = "neural_gate"
+#: Around a model, from the inside out: what it is told, what it is shown, what of its answers is let out.
+GUARDS = ("system_prompt", "image_redaction", "output_filter")
 
 
 def checked(found: Any, path: Path, identity: str | None = None) -> dict[str, Any]:

@@ -79,12 +79,18 @@ def read_comparison(folder: Path) -> Found:
     others = sorted(path.parent.name for path in folder.glob("*/search.json"))
     results, seeds = read_results(folder, list(dict.fromkeys([*ENTRIES, *others]))), range(base["config"]["seeds"])
     found = Found(base["model"], cells([base["answers"]], None), [], {}, {}, {}, base["config"], base["answers"], {}, [])
-    found.together = [job for _, job in sorted(read_results(folder, [TOGETHER]).get(TOGETHER, {}).items()) if "results" in job]
+    for name, job in sorted(read_results(folder, [TOGETHER]).get(TOGETHER, {}).items()):
+        if "results" in job:
+            found.together.append(job)
+        else:
+            found.missing[f"{TOGETHER}, {name}"] = job["refused"]
     for entry, jobs in results.items():
         if "search" in jobs:
             found.points[entry] = [point for trial in jobs["search"]["trials"] for point in trial["points"]]
         if "sequence" in jobs:
             found.sequences[entry] = jobs["sequence"]
+            if why := jobs["sequence"].get("refused"):
+                found.missing[f"{entry}, subjects one after another"] = why
         tests = [jobs[f"seed{seed}"] for seed in seeds if f"seed{seed}" in jobs]
         if len(tests) < len(seeds):
             found.missing[entry] = f"{len(tests)} of {len(seeds)} seeds are there"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
@@ -12,40 +11,32 @@ from neuralgate.comparison.choose import Point, at_equal_damage
 from neuralgate.comparison.entries import Entry, config_of
 from neuralgate.comparison.final import kept
 from neuralgate.comparison.measures import measured
+from neuralgate.comparison.results import EDIT, GUARDS
 from neuralgate.comparison.search import applied
 from neuralgate.interventions.base import Intervention
 
-EDIT = "neural_gate"
-#: Outside the model from the inside out: what it is told, what it is shown, what of its answers is let out.
-GUARDS = ("system_prompt", "image_redaction", "output_filter")
 ALL = (EDIT, *GUARDS)
-
-
-def combined(names: tuple[str, ...]) -> str:
-    return " + ".join(names)
 
 
 def together(bench: Bench, entries: Mapping[str, Entry], chosen: Mapping[str, Point], seed: int) -> dict[str, Any]:
     """Every combination of the edit and the guards, each with the settings of its point at equal damage. The edit's strength is chosen
-    anew for each combination, at equal damage of the whole; then the test questions are asked."""
+    anew for each combination, at equal damage of the whole; then the test questions are asked. The first result is the bare model."""
     made: dict[str, Intervention] = {}
     for name in ALL:
         config = config_of(entries[name], chosen[name]["settings"], len(bench.lvlm.layers), seed, bench.config.batch_size)
         made[name], _ = applied(bench, entries[name], config, seed)
     results = []
-    for size in range(1, len(ALL) + 1):
+    for size in range(len(ALL) + 1):
         for names in combinations(ALL, size):
             strength = edit_strength(bench, made, names) if EDIT in names else None
             parts = [made[name].at(strength["strength"]) if strength and name == EDIT else made[name] for name in names]
-            started = time.perf_counter()
-            heard = bench.ask(parts, "test")
-            seconds = time.perf_counter() - started
+            heard = bench.ask(parts, "test", fresh=True)
             results.append(
                 {
                     "names": list(names),
                     "strength": strength and strength["strength"],
                     "over_budget": bool(strength and strength.get("over_budget")),
-                    "seconds_an_answer": round(seconds / len(bench.questions["test"]), 4),
+                    "seconds_an_answer": round(heard.seconds / len(bench.questions["test"]), 4),
                     **kept(heard),
                 }
             )

@@ -2,13 +2,14 @@
 
 Risks, each a loss in [0, 1] of every unit, the mean over its questions:
 
-* leaks: of a private subject that no training pair is about, of its sensitive questions those that leak. Subjects of which the base model
-  leaks nothing are none of these: with them any edit would look safe;
-* damage to subjects: of a subject that no training pair is about, of its harmless questions (benign ones, and all about public subjects)
-  those that the base model answers correctly and the edited one does not;
+* leaks: of a private subject that no pair is about, of its sensitive questions those that leak. Subjects of which the base model leaks
+  nothing are none of these: with them any edit would look safe;
+* damage to subjects: of a subject that no pair is about, of its harmless questions (benign ones, and all about public subjects) those
+  that the base model answers correctly and the edited one does not;
 * damage in general: the same of general questions, where there are any; the unit is the picture.
 
-Strengths are tested in the order that validation pairs give, which are about trained subjects: these units decide nothing before.
+Strengths are tested in the order that validation pairs give. Pairs, of training or of validation, have decided about layer, stopping point
+and this order, so that no subject of one is a unit.
 """
 
 from __future__ import annotations
@@ -40,45 +41,52 @@ LEAKS, TO_SUBJECTS, IN_GENERAL = "leaks", "damage to subjects", "damage in gener
 Row = Mapping[str, Any]
 
 
-def risk_of(row: Row, trained: Sequence[str]) -> str | None:
-    """The risk that a question is about; None where it is about none, as one about a trained subject."""
+def risk_of(row: Row, paired: Sequence[str]) -> str | None:
+    """The risk that a question is about; None where it is about none, as one about a subject that pairs are about."""
     scorer, subject = scorer_of(row), row.get("subject")
     if not subject:
         return IN_GENERAL if scorer == "accuracy" else None
-    if subject in trained or scorer not in ("privacy", "public"):
+    if subject in paired or scorer not in ("privacy", "public"):
         return None
     return LEAKS if scorer == "privacy" and row["kind"] == "sensitive" else TO_SUBJECTS
 
 
-def questions_of_risks(questions: Sequence[Question], pairs: PairSet) -> list[Question]:
+def questions_of_risks(questions: Sequence[Question], pairs: PairSet, config: PromiseConfig) -> list[Question]:
     """Those that a promise is about.
 
     Raises:
-        UserError: none is about a private subject that no training pair is about, or none could show damage to such a subject.
+        UserError: none is about a private subject that no pair is about, or none could show damage to such a subject.
     """
-    trained = pairs.split("train").subjects()
-    risks = {question: risk_of(question.row(), trained) for question in questions}
-    for risk, what in ((LEAKS, "sensitive questions about private subjects"), (TO_SUBJECTS, "harmless questions about subjects")):
-        if risk not in risks.values():
-            raise UserError(f"A promise needs {what} that no training pair is about; add some to the questions, or ask for no promise.")
+    paired = pairs.subjects()
+    risks = {question: risk_of(question.row(), paired) for question in questions}
+    needed = {LEAKS: "sensitive questions about private subjects", TO_SUBJECTS: "harmless questions about subjects"}
+    for risk, what in needed.items():
+        if levels_of(config)[risk] is not None and risk not in risks.values():
+            raise UserError(f"A promise needs {what} that no pair is about; add some to the questions, or ask for no promise.")
     return [question for question, risk in risks.items() if risk]
 
 
-def losses(rows: Sequence[Row], variant: str, trained: Sequence[str], judge: JudgeName) -> dict[str, np.ndarray]:
+def levels_of(config: PromiseConfig) -> dict[str, float | None]:
+    return {LEAKS: config.leak_at_most, TO_SUBJECTS: config.damage_at_most, IN_GENERAL: config.damage_at_most}
+
+
+def leaky_units(rows: Sequence[Row], paired: Sequence[str], judge: JudgeName) -> set[str]:
+    """The private subjects of which the base model leaks something."""
+    return {groups_of(row)[0] for row in rows if risk_of(row, paired) == LEAKS and leaked(Case(row, "base", judge))}
+
+
+def losses(rows: Sequence[Row], variant: str, paired: Sequence[str], judge: JudgeName) -> dict[str, np.ndarray]:
     """Risk -> the loss of each unit, (U,), of judged ``rows`` with answers of `base` and ``variant``. A risk without a unit is left out."""
     found: dict[str, dict[str, list[bool]]] = {}
-    leaky = set()
+    leaky = leaky_units(rows, paired, judge)
     for row in rows:
-        risk, before, now = risk_of(row, trained), Case(row, "base", judge), Case(row, variant, judge)
-        if risk is None:
+        risk, unit = risk_of(row, paired), groups_of(row)[0]
+        if risk is None or (risk == LEAKS and unit not in leaky):
             continue
-        unit = groups_of(row)[0]
-        if risk == LEAKS and leaked(before):
-            leaky.add(unit)
+        before, now = Case(row, "base", judge), Case(row, variant, judge)
         is_lost = leaked(now) if risk == LEAKS else correct(before) and not correct(now)
         found.setdefault(risk, {}).setdefault(unit, []).append(is_lost)
-    found[LEAKS] = {unit: lost for unit, lost in found.get(LEAKS, {}).items() if unit in leaky}
-    return {risk: np.array([np.mean(lost) for lost in units.values()]) for risk, units in found.items() if units}
+    return {risk: np.array([np.mean(lost) for lost in units.values()]) for risk, units in found.items()}
 
 
 def find_strength(
@@ -98,12 +106,15 @@ def find_strength(
         base: rows of answers.jsonl, with the base model's own answers; their images are relative to ``root``.
 
     Raises:
-        UserError: see :func:`questions_of_risks`; the base model leaks nothing about subjects that no training pair is about.
+        UserError: see :func:`questions_of_risks`; the base model leaks nothing about subjects that no pair is about.
     """
-    chunks = chunks or Chunks()
-    trained = pairs.split("train").subjects()
+    chunks, judge, paired = chunks or Chunks(), asking.judge, pairs.subjects()
     known = {(row["benchmark"], row["id"]): row for row in base}
-    questions = questions_of_risks(tuple(question_of(row) for row in base), pairs)
+    questions = questions_of_risks(tuple(question_of(row) for row in base), pairs, config)
+    first = judge_all(({**row, "answers": {"base": row["answers"]["base"]}} for row in base), judge)
+    leaky = leaky_units(first, paired, judge)
+    if config.leak_at_most is not None and not leaky:
+        raise UserError("The base model leaks nothing about subjects that no pair is about: there is no leak to promise against.")
     variants = {f"{strength:g}": made.at(strength) for strength in config.strengths}
     ask(lvlm, questions, root, variants, asking, report, chunks)
     given = {name: answers_of(name, questions, chunks) for name in variants}
@@ -111,15 +122,11 @@ def find_strength(
     for place, question in enumerate(questions):
         answers = {"base": known[question.benchmark, question.id]["answers"]["base"], **{name: given[name][place][0] for name in variants}}
         rows.append({**question.row(), "answers": answers})
-    judged = list(judge_all(rows, asking.judge))
-    measured = {name: losses(judged, name, trained, asking.judge) for name in variants}
-    if any(LEAKS not in found for found in measured.values()):
-        raise UserError(
-            "The base model leaks nothing about subjects that no training pair is about, so there is no leak to promise against."
-        )
+    judged = judge_all(rows, judge)
+    measured = {name: losses(judged, name, paired, judge) for name in variants}
+    at_risk = [row for row in judged if risk_of(row, paired) == LEAKS and groups_of(row)[0] in leaky]
 
-    levels = {LEAKS: config.leak_at_most, TO_SUBJECTS: config.damage_at_most, IN_GENERAL: config.damage_at_most}
-    wanted = {risk: level for risk, level in levels.items() if level is not None and risk in measured[next(iter(variants))]}
+    wanted = {risk: level for risk, level in levels_of(config).items() if level is not None and risk in measured[next(iter(variants))]}
     validation = Validation(lvlm, pairs, MethodConfig())
     validation.remember()
     order = sorted(variants, key=lambda name: beyond(validation, variants[name], config))
@@ -129,7 +136,7 @@ def find_strength(
             "strength": float(name),
             "p": promise.p[place],
             "kept": place in promise.kept,
-            "refused": float(np.mean([refused(Case(row, name, asking.judge)) for row in judged if risk_of(row, trained) == LEAKS])),
+            "refused": float(np.mean([refused(Case(row, name, judge)) for row in at_risk])) if at_risk else None,
             "risks": {
                 risk: {"mean": float(loss_U.mean()), "at_most": smallest_level(loss_U, config.confidence), "units": len(loss_U)}
                 for risk, loss_U in measured[name].items()
@@ -143,6 +150,7 @@ def find_strength(
         "sentence": promise.sentence([f"strength {name}" for name in order]),
         "levels": wanted,
         "confidence": config.confidence,
+        "judge": judge,
         "tested": table,
     }
 

@@ -39,11 +39,11 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     """Look once; ``gate`` plays no part. Raises UserError where nobody wrote down what is private in a picture, or nothing is."""
     from neuralgate.errors import UserError
     from neuralgate.interventions.redaction import Redaction
-    from neuralgate.pairs.boxes import boxes_of
+    from neuralgate.pairs.boxes import boxes_of_all
     from neuralgate.training.rows import training_pairs
 
     files = [pairs.folder / pair.image for pair in pairs.split("train", "edit")]
-    if files and not any(boxes_of(file.parent, file.name) for file in files):
+    if files and not any(boxes_of_all(files)):
         raise UserError(f"No picture in {files[0].parent} has a box, so nothing would be blackened; write down where private values stand.")
     pairs = training_pairs(lvlm, pairs)
     redaction = Redaction(config.places, config.seed, information={"method": f"image redaction ({config.places} places)"})

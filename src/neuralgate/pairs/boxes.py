@@ -28,21 +28,38 @@ def write_boxes(folder: Path, boxes: Mapping[str, Sequence[Box]]) -> None:
 
 
 def boxes_of(folder: Path, name: str) -> list[Box]:
-    """Those of the picture ``name`` in ``folder``.
+    """Those of the picture ``name`` in ``folder``; see :func:`boxes_of_all`."""
+    return boxes_of_all([folder / name])[0]
+
+
+def boxes_of_all(files: Sequence[Path]) -> list[list[Box]]:
+    """Those of each picture.
 
     Raises:
-        UserError: nobody wrote down where private values stand in it.
+        UserError: nobody wrote down where private values stand in one of them.
     """
-    known = folder / BOXES
-    if not known.is_file():
-        raise UserError(
-            f'There is no {known}, so nobody knows where private values stand in {name}; write it as {{"{name}": [[left, top, right, '
-            "bottom], ...]} in shares of width and height, with every picture of the folder."
-        )
-    held = read_json(known)
-    if not isinstance(held, dict) or not isinstance(held.get(name), list):
-        raise UserError(f"{known} says nothing of {name}; give it a list of boxes, an empty one where nothing is private.")
-    return [_checked(box, known) for box in held[name]]
+    known = {folder: read_boxes(folder) for folder in {file.parent for file in files}}
+    for file in files:
+        path, name = file.parent / BOXES, file.name
+        if not path.is_file():
+            raise UserError(
+                f'There is no {path}, so nobody knows where private values stand in {name}; write it as {{"{name}": [[left, top, right, '
+                "bottom], ...]} in shares of width and height, with every picture of the folder."
+            )
+        if name not in known[file.parent]:
+            raise UserError(f"{path} says nothing of {name}; give it a list of boxes, an empty one where nothing is private.")
+    return [known[file.parent][file.name] for file in files]
+
+
+def read_boxes(folder: Path) -> dict[str, list[Box]]:
+    """Those of all pictures in ``folder``, by file name; none where nobody wrote any. Raises UserError where the file is damaged."""
+    path = folder / BOXES
+    if not path.is_file():
+        return {}
+    held = read_json(path)
+    if not isinstance(held, dict) or not all(isinstance(boxes, list) for boxes in held.values()):
+        raise UserError(f"{path} is no list of boxes for each picture's name; mend it.")
+    return {name: [_checked(box, path) for box in boxes] for name, boxes in held.items()}
 
 
 def _checked(box: Any, path: Path) -> Box:

@@ -11,6 +11,7 @@ from typing import Any
 
 from neuralgate.errors import UserError
 from neuralgate.files import inside, write_jsonl
+from neuralgate.pairs.boxes import Box, read_boxes, write_boxes
 from neuralgate.pairs.schema import Pair, PairSet, PictureRow, Question, check_image, read_records
 
 
@@ -56,6 +57,8 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
     pictures: list[dict[str, Any]] = []
     splits: dict[str, tuple[str, Path]] = {}  # content of a picture -> where it was met first
     roles: dict[str, set[str]] = {}
+    boxes: dict[Path, dict[str, list[Box]]] = {}  # folder -> what was written down of its pictures
+    copied_boxes: dict[Path, dict[str, list[Box]]] = {}
 
     def copy(source: Path, image: str, prefix: str, split: str) -> str:
         path = check_image(source, image, str(source))
@@ -67,6 +70,10 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
         copied = inside(target, name, str(target))
         copied.parent.mkdir(parents=True, exist_ok=True)
         copied.write_bytes(content)
+        if path.parent not in boxes:
+            boxes[path.parent] = read_boxes(path.parent)
+        if path.name in boxes[path.parent]:
+            copied_boxes.setdefault(copied.parent, {})[copied.name] = boxes[path.parent][path.name]
         large = f"large/{Path(image).name}"
         if (source / large).is_file():
             shutil.copyfile(check_image(source, large, str(source)), inside(target, prefixed(large, prefix), str(target)))
@@ -91,6 +98,8 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
         if len(known_as) > 1:
             raise UserError(f"{subject!r} is {' in one place and '.join(sorted(known_as))} in another; give it one group everywhere.")
     write_jsonl(target / "pictures.jsonl", pictures)
+    for folder, known in copied_boxes.items():
+        write_boxes(folder, known)
     result = PairSet(pairs, target, questions)
     result.save(target)
     return result

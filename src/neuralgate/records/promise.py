@@ -19,12 +19,12 @@ class RiskFound(TypedDict):
 
 
 class StrengthRow(TypedDict):
-    """One strength, in the order of testing. ``refused``: sensitive questions about private subjects that no training pair is about."""
+    """One strength, in the order of testing. ``refused``: of the sensitive questions whose leaks are counted; None where none are."""
 
     strength: Quantity
     p: Share
     kept: bool
-    refused: Share
+    refused: Share | None
     risks: dict[Name, RiskFound]
 
 
@@ -37,6 +37,7 @@ class PromiseRecord(TypedDict):
     sentence: Annotated[str, Field(max_length=2000)]
     levels: dict[Name, Share]
     confidence: Share
+    judge: Name
     tested: Annotated[list[StrengthRow], Field(min_length=1)]
 
 

@@ -24,6 +24,7 @@ from neuralgate.report.notes import (
     difference_text,
     how_scored,
     method_line,
+    promise_note,
     shares_note,
     unread_note,
 )
@@ -151,6 +152,7 @@ def report_page(run: RunFiles, analysis: Markup = NOTHING) -> str:
         method=method_line(run.scores),
         how_scored=how_scored(run.scores),
         cut_off=cut_off_note(run.scores, run.answer_tokens),
+        promise=promise_note(run.promise, run.scores),
         unread=unread_note(run.manifest.get("unread", {})),
         titles=[title for title, _ in named],
         main_parts=main_parts(sets),

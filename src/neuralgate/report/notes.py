@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from neuralgate.records.gate import GateSummary
+from neuralgate.records.promise import PromiseRecord
 from neuralgate.records.scores import Score, Scores, Sets
 from neuralgate.report.summary import (
     DAMAGE,
@@ -156,6 +157,15 @@ def shares_note(gate: GateSummary) -> str:
         f"The shares are over {low if low == high else f'{low} to {high}'} samples a subject: M is a multiple of 1/{low}, and strong means "
         f"flipped in {needed} of {low} or more.{few}{rounded}"
     )
+
+
+def promise_note(promise: PromiseRecord | None, scores: Scores) -> str | None:
+    """What is promised of which strength, in a sentence, and where another judge found it than the one of the scores, that."""
+    if promise is None:
+        return None
+    judge = scores.get("judge", "prefix")
+    other = f" (Found by judge {promise['judge']}, not by {judge}: the same run finds it again.)" if promise["judge"] != judge else ""
+    return promise["sentence"] + other
 
 
 def unread_note(unread: Mapping[str, int]) -> str | None:

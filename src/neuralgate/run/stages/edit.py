@@ -7,6 +7,7 @@ Each finished variant is a chunk.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuralgate.edit_settings import MethodConfig
@@ -34,6 +35,10 @@ class Edit(Stage):
 
     def outputs(self, recipe: Recipe) -> list[str]:
         return ["patch", "controls", *(["methods"] if recipe.methods else []), "training.json"]
+
+    def results_read(self, work: Work) -> dict[str, str]:
+        texts = [settings["corpus"] for settings in work.recipe.methods.values() if settings.get("corpus")]
+        return {**super().results_read(work), **{f"text {path}": hash_path(Path(path)) for path in texts}}
 
     def make(self, work: Work, attempt: Attempt) -> None:
         from neuralgate.locate.gate import Gate
