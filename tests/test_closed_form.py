@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,9 +18,13 @@ from neuralgate.edit_settings import ValueConfig
 from neuralgate.errors import UserError
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.prompts import SUBJECT, encode_examples
+from neuralgate.lvlm.targets import example_of
 from neuralgate.methods import parse_methods
 from neuralgate.methods.apply import apply_method
 from neuralgate.pairs.schema import PairSet
+from neuralgate.recipe import Recipe
+from neuralgate.run.check import check_recipe
+from neuralgate.run.stages.edit import Edit
 from neuralgate.training.rows import training_pairs
 from tests.method_contract import config_of
 
@@ -194,6 +199,40 @@ def test_moments_are_kept_by_weights_text_and_layer(tiny_copy, told, monkeypatch
     with torch.no_grad():
         tiny_copy.ffn_out(0).weight.mul_(1.5)
     assert not torch.equal(ordinary_moments(tiny_copy, told, [1])[1], first[1]), "an edited model"
+
+
+def test_a_pass_that_memory_does_not_hold_counts_once(tiny_copy, told, monkeypatch):
+    """What had been read of it before it failed must not matter."""
+    examples = [example_of(pair, "benign", told.folder) for pair in told.split("train")]
+    whole, plain, failed = second_moments(tiny_copy, examples, [0, 2]), moments.final_hidden, []
+
+    def short(lvlm, batch):
+        hidden = plain(lvlm, batch)
+        if len(batch.input_ids_BT) > 2:
+            failed.append(1)
+            raise torch.OutOfMemoryError
+        return hidden
+
+    monkeypatch.setattr(moments, "final_hidden", short)
+    halved = second_moments(tiny_copy, examples, [0, 2])
+    assert failed
+    for layer in (0, 2):
+        torch.testing.assert_close(halved[layer], whole[layer], rtol=1e-6, atol=1e-9)
+
+
+def test_a_text_is_read_before_any_work_and_again_when_it_changes(tiny, tiny_folder, tmp_path):
+    corpus = tmp_path / "text.txt"
+    recipe = Recipe(model=str(tiny_folder), methods={"memit": {"corpus": str(corpus), "layers": [1]}})
+    recipe = recipe.changed(["pairs.source=null", "pairs.size=null", "edit.layers=[1]", "locate.layers=[1]"])
+    with pytest.raises(UserError, match=r"text\.txt"):
+        check_recipe(recipe, tiny)
+    read = []
+    for text in ("one two three", "four five six"):
+        corpus.write_text(text)
+        check_recipe(recipe, tiny)
+        run = SimpleNamespace(outputs=lambda name: name)
+        read.append(Edit().results_read(SimpleNamespace(run=run, recipe=recipe)))
+    assert read[0] != read[1] and read[0].keys() == read[1].keys()
 
 
 def test_moments_of_a_text(tiny, told, tmp_path):

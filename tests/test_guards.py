@@ -24,14 +24,16 @@ from neuralgate.interventions.steering import Steering
 from neuralgate.lvlm.conversation import Conversation
 from neuralgate.methods import masked_adapter, output_filter
 from neuralgate.methods.apply import apply_method
-from neuralgate.pairs.boxes import BOXES, boxes_of
+from neuralgate.pairs.boxes import BOXES, boxes_of, boxes_of_all
 from neuralgate.pairs.builder import build_pairs
 from neuralgate.pairs.drawn.documents import Picture
 from neuralgate.pairs.drawn.render import render_picture
+from neuralgate.pairs.mixture import gather
 from neuralgate.pairs.presidio import detect_boxes
-from neuralgate.pairs.schema import PairSet
+from neuralgate.pairs.schema import PairSet, Question
 from neuralgate.pairs.subjects import load_subjects
-from neuralgate.recipe import PairsConfig
+from neuralgate.recipe import PairsConfig, Recipe
+from neuralgate.run.check import check_recipe
 from tests.method_contract import config_of
 
 SUBJECTS = {subject.name: subject for subject in load_subjects()}
@@ -128,6 +130,33 @@ def test_pictures_without_a_box_are_refused(tiny, pairs, tmp_path):
     alone = PairSet((pair for pair in pairs if pair.image == image), tmp_path)
     with pytest.raises(UserError, match="nothing would be blackened"):
         apply_method("image_redaction", tiny, alone, None, config_of("image_redaction", keep="first"))
+
+
+def test_boxes_come_along_with_the_pictures_of_a_set(tiny, tiny_folder, boxed_pairs, tmp_path):
+    """Into a run's own copy and into a mixture, under the names that the pictures have there."""
+    question = Question("privacypair-test", "a", "passport", "sensitive", "?", "1", boxed_pairs.pairs[0].image)
+    for name in ("one", "two"):
+        pictures = {pair.image for pair in boxed_pairs}
+        for image in pictures:
+            (tmp_path / name / image).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(boxed_pairs.folder / image, tmp_path / name / image)
+        shutil.copyfile(boxed_pairs.folder / "images" / BOXES, tmp_path / name / "images" / BOXES)
+        test_only = [pair for pair in boxed_pairs if pair.image != question.image]
+        PairSet(test_only, tmp_path / name, [question]).save(tmp_path / name)
+    copy = gather([tmp_path / "one"], tmp_path / "copy")
+    for pair in copy:
+        name = pair.image.split("/")[-1]
+        assert boxes_of(tmp_path / "copy" / "images", name) == boxes_of(boxed_pairs.folder / "images", name)
+    mixed = gather([tmp_path / "one", tmp_path / "two"], tmp_path / "mixed")
+    assert len(boxes_of_all([mixed.folder / pair.image for pair in mixed])) == len(mixed)
+
+    recipe = Recipe(model=str(tiny_folder), methods={"image_redaction": {}}).changed([f"pairs.source={tmp_path / 'one'}", "variants=[]"])
+    check_recipe(recipe, tiny)
+    (tmp_path / "one" / "images" / BOXES).unlink()
+    with pytest.raises(UserError, match=r"There is no .*boxes\.json"):
+        check_recipe(recipe, tiny)
+    with pytest.raises(UserError, match="drawn photographs"):
+        check_recipe(recipe.changed(["pairs.source=documents"]), tiny)
 
 
 # --- patterns -------------------------------------------------------------------------------------------------------
