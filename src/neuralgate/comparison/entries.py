@@ -26,15 +26,17 @@ RANGES = ((5 / 32, 10 / 32), (9 / 32, 15 / 32))
 
 @dataclass(frozen=True)
 class Entry:
-    """``fixed``: settings that make this form of the method; ``search`` takes the place of the method's own grid where it is given."""
+    """``fixed``: settings that make this form of the method; ``search`` takes the place of the method's own grid where it is given, and
+    ``own`` that of the module of that name in METHODS."""
 
     method: str
     fixed: dict[str, Any] = field(default_factory=dict)
     search: dict[str, Sequence[Any]] | None = None
+    own: ModuleType | None = None
 
     @property
     def module(self) -> ModuleType:
-        return METHODS[self.method]
+        return self.own or METHODS[self.method]
 
     @property
     def grid(self) -> dict[str, list[Any]]:

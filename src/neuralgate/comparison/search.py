@@ -19,7 +19,7 @@ from neuralgate.errors import UserError
 from neuralgate.interventions.base import Intervention
 from neuralgate.interventions.patch import Patch
 from neuralgate.interventions.steering import Steering
-from neuralgate.methods.apply import apply_method
+from neuralgate.methods.apply import apply_module
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.watch import Training
 
@@ -101,7 +101,7 @@ def applied(bench: Bench, entry: Entry, config: MethodConfig, seed: int, pairs: 
     if isinstance(config, EditConfig) and config.gate not in ("none", "closed"):
         assert isinstance(config.layers, list)
         gate = bench.gate(seed, config.layers)
-    return apply_method(entry.method, bench.lvlm, bench.training(seed) if pairs is None else pairs, gate, config)
+    return apply_module(entry.module, entry.method, bench.lvlm, bench.training(seed) if pairs is None else pairs, gate, config)
 
 
 def strengths_of(bench: Bench, made: Intervention) -> list[float]:

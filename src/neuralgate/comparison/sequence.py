@@ -33,7 +33,8 @@ def one_after_another(bench: Bench, entry: Entry, point: Point | None) -> dict[s
                 one, _ = applied(bench, entry, config, SEED, about(pairs, subject))
         except UserError as error:
             return {"refused": f"{subject}: {error}", "looks": looks}
-        assert isinstance(one, Patch)
+        if not isinstance(one, Patch):
+            return {"unsupported": "it changes no weights"}
         made.append(one.at(point["strength"]) if point["strength"] != 1.0 else one)
         looks.append({"subject": subject, **look(bench, made)})
     return {"settings": point["settings"], "strength": point["strength"], "looks": looks}

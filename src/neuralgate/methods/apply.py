@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar
 
 from neuralgate.edit_settings import EditConfig, MethodConfig
@@ -36,9 +37,22 @@ def apply_method(
     Raises:
         UserError: the method cannot serve this model, or lacks pairs, a gate or a layer.
     """
+    return apply_module(METHODS[name], name, lvlm, pairs, gate, config, report, **information)
+
+
+def apply_module(
+    module: ModuleType,
+    name: str,
+    lvlm: LVLM,
+    pairs: PairSet,
+    gate: Gate | None,
+    config: MethodConfig,
+    report: Callable[..., None] | None = None,
+    **information: Any,
+) -> tuple[Intervention, Training]:
+    """The same with a method that is not in METHODS, by its module."""
     watch = Watch(lvlm, config, report)
-    intervention = METHODS[name].edit(lvlm, pairs, gate, config, watch)
-    return finished(name, intervention, watch, information)
+    return finished(name, module.edit(lvlm, pairs, gate, config, watch), watch, information)
 
 
 def edit(
