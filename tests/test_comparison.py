@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from experiments.methods import page as docs_page
+from neuralgate.comparison import bench as benches
 from neuralgate.comparison import final
 from neuralgate.comparison import run as running
 from neuralgate.comparison.bench import Bench
@@ -32,6 +33,7 @@ from neuralgate.errors import UserError
 from neuralgate.interventions.steering import Steering
 from neuralgate.lvlm.likelihood import log_distributions
 from neuralgate.methods import METHODS
+from neuralgate.pairs.subjects import subjects_of
 from neuralgate.settings import parse_settings
 from neuralgate.training.losses import divergence
 
@@ -57,6 +59,17 @@ CHOSEN = {
     "steering": ENTRIES["steering"],
     "neural_gate": Entry("neural_gate", {"gate": "strong"}, {"depth": (0.3,), "max_steps": (1, 6)}),
 }
+
+
+FEW = 6  # subjects of each group
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_subjects():
+    """The whole world would take minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benches, "subjects_of", lambda group: subjects_of(group)[:FEW])
+        yield
 
 
 # --- entries --------------------------------------------------------------------------------------------------------
@@ -329,7 +342,7 @@ def test_the_tables_say_what_the_files_say(compared):
     test = json.loads((folder / "steering" / "seed0.json").read_text())
     (result,) = [result for result in test["results"] if "at equal damage" in result["readings"]]
     letters = "".join(kinds["sensitive"] for kinds in result["answers"]["unseen private"].values())
-    assert row.cells["unseen private refused"]["n"] == 2 * len(letters) and row.cells["unseen private refused"]["clusters"] == 24
+    assert row.cells["unseen private refused"]["n"] == 2 * len(letters) and row.cells["unseen private refused"]["clusters"] == FEW
     assert result["cost"]["values_changed"] > 0 and result["cost"]["bytes"] > 100 and result["config"]["strengths"] == [1.0]
     gated = json.loads((folder / "neural_gate" / "seed1-control0.json").read_text())["results"][0]["config"]
     assert gated["gate"] == "random" and gated["gate_seed"] == 1001 and gated["seed"] == 1
@@ -346,7 +359,7 @@ def test_the_page_is_whole_and_escaped(compared, tmp_path):
     found.missing = {"<b>": "<script>alert(1)</script>"}
     text = write_page(found, tmp_path).read_text()
     assert "<script>" not in text and "&lt;script&gt;" in text and text.count("<svg") == 1
-    assert f"at most {number(1 - 0.05 ** (1 / 24))}" in text, "with no leak of 24 subjects"
+    assert f"at most {number(1 - 0.05 ** (1 / FEW))}" in text, "with no leak of these subjects"
     for word in (*CHOSEN, "Effect and damage, at equal damage", "Effect and damage, as published", "Cost, at equal damage"):
         assert word in text, word
     lines = (tmp_path / "comparison.md").read_text().splitlines()

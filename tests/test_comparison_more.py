@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from neuralgate.comparison import bench as benches
 from neuralgate.comparison.bench import Bench
 from neuralgate.comparison.entries import ENTRIES, Entry, config_of
 from neuralgate.comparison.more_tables import sequence_rows, together_rows
@@ -17,7 +18,16 @@ from neuralgate.comparison.tables import read_comparison
 from neuralgate.comparison.together import ALL, together
 from neuralgate.files import write_json
 from neuralgate.interventions.redaction import Redaction
-from tests.test_comparison import CHOSEN, SMALL
+from neuralgate.pairs.subjects import subjects_of
+from tests.test_comparison import CHOSEN, FEW, SMALL
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_subjects():
+    """The whole world would take minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benches, "subjects_of", lambda group: subjects_of(group)[:FEW])
+        yield
 
 
 @pytest.fixture(scope="module")
