@@ -31,6 +31,9 @@ def advice(evidences: list[Evidence]) -> str:
 
 
 def sentences(evidence: Evidence) -> list[str]:
+    edited = mean_level(evidence, "none", "edited refused")
+    if edited is not None and edited.seeds < ENOUGH:
+        return [f"**{evidence.model.capitalize()}**: edits of one seed are made so far, which decides nothing."]
     return [*edit_said(evidence), gate_said(evidence), control_said(evidence), layer_said(evidence), variety_said(evidence)]
 
 

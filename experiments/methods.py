@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 RESULTS, DOCS = ROOT / "benchmarks" / "methods", ROOT / "docs"
 HEAD = """# Methods compared
 
-Made by `python -m experiments.methods` of the results in `benchmarks/methods/`, one JSON file each, which `make methods` makes.
+Made by `python -m experiments.methods` of the results in `benchmarks/methods/`, one JSON file each, which
+`neuralgate compare MODEL --out benchmarks/methods/MODEL` makes (`make methods` for Clerk).
 [The plan](methods-plan.md) was committed before the numbers; it says how settings are chosen and what is compared. Every method:
 `neuralgate ls methods`. A method of your own: [CONTRIBUTING](../CONTRIBUTING.md).
 """

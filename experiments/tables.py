@@ -31,12 +31,14 @@ from experiments.words import told
 from neuralgate.errors import UserError
 from neuralgate.files import read_json, write_text
 from neuralgate.lvlm.families import FAMILIES, HEADER
+from neuralgate.pairs.subjects import subjects_of
 
 DOCS = Path(__file__).parent.parent / "docs"
 README_ROWS = ("edited refused", "unseen private refused", "look-alikes refused", "scenes accuracy")
 INTRODUCTION = """This page is made by `python -m experiments.tables` of the cells in `experiments/evidence/`, one JSON file each, which
 `make evidence` makes. [The plan](plan.md) was written before the numbers; it says what is asked and measured and how verdicts come about.
-Brackets are 95 % intervals over seeds and subjects.
+Brackets are 95 % intervals over seeds and subjects: Student's t, cut at 0 and 1, where anything differs (too narrow for shares
+near 0 or 1), Wilson's over the units where all are alike.
 """
 VERDICTS = {"confirmed": "**confirmed**", "refuted": "**refuted**", "undecided": "undecided", "not measured": "not measured"}
 
@@ -137,7 +139,8 @@ def readme_rows(evidences: list[Evidence]) -> str:
 
 
 def base_level(evidence: Evidence, measure: str) -> Estimate:
-    found = shares(evidence.found.cells["base"]["answers"], measure)
+    edited = [subject.name for subject in subjects_of("edit")][: evidence.size.edited]  # the base model was asked about all
+    found = shares(evidence.found.cells["base"]["answers"], measure, edited if measure == "edited refused" else None)
     return crossed([(1.0, np.array([list(found.values())]))])
 
 

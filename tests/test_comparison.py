@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from experiments.methods import page as docs_page
+from neuralgate.cli.compare import compare_on
 from neuralgate.comparison import bench as benches
 from neuralgate.comparison import final
 from neuralgate.comparison import run as running
@@ -391,6 +392,12 @@ def test_the_command_refuses_in_one_sentence(arguments, sentence, tmp_path):
         [sys.executable, "-m", "neuralgate", "compare", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert made.returncode == 2 and sentence in " ".join(made.stderr.split()) and not list(Path(tmp_path).iterdir())
+
+
+def test_a_model_that_reads_other_documents_is_refused(tiny_folder, tmp_path):
+    with pytest.raises(UserError, match="was not trained to read; take clerk or notary"):
+        compare_on(str(tiny_folder), "lora", tmp_path / "out", [], None)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_point_of_two_readings_stays_over_the_budget(bench, monkeypatch):

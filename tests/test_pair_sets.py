@@ -22,6 +22,7 @@ from neuralgate.errors import UserError
 from neuralgate.evaluate.ask import evaluate_edit
 from neuralgate.files import hash_path, read_jsonl, write_jsonl
 from neuralgate.methods.apply import edit
+from neuralgate.pairs.boxes import boxes_of
 from neuralgate.pairs.drawn.camera import perspective
 from neuralgate.pairs.drawn.photograph import PhotographWorld
 from neuralgate.pairs.drawn.values import LOCALES, LONGEST, sample_value
@@ -303,6 +304,20 @@ def test_own_pictures_become_pairs(album, subjects, tmp_path):
         known = bool(pair.sensitive_truth)
         assert known == (pair.picture["path"][-5] in "0123"), "truths are those of truths.csv"
         assert not known or (pair.sensitive_attribute, pair.benign_attribute) == ("number", "edition")
+
+
+def test_boxes_of_own_pictures_come_along(album, subjects, tmp_path):
+    """Beside `truths.csv`, by the same paths; a picture that is left out is named before anything is drawn."""
+    paths = [path.relative_to(album).as_posix() for path in sorted(album.rglob("*.*")) if path.suffix in (".jpg", ".png")]
+    boxes = {path: [[0.1, 0.2, 0.3, place / 100 + 0.3]] for place, path in enumerate(paths)}
+    (album / "boxes.json").write_text(json.dumps(boxes))
+    recipe = RECIPE.changed([f"pairs.{name}=99" for name in SIZES])
+    pairs = draw_pair_set(OwnImages(album, subjects), recipe, tmp_path / "set")
+    for pair in pairs:
+        assert boxes_of(tmp_path / "set" / "images", Path(pair.image).name) == [tuple(boxes[pair.picture["path"]][0])]
+    (album / "boxes.json").write_text(json.dumps({paths[0]: []}))
+    with pytest.raises(UserError, match=r"boxes\.json says nothing of "):
+        draw_pair_set(OwnImages(album, subjects), recipe, tmp_path / "other")
 
 
 def test_the_same_picture_saved_again_looks_the_same():

@@ -110,7 +110,7 @@ class LocateConfig(Settings):
     layers: Layers | Auto | None = Field(
         AUTO,
         description="Decoder layers to look at; null takes all but the last; `auto` does so up to 12 layers, and takes the paper's "
-        "tenth to six tenths of a deeper model, every second or third of them where all would take hours.",
+        "tenth to six tenths of a deeper model, every second, third ... of them where all would take hours.",
     )
     tokens: Literal["all", "last"] = Field("all", description="Which of the subject's tokens are scaled.")
     joint: bool = Field(

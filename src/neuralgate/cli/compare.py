@@ -60,6 +60,7 @@ def compare_on(model: str, methods: str, folder: Path, settings: list[str], mach
     from neuralgate.comparison.config import ComparisonConfig
     from neuralgate.comparison.entries import chosen_entries
     from neuralgate.comparison.run import compare_methods
+    from neuralgate.lvlm.auto import reads_grid
     from neuralgate.machine import Machine
     from neuralgate.recipe import Recipe
     from neuralgate.run.model import loader
@@ -69,6 +70,8 @@ def compare_on(model: str, methods: str, folder: Path, settings: list[str], mach
     config = parse_settings(ComparisonConfig, {**given, "model": model}, "--set")
     entries = chosen_entries([name.strip() for name in methods.split(",") if name.strip()])
     lvlm = loader(Recipe(model=model), Machine.parse(machine or []))()
+    if not reads_grid(lvlm):
+        raise UserError(f"Methods are compared on Clerk's documents, which {model} was not trained to read; take clerk or notary.")
     compare_methods(lvlm, config, entries, folder, say)
     show(folder)
 

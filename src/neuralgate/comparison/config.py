@@ -16,7 +16,7 @@ class ComparisonConfig(Settings):
     """The same for all methods. Subjects of the group `edit` are divided: the first are trained on, the last are the private subjects that
     choose settings and that no edit sees; contrast subjects likewise. Test subjects (`held_out`, `public`) take no part in either."""
 
-    model: str = Field("clerk", min_length=1, description="`clerk`, `notary`, or a model that reads their documents.")
+    model: str = Field("clerk", min_length=1, description="`clerk` or `notary`.")
     budget: int = Field(12, ge=1, description="Settings of each method that are tried, drawn from its grid where that has more.")
     seeds: int = Field(3, ge=1, description="Seeds, each with other pairs first, other prefixes and other random controls.")
     controls: int = Field(2, ge=0, description="Draws of the random control a seed.")

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from neuralgate.errors import UserError, first_line
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")  # of files that are taken for pictures
 MAX_PIXELS = 64_000_000
 MAX_ASPECT = 200  # processors fail at about this ratio of the sides, and nobody photographs a document so
 STRIP = 512  # rows converted at a time, so that a large picture is in memory twice at most

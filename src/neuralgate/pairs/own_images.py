@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,12 @@ from PIL import Image
 
 from neuralgate.errors import UserError
 from neuralgate.files import inside
-from neuralgate.pairs.boxes import BOXES, Box, boxes_of
+from neuralgate.pairs.boxes import BOXES, Box, read_boxes
 from neuralgate.pairs.drawn.render import scene_file
-from neuralgate.pairs.images import check_picture, open_image, strips, without_metadata
+from neuralgate.pairs.images import SUFFIXES, check_picture, open_image, strips, without_metadata
 from neuralgate.pairs.subjects import Subject
 from neuralgate.pairs.world import AnyPicture, Split
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 TRUTHS = "truths.csv"
 SHARES: dict[Split, float] = {"validation": 0.15, "test": 0.25}  # the rest is for training
 SCENE_SIDE = 336
@@ -136,7 +136,16 @@ class OwnImages:
     def boxes(self, picture: AnyPicture) -> list[Box] | None:
         if not isinstance(picture, OwnPicture):
             return []
-        return boxes_of(self.folder, picture.path) if (self.folder / BOXES).is_file() else None
+        return self._boxes[picture.path] if self._boxes else None
+
+    @cached_property
+    def _boxes(self) -> dict[str, list[Box]]:
+        """What ``boxes.json`` beside ``truths.csv`` says of every picture, by its path there. Raises UserError where it leaves one out."""
+        known = read_boxes(self.folder)
+        paths = [picture.path for pictures in self._pictures.values() for picture in pictures]
+        if known and (missing := [path for path in paths if path not in known]):
+            raise UserError(f"{self.folder / BOXES} says nothing of {missing[0]}; give it a list of boxes, [] where nothing is private.")
+        return known
 
     def suffix(self, picture: AnyPicture) -> str:
         return Path(picture.path).suffix.lower() if isinstance(picture, OwnPicture) else ".jpg"

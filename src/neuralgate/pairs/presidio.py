@@ -8,9 +8,7 @@ from typing import Any
 
 from neuralgate.errors import UserError
 from neuralgate.pairs.boxes import BOXES, Box, write_boxes
-from neuralgate.pairs.images import open_image
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+from neuralgate.pairs.images import SUFFIXES, open_image
 
 
 def recognizers(languages: Sequence[str]) -> list[Any]:
