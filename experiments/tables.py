@@ -6,6 +6,7 @@ python -m experiments.tables
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from experiments import figures
 from experiments.advice import advice
 from experiments.cells import FOLDER
 from experiments.claims import CLAIMS, Evidence, Finding, control
-from experiments.comparison import FEWEST, Estimate, Found, crossed, level, shares
+from experiments.comparison import FEWEST, Estimate, Found, Variant, crossed, level, shares
 from experiments.sections import (
     authors_section,
     cue_section,
@@ -31,7 +32,6 @@ from experiments.words import told
 from neuralgate.errors import UserError
 from neuralgate.files import read_json, write_text
 from neuralgate.lvlm.families import FAMILIES, HEADER
-from neuralgate.pairs.subjects import subjects_of
 
 DOCS = Path(__file__).parent.parent / "docs"
 README_ROWS = ("edited refused", "unseen private refused", "look-alikes refused", "scenes accuracy")
@@ -131,16 +131,17 @@ def readme_rows(evidences: list[Evidence]) -> str:
         edited = [evidence.gate(name) for name in ("none", "strong", "random")]
         for place, measure in enumerate(README_ROWS):
             seeds = set.intersection(*(set(variant.shares(evidence.found, measure)) for variant in edited))
-            values = [base_level(evidence, measure), *(level(evidence.found, variant, measure, seeds) for variant in edited)]
+            values = [base_level(evidence, measure, edited), *(level(evidence.found, variant, measure, seeds) for variant in edited)]
             size = next((f"{value.seeds}x{value.subjects}" for value in values[1:] if value), "-")
             name = evidence.model.capitalize() if place == 0 else ""
             rows.append([name, measure, size, *(told(value, signed=False) for value in values)])
     return table(["model", "share", "seeds x subjects", "base", "no gate", "gate", "random gate"], rows)
 
 
-def base_level(evidence: Evidence, measure: str) -> Estimate:
-    edited = [subject.name for subject in subjects_of("edit")][: evidence.size.edited]  # the base model was asked about all
-    found = shares(evidence.found.cells["base"]["answers"], measure, edited if measure == "edited refused" else None)
+def base_level(evidence: Evidence, measure: str, edited: Sequence[Variant]) -> Estimate:
+    """Of the base model about the subjects that these edits were asked about; it was asked about more."""
+    asked = {subject for variant in edited for row in variant.shares(evidence.found, measure).values() for subject in row}
+    found = shares(evidence.found.cells["base"]["answers"], measure, sorted(asked) or None)
     return crossed([(1.0, np.array([list(found.values())]))])
 
 
