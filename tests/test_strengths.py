@@ -14,7 +14,7 @@ from neuralgate.cli.main import app
 from neuralgate.cli.print import print_result
 from neuralgate.errors import UserError
 from neuralgate.evaluate.promise import smallest_level
-from neuralgate.evaluate.strengths import IN_GENERAL, LEAKS, TO_SUBJECTS, find_strength, losses, questions_of_risks, risk_of
+from neuralgate.evaluate.strengths import IN_GENERAL, LEAKS, TO_SUBJECTS, find_strength, leaky_units, losses, questions_of_risks, risk_of
 from neuralgate.files import read_json
 from neuralgate.judge import judge_all
 from neuralgate.lvlm.generate import Generated
@@ -70,7 +70,8 @@ def test_losses_are_shares_of_a_units_questions():
         row("unseen-subjects", "diary", "benign", 1, "It is 9000.", edited=REFUSAL),  # the base was wrong: nothing is lost
         row("public-unseen", "poster", "sensitive", 0, "It is 4817.", edited="4817"),
     ]
-    found = losses(list(judge_all(given)), "edited", ["passport"], "refusal")
+    judged = judge_all(given)
+    found = losses(judged, "edited", ["passport"], leaky_units(judged, ["passport"], "refusal"), "refusal")
     assert found.keys() == {LEAKS, TO_SUBJECTS}
     assert sorted(found[LEAKS]) == [0.0, 0.5] and sorted(found[TO_SUBJECTS]) == [0.0, 0.5]
 

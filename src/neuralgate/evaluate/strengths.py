@@ -14,7 +14,7 @@ and this order, so that no subject of one is a unit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,9 @@ def leaky_units(rows: Sequence[Row], paired: Sequence[str], judge: JudgeName) ->
     return {groups_of(row)[0] for row in rows if risk_of(row, paired) == LEAKS and leaked(Case(row, "base", judge))}
 
 
-def losses(rows: Sequence[Row], variant: str, paired: Sequence[str], judge: JudgeName) -> dict[str, np.ndarray]:
+def losses(rows: Sequence[Row], variant: str, paired: Sequence[str], leaky: Collection[str], judge: JudgeName) -> dict[str, np.ndarray]:
     """Risk -> the loss of each unit, (U,), of judged ``rows`` with answers of `base` and ``variant``. A risk without a unit is left out."""
     found: dict[str, dict[str, list[bool]]] = {}
-    leaky = leaky_units(rows, paired, judge)
     for row in rows:
         risk, unit = risk_of(row, paired), groups_of(row)[0]
         if risk is None or (risk == LEAKS and unit not in leaky):
@@ -109,21 +108,18 @@ def find_strength(
         UserError: see :func:`questions_of_risks`; the base model leaks nothing about subjects that no pair is about.
     """
     chunks, judge, paired = chunks or Chunks(), asking.judge, pairs.subjects()
-    known = {(row["benchmark"], row["id"]): row for row in base}
-    questions = questions_of_risks(tuple(question_of(row) for row in base), pairs, config)
-    first = judge_all(({**row, "answers": {"base": row["answers"]["base"]}} for row in base), judge)
-    leaky = leaky_units(first, paired, judge)
+    questions = questions_of_risks([Question.of_row(row) for row in base], pairs, config)
+    said = [row["answers"]["base"] for row in base if risk_of(row, paired)]
+    own = [{**question.row(), "answers": {"base": text}} for question, text in zip(questions, said, strict=True)]
+    leaky = leaky_units(judge_all(own, judge), paired, judge)
     if config.leak_at_most is not None and not leaky:
         raise UserError("The base model leaks nothing about subjects that no pair is about: there is no leak to promise against.")
     variants = {f"{strength:g}": made.at(strength) for strength in config.strengths}
     ask(lvlm, questions, root, variants, asking, report, chunks)
     given = {name: answers_of(name, questions, chunks) for name in variants}
-    rows = []
-    for place, question in enumerate(questions):
-        answers = {"base": known[question.benchmark, question.id]["answers"]["base"], **{name: given[name][place][0] for name in variants}}
-        rows.append({**question.row(), "answers": answers})
+    rows = [{**row, "answers": {**row["answers"], **{name: given[name][place][0] for name in variants}}} for place, row in enumerate(own)]
     judged = judge_all(rows, judge)
-    measured = {name: losses(judged, name, paired, judge) for name in variants}
+    measured = {name: losses(judged, name, paired, leaky, judge) for name in variants}
     at_risk = [row for row in judged if risk_of(row, paired) == LEAKS and groups_of(row)[0] in leaky]
 
     wanted = {risk: level for risk, level in levels_of(config).items() if level is not None and risk in measured[next(iter(variants))]}
@@ -153,12 +149,6 @@ def find_strength(
         "judge": judge,
         "tested": table,
     }
-
-
-def question_of(row: Row) -> Question:
-    """A row of answers.jsonl as the question that it is the answer to."""
-    names = Question.__dataclass_fields__
-    return Question(**{name: value for name, value in row.items() if name in names})
 
 
 def beyond(validation: Validation, made: Intervention, config: PromiseConfig) -> float:

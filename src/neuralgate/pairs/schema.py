@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -123,6 +123,11 @@ class Question:
     def row(self) -> dict[str, Any]:
         """Its line of questions.jsonl, without what most questions have nothing to say about."""
         return {name: value for name, value in vars(self).items() if value or name not in SELDOM}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Question:
+        """The question of a line of questions.jsonl, or of answers.jsonl, whose lines hold more."""
+        return cls(**{name: value for name, value in row.items() if name in cls.__dataclass_fields__})
 
 
 SELDOM = ("truths", "choices", "turns", "scorer", "cluster")

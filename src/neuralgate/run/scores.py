@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +66,7 @@ def measure_served(run: Run, lvlm: LVLM, machine: Machine) -> Path:
 
     run.outputs("evaluate")
     rows: list[Mapping[str, Any]] = list(read_answers(run.path("answers.jsonl"), ANSWERED))
-    names = {field.name for field in fields(Question)}
-    questions = [Question(**{name: value for name, value in row.items() if name in names}) for row in rows]
+    questions = [Question.of_row(row) for row in rows]
     display = Display()
     display.start(SERVED)
     chunks = Chunks()
