@@ -19,7 +19,7 @@ from neuralgate.lvlm.fast.packing import PADDING
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.prompts import POSITIONS, SUBJECT, encode_examples
 from neuralgate.lvlm.targets import example_of
-from neuralgate.methods.apply import apply_module
+from neuralgate.methods.apply import apply_method
 from neuralgate.training.batches import Inputs
 from neuralgate.training.rows import Row, training_pairs
 from tests.method_contract import weights
@@ -37,12 +37,12 @@ def config_for(name: str, **settings):
 @pytest.mark.parametrize("name", IDEAS)
 def test_every_idea_runs_beside_its_control_and_leaves_the_model(name, tiny, pairs, located_gate):
     before, config = weights(tiny), config_for(name)
-    made, training = apply_module(IDEAS[name].module, name, tiny, pairs, located_gate, config)
+    made, training = apply_method(name, tiny, pairs, located_gate, config, own=IDEAS[name].own)
     assert training.values_changed > 0 and list(made.tensors) == ["decoder.1.ffn.out"] and weights(tiny) == before
     control = IDEAS[name].module.controls(config).get("random")
     assert (control is None) == (name == "held_by_divergence")
     if control:
-        other, _ = apply_module(IDEAS[name].module, name, tiny, pairs, located_gate, control)
+        other, _ = apply_method(name, tiny, pairs, located_gate, control, own=IDEAS[name].own)
         assert other.identity != made.identity and weights(tiny) == before
 
 
@@ -54,7 +54,7 @@ def test_ideas_are_searched_as_methods_are():
 
 
 def test_an_update_stays_in_the_null_space(tiny, pairs):
-    made, _ = apply_module(plus, "beyond", tiny, pairs, None, config_for("null_space"))
+    made, _ = apply_method("beyond", tiny, pairs, None, config_for("null_space"), own=plus)
     told = training_pairs(tiny, pairs, "never")
     basis_FM = null_space(ordinary_moments(tiny, told, [1])[1], None, 0.2)
     base_DF = tiny.ffn_out(1).weight.detach().double()
@@ -130,7 +130,7 @@ def test_attribution_is_the_slope_of_the_loss(tiny, pairs):
 
 
 def test_a_flip_moves_towards_the_flipped_state(tiny, pairs, located_gate):
-    _, training = apply_module(flip, "flip", tiny, pairs, located_gate, config_for("flip", weight=1e-3))
+    _, training = apply_method("flip", tiny, pairs, located_gate, config_for("flip", weight=1e-3), own=flip)
     reached = int(training.note.split("the weights give ")[1].split(" %")[0])
     assert 0 < reached < 200
 

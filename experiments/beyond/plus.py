@@ -23,13 +23,13 @@ from neuralgate.interventions.patch import Patch
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.fast.packing import PADDING, Packed
 from neuralgate.lvlm.model import LVLM
-from neuralgate.lvlm.prompts import ANSWER, POSITIONS, SUBJECT
+from neuralgate.lvlm.prompts import ANSWER, SUBJECT
 from neuralgate.lvlm.roles import role_of
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.batches import Unpacked
 from neuralgate.training.gated import check_gate
 from neuralgate.training.loop import Trainer
-from neuralgate.training.masks import gated
+from neuralgate.training.masks import allowed_tokens, gated
 from neuralgate.training.objectives import REFUSE, Objective
 from neuralgate.training.rate import with_rate
 from neuralgate.training.rows import Row, training_pairs
@@ -141,8 +141,7 @@ def passing(batch: Packed | Unpacked, rows: Sequence[Row], openings: dict[str, T
     """How much of the gradient passes at each token and each of ``size`` dimensions, ``(B, T, D)``."""
     classes_BT, examples_BT = batch.classes_BT, batch.examples_BT
     known_BT = batch.owners_BT != PADDING if isinstance(batch, Packed) else batch.batch.attention_mask_BT.bool()
-    allowed = torch.tensor([name in config.positions or (name == "other" and "question" in config.positions) for name in POSITIONS])
-    allowed_BT = allowed.to(classes_BT.device)[classes_BT] & known_BT
+    allowed_BT = allowed_tokens(classes_BT, config.positions) & known_BT
     if config.shuffled and config.by == "none" and config.energy is None:  # as many tokens as the positions allow, anywhere
         order_N = torch.randperm(int(known_BT.sum()), generator=generator(config, int(classes_BT.sum()))).to(classes_BT.device)
         drawn_BT = torch.zeros_like(known_BT)

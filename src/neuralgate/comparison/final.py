@@ -10,8 +10,8 @@ from typing import Any
 from neuralgate.comparison.bench import Bench, Heard
 from neuralgate.comparison.choose import Point, Reading, at_equal_damage, at_equal_privacy
 from neuralgate.comparison.config import ComparisonConfig
-from neuralgate.comparison.entries import Entry, config_of
-from neuralgate.comparison.search import applied
+from neuralgate.comparison.entries import Entry
+from neuralgate.comparison.search import applied, config_at
 from neuralgate.edit_settings import MethodConfig, TrainedConfig
 from neuralgate.errors import UserError
 from neuralgate.interventions.base import Intervention
@@ -62,7 +62,7 @@ def test(bench: Bench, entry: Entry, chosen: dict[Reading, Point | None], seed: 
             twin["readings"].append(reading)
             twin["over_budget"] |= point.get("over_budget", False)
             continue
-        config = config_of(entry, point["settings"], len(bench.lvlm.layers), seed, bench.config.batch_size)
+        config = config_at(bench, entry, point["settings"], seed)
         if config.digest not in made:
             made[config.digest] = applied(bench, entry, config, seed)
         intervention, training = made[config.digest]
@@ -80,7 +80,7 @@ def control(bench: Bench, entry: Entry, point: Point | None, seed: int, draw: in
     if point is None:
         config, strength = published(bench, entry, seed), 1.0
     else:
-        config, strength = config_of(entry, point["settings"], len(bench.lvlm.layers), seed, bench.config.batch_size), point["strength"]
+        config, strength = config_at(bench, entry, point["settings"], seed), point["strength"]
     other = entry.module.controls(config).get("random")
     if other is None:
         return {"readings": ["control"], "refused": "It locates nothing that could be drawn at random."}
@@ -96,7 +96,7 @@ def control(bench: Bench, entry: Entry, point: Point | None, seed: int, draw: in
 
 def outcome(bench: Bench, made: Intervention, training: Training, strength: float, reading: Sequence[str], config: MethodConfig) -> Result:
     """Answers to the test questions, and what it cost."""
-    heard = bench.ask([made.at(strength) if strength != 1.0 else made], "test", fresh=True)
+    heard = bench.ask([made.at(strength)], "test", fresh=True)
     return {
         "readings": list(reading),
         "config": config.model_dump(mode="json"),

@@ -63,7 +63,7 @@ def notes(found: Found) -> list[str]:
     """What a reader must know before reading a number."""
     config = found.config
     n, clusters = (found.base["unseen private refused"][name] for name in ("n", "clusters"))
-    lines = [lead(found)] if lead(found) else []
+    lines = list(filter(None, [lead(found)]))
     lines += [
         f"Model: {found.model}. Every method is trained on the same pairs about {config['trained_subjects']} private subjects. Up to "
         f"{config['budget']} of its settings are tried on validation questions about them and about private subjects that it does not see. "

@@ -110,13 +110,7 @@ class Comparison:
         return make
 
     def _sequence(self, name: str) -> Callable[[], dict[str, Any]]:
-        def make() -> dict[str, Any]:
-            found = self.known(f"{name}/search")
-            if found and not any(trial.get("values_changed") for trial in found["trials"]):
-                return {"unsupported": "it changes no weights"}
-            return one_after_another(self.bench, self.entries[name], self._chosen(name)["at equal damage"])
-
-        return make
+        return lambda: one_after_another(self.bench, self.entries[name], self._chosen(name)["at equal damage"])
 
     def _together(self, seed: int) -> Callable[[], dict[str, Any]]:
         def make() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from neuralgate.errors import UserError
 from neuralgate.interventions.base import Intervention
 from neuralgate.interventions.patch import Patch
 from neuralgate.interventions.steering import Steering
-from neuralgate.methods.apply import apply_module
+from neuralgate.methods.apply import apply_method
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training.watch import Training
 
@@ -83,7 +83,7 @@ def tried(bench: Bench, entry: Entry, settings: Mapping[str, Any]) -> dict[str, 
     started = time.perf_counter()
     record: dict[str, Any] = {"settings": dict(settings), "points": []}
     try:
-        config = config_of(entry, settings, len(bench.lvlm.layers), SEED, bench.config.batch_size)
+        config = config_at(bench, entry, settings, SEED)
         made, training = applied(bench, entry, config, SEED)
     except UserError as error:
         return {**record, "refused": str(error)}
@@ -95,13 +95,18 @@ def tried(bench: Bench, entry: Entry, settings: Mapping[str, Any]) -> dict[str, 
     return {**record, "seconds": round(time.perf_counter() - started, 1)}
 
 
+def config_at(bench: Bench, entry: Entry, settings: Mapping[str, Any], seed: int) -> MethodConfig:
+    """`config_of` on a bench."""
+    return config_of(entry, settings, len(bench.lvlm.layers), seed, bench.config.batch_size)
+
+
 def applied(bench: Bench, entry: Entry, config: MethodConfig, seed: int, pairs: PairSet | None = None) -> tuple[Intervention, Training]:
     """The method on the pairs of a seed, or on ``pairs``, with a gate where it needs one."""
     gate = None
     if isinstance(config, EditConfig) and config.gate not in ("none", "closed"):
         assert isinstance(config.layers, list)
         gate = bench.gate(seed, config.layers)
-    return apply_module(entry.module, entry.method, bench.lvlm, bench.training(seed) if pairs is None else pairs, gate, config)
+    return apply_method(entry.method, bench.lvlm, bench.training(seed) if pairs is None else pairs, gate, config, own=entry.own)
 
 
 def strengths_of(bench: Bench, made: Intervention) -> list[float]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from neuralgate.comparison.bench import Bench
+from neuralgate.comparison.bench import Bench, Heard
 from neuralgate.comparison.choose import Point
-from neuralgate.comparison.entries import Entry, config_of
-from neuralgate.comparison.search import applied
+from neuralgate.comparison.entries import Entry
+from neuralgate.comparison.search import applied, config_at
 from neuralgate.edit_settings import MethodConfig, TrainedConfig
 from neuralgate.errors import UserError
 from neuralgate.interventions.guard import stacked
@@ -24,8 +24,8 @@ def one_after_another(bench: Bench, entry: Entry, point: Point | None) -> dict[s
     asked."""
     if point is None:
         return {"refused": "no setting could be tried"}
-    config = short_edit(config_of(entry, point["settings"], len(bench.lvlm.layers), SEED, bench.config.batch_size))
-    pairs, looks = bench.training(SEED), [{"subject": "", **look(bench, [])}]
+    config = short_edit(config_at(bench, entry, point["settings"], SEED))
+    pairs, looks = bench.training(SEED), [look("", bench.base["validation"])]
     made: list[Patch] = []
     for subject in pairs.split("train", "edit").subjects():
         try:
@@ -35,8 +35,8 @@ def one_after_another(bench: Bench, entry: Entry, point: Point | None) -> dict[s
             return {"refused": f"{subject}: {error}", "looks": looks}
         if not isinstance(one, Patch):
             return {"unsupported": "it changes no weights"}
-        made.append(one.at(point["strength"]) if point["strength"] != 1.0 else one)
-        looks.append({"subject": subject, **look(bench, made)})
+        made.append(one.at(point["strength"]))
+        looks.append(look(subject, bench.ask(made, "validation")))
     return {"settings": point["settings"], "strength": point["strength"], "looks": looks}
 
 
@@ -51,6 +51,6 @@ def about(pairs: PairSet, subject: str) -> PairSet:
     return pairs.with_pairs(pair for pair in pairs if pair.role != "edit" or pair.subject == subject)
 
 
-def look(bench: Bench, made: list[Patch]) -> dict[str, Any]:
-    heard = bench.ask(made, "validation")
-    return {"answers": heard.answers, "divergence": heard.divergence}
+def look(subject: str, heard: Heard) -> dict[str, Any]:
+    """What was heard after the edit of ``subject``."""
+    return {"subject": subject, "answers": heard.answers, "divergence": heard.divergence}

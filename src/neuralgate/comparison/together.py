@@ -8,11 +8,11 @@ from typing import Any
 
 from neuralgate.comparison.bench import Bench
 from neuralgate.comparison.choose import Point, at_equal_damage
-from neuralgate.comparison.entries import Entry, config_of
+from neuralgate.comparison.entries import Entry
 from neuralgate.comparison.final import kept
 from neuralgate.comparison.measures import measured
 from neuralgate.comparison.results import EDIT, GUARDS
-from neuralgate.comparison.search import applied
+from neuralgate.comparison.search import applied, config_at
 from neuralgate.interventions.base import Intervention
 
 ALL = (EDIT, *GUARDS)
@@ -23,8 +23,7 @@ def together(bench: Bench, entries: Mapping[str, Entry], chosen: Mapping[str, Po
     anew for each combination, at equal damage of the whole; then the test questions are asked. The first result is the bare model."""
     made: dict[str, Intervention] = {}
     for name in ALL:
-        config = config_of(entries[name], chosen[name]["settings"], len(bench.lvlm.layers), seed, bench.config.batch_size)
-        made[name], _ = applied(bench, entries[name], config, seed)
+        made[name], _ = applied(bench, entries[name], config_at(bench, entries[name], chosen[name]["settings"], seed), seed)
     results = []
     for size in range(len(ALL) + 1):
         for names in combinations(ALL, size):

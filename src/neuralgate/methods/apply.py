@@ -26,33 +26,21 @@ def apply_method(
     gate: Gate | None,
     config: MethodConfig,
     report: Callable[..., None] | None = None,
+    own: ModuleType | None = None,
     **information: Any,
 ) -> tuple[Intervention, Training]:
     """What the method ``name`` of METHODS makes of ``lvlm``, which is left bit for bit as it was, and how it went.
 
     Args:
         gate: needed by the neural gate's modes strong, random and inverted.
+        own: the module of a method that is not in METHODS.
         information: goes into the header of what is saved (recipe digest and the like).
 
     Raises:
         UserError: the method cannot serve this model, or lacks pairs, a gate or a layer.
     """
-    return apply_module(METHODS[name], name, lvlm, pairs, gate, config, report, **information)
-
-
-def apply_module(
-    module: ModuleType,
-    name: str,
-    lvlm: LVLM,
-    pairs: PairSet,
-    gate: Gate | None,
-    config: MethodConfig,
-    report: Callable[..., None] | None = None,
-    **information: Any,
-) -> tuple[Intervention, Training]:
-    """The same with a method that is not in METHODS, by its module."""
     watch = Watch(lvlm, config, report)
-    return finished(name, module.edit(lvlm, pairs, gate, config, watch), watch, information)
+    return finished(name, (own or METHODS[name]).edit(lvlm, pairs, gate, config, watch), watch, information)
 
 
 def edit(

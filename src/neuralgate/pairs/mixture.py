@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
     pictures: list[dict[str, Any]] = []
     splits: dict[str, tuple[str, Path]] = {}  # content of a picture -> where it was met first
     roles: dict[str, set[str]] = {}
-    boxes: dict[Path, dict[str, list[Box]]] = {}  # folder -> what was written down of its pictures
+    boxes_in = cache(read_boxes)  # a folder's file is read once
     copied_boxes: dict[Path, dict[str, list[Box]]] = {}
 
     def copy(source: Path, image: str, prefix: str, split: str) -> str:
@@ -70,10 +71,8 @@ def gather(sources: Sequence[Path], target: Path) -> PairSet:
         copied = inside(target, name, str(target))
         copied.parent.mkdir(parents=True, exist_ok=True)
         copied.write_bytes(content)
-        if path.parent not in boxes:
-            boxes[path.parent] = read_boxes(path.parent)
-        if path.name in boxes[path.parent]:
-            copied_boxes.setdefault(copied.parent, {})[copied.name] = boxes[path.parent][path.name]
+        if path.name in (held := boxes_in(path.parent)):
+            copied_boxes.setdefault(copied.parent, {})[copied.name] = held[path.name]
         large = f"large/{Path(image).name}"
         if (source / large).is_file():
             shutil.copyfile(check_image(source, large, str(source)), inside(target, prefixed(large, prefix), str(target)))

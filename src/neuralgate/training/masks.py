@@ -26,11 +26,16 @@ from neuralgate.lvlm.prompts import POSITIONS, SUBJECT
 SHARE_NAMES = ("image", "question", "subject", "answer")
 
 
+def allowed_tokens(classes_BT: Tensor, positions: Sequence[str]) -> Tensor:
+    """``(B, T)`` booleans: the tokens of classes that may send gradient; template tokens go with the question."""
+    allowed = torch.tensor([name in positions or (name == "other" and "question" in positions) for name in POSITIONS])
+    return allowed.to(classes_BT.device)[classes_BT]
+
+
 def gradient_mask(classes_BT: Tensor, open_BTD: Tensor, positions: Sequence[str], tokens: str = "all") -> Tensor:
     """``(B, T, D)`` booleans: True where the gradient may pass. ``open_BTD`` is the gate of each token's example; it acts
     on ``tokens`` of the subject, ``all`` or the ``last``."""
-    allowed = torch.tensor([name in positions or (name == "other" and "question" in positions) for name in POSITIONS])
-    mask_BT = allowed.to(classes_BT.device)[classes_BT]
+    mask_BT = allowed_tokens(classes_BT, positions)
     gated_BT = classes_BT == SUBJECT
     if tokens == "last":
         gated_BT[:, :-1] &= classes_BT[:, 1:] != SUBJECT
