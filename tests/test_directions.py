@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from neuralgate.closed_form import directions
 from neuralgate.closed_form.directions import (
     answering,
     kept_examples,
@@ -166,3 +167,22 @@ def test_null_space_steering_leaves_benign_states_nearly_alone(tiny, pairs, told
         states_at(tiny, examples, [1], telling)[1] @ reader.k_D.double() for examples in (kept_examples(told), refused_examples(told))
     )
     assert float(benign.abs().mean()) < 0.75 * float(sensitive.abs().mean())
+
+
+def test_a_pass_that_memory_does_not_hold_is_told_once(tiny_copy, pairs, monkeypatch):
+    """What had been read of it before it failed must not matter."""
+    examples = kept_examples(training_pairs(tiny_copy, pairs, "never"))
+    whole, plain, failed = moments_at(tiny_copy, examples, [0, 2]), directions.final_hidden, []
+
+    def short(lvlm, batch):
+        hidden = plain(lvlm, batch)
+        if len(batch.input_ids_BT) > 2:
+            failed.append(1)
+            raise torch.OutOfMemoryError
+        return hidden
+
+    monkeypatch.setattr(directions, "final_hidden", short)
+    halved = moments_at(tiny_copy, examples, [0, 2])
+    assert failed
+    for layer in (0, 2):
+        torch.testing.assert_close(halved[layer], whole[layer], rtol=1e-5, atol=1e-7)

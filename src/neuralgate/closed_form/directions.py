@@ -32,15 +32,18 @@ def read_states(
     def read(chosen: Sequence[Example]) -> None:
         batch = encode_examples(lvlm, chosen)
         at_BT = tokens(batch)
+        seen: list[tuple[int, Tensor]] = []  # told when the pass is whole: one that memory does not hold is made again in halves
         with ExitStack() as stack:
             for layer in layers:
 
                 def see(hidden_BTD: Tensor, layer: int = layer) -> Tensor:
-                    add(layer, hidden_BTD[at_BT.to(hidden_BTD.device)].double().cpu())
+                    seen.append((layer, hidden_BTD[at_BT.to(hidden_BTD.device)].double().cpu()))
                     return hidden_BTD
 
                 stack.enter_context(output_changed(lvlm.layers[layer], see))
             final_hidden(lvlm, batch)
+        for layer, states_ND in seen:
+            add(layer, states_ND)
 
     lvlm.batches(BATCH, "reading hidden states").run(read, examples)
 
@@ -72,7 +75,7 @@ def moments_at(lvlm: LVLM, examples: Sequence[Example], layers: Sequence[int]) -
         sums[layer] += states_ND.T @ states_ND
         counts[layer] += len(states_ND)
 
-    read_states(lvlm, examples, layers, lambda batch: batch.attention_mask_BT.bool() & (batch.attention_mask_BT.cumsum(-1) > 1), add)
+    read_states(lvlm, examples, layers, lambda batch: batch.behind_first_BT, add)
     return {layer: total / counts[layer] for layer, total in sums.items()}
 
 

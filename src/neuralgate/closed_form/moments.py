@@ -128,7 +128,7 @@ class Sums:
 
     @torch.no_grad()
     def add(self, batch: Batch) -> None:
-        counted_BT = batch.attention_mask_BT.bool() & (batch.attention_mask_BT.cumsum(-1) > 1)
+        counted_BT = batch.behind_first_BT
         products: dict[int, Tensor] = {}  # added when the pass is whole: one that memory does not hold is made again in halves
 
         def see(layer: int, values: Tensor) -> None:

@@ -49,6 +49,11 @@ class Batch:
     fields: dict[str, Tensor]  # what else the processor gave for the model: pixels, image sizes, token types ...
     is_plain: bool  # whether the model counts positions as position_ids_BT does
 
+    @property
+    def behind_first_BT(self) -> Tensor:
+        """All tokens but each row's first, whose states are much larger than the others in many a model; boolean ``(B, T)``."""
+        return self.attention_mask_BT.bool() & (self.attention_mask_BT.cumsum(-1) > 1)
+
     def is_class(self, index: int) -> Tensor:
         """Boolean mask ``(B, T)`` of one class of positions."""
         return (self.classes_BT == index) & self.attention_mask_BT.bool()

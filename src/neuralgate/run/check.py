@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,19 +36,20 @@ def check_recipe(recipe: Recipe, lvlm: LVLM, until: Verb = "report", copy: Path 
     from neuralgate.questions import chosen_benchmarks
 
     further = parse_methods(recipe.methods)
-    pairs = None
+    pairs, pictures = None, list[Path]()
     if recipe.pairs.source in (None, AUTO, DOCUMENTS):
         check_subjects(recipe.pairs, load_subjects())
         chosen_benchmarks(recipe)
     else:
         source = Path(recipe.pairs.source)
         pairs = load_set(copy if copy and not source.exists() else source)
-        images = dict.fromkeys([pair.image for pair in pairs] + [question.image for question in pairs.questions if question.image])
+        images = [pair.image for pair in pairs] + [question.image for question in pairs.questions if question.image]
+        pictures = [pairs.folder / image for image in dict.fromkeys(images)]
         check_questions(lvlm, [text for pair in pairs for text in (pair.sensitive_question, pair.benign_question)])
         check_questions(lvlm, [question.question for question in pairs.questions])
-        check_processor(lvlm.processor, lvlm.name, [pairs.folder / image for image in images])
+        check_processor(lvlm.processor, lvlm.name, pictures)
     check_promise(recipe, pairs)
-    check_files(recipe, further, pairs)
+    check_files(recipe, further, pictures)
     named = [layer for config in further.values() for layer in getattr(config, "layers", []) if isinstance(layer, int)]
     edited = recipe.edit.layers if recipe.edit.layers != "search" else []
     located = located_layers(lvlm, recipe.locate)
@@ -85,8 +86,8 @@ def check_promise(recipe: Recipe, pairs: PairSet | None) -> None:
         raise UserError("A promise is about private subjects that no edit saw, and all are edited; leave some out of pairs.subjects.")
 
 
-def check_files(recipe: Recipe, further: Mapping[str, MethodConfig], pairs: PairSet | None) -> None:
-    """Raises UserError where a file that a further method needs is missing or damaged."""
+def check_files(recipe: Recipe, further: Mapping[str, MethodConfig], pictures: Sequence[Path]) -> None:
+    """Raises UserError where a file that a further method needs is missing or damaged; ``pictures`` are those of a folder."""
     from neuralgate.closed_form.moments import read_paragraphs
     from neuralgate.pairs.boxes import boxes_of_all
 
@@ -98,6 +99,5 @@ def check_files(recipe: Recipe, further: Mapping[str, MethodConfig], pairs: Pair
             "Nobody wrote down where private values stand in drawn photographs; draw a set (`neuralgate pairs synth documents`), find them "
             "(`neuralgate pairs boxes SET`) and name it as pairs.source."
         )
-    if "image_redaction" in further and pairs is not None:
-        images = [pair.image for pair in pairs] + [question.image for question in pairs.questions if question.image]
-        boxes_of_all([pairs.folder / image for image in dict.fromkeys(images)])
+    if "image_redaction" in further:
+        boxes_of_all(pictures)
