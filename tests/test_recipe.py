@@ -1,12 +1,17 @@
 import os
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.settings import parts
+from experiments.tables import fill
 from neuralgate.errors import UserError
 from neuralgate.machine import Machine
+from neuralgate.methods import parse_methods
 from neuralgate.recipe import EDIT_PRESETS, GATE_MODES, LOCATE_PRESETS, EditConfig, LocateConfig, Recipe, Settings
 
 
@@ -181,3 +186,27 @@ def test_a_further_method_is_a_difference():
     assert plain.differences(more) == [("methods.steering", None, {}), ("methods.fine_tune", None, {"share": 0.5})]
     assert more.differences(plain) == [("methods.steering", {}, None), ("methods.fine_tune", {"share": 0.5}, None)]
     assert more.changed(["methods.fine_tune.share=0.25"]).methods["fine_tune"] == {"share": 0.25}
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "recipes.md"
+
+
+def test_the_page_of_settings_says_what_the_code_has(tmp_path):
+    copy = tmp_path / "recipes.md"
+    copy.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    fill(copy, parts())
+    assert copy.read_text(encoding="utf-8") == PAGE.read_text(encoding="utf-8"), "make it again: python -m experiments.settings"
+    assert "| `edit.max_steps` | `300` |" in copy.read_text(encoding="utf-8")
+
+
+def test_the_recipe_of_the_page_is_one(tmp_path):
+    (tmp_path / "clinic.yaml").write_text(PAGE.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0], encoding="utf-8")
+    recipe = Recipe.load(tmp_path / "clinic.yaml")
+    assert recipe.locate == LOCATE_PRESETS["paper"] and recipe.edit.gate == "strong"
+    assert parse_methods(recipe.methods)["lora"].rank == 8
+
+
+def test_the_page_names_every_extra():
+    extras = set(tomllib.loads((PAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+    named = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8").partition("## Extras")[2].partition("## All")[0], re.M)
+    assert set(named) == extras - {"dev"}
