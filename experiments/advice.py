@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.claims import (
+    FEWEST,
     LOOKALIKES,
     PRIVATE,
     Evidence,
@@ -12,6 +13,7 @@ from experiments.claims import (
     cue_variants,
     deciding,
     edited_layer,
+    leaning,
     mean_level,
     named,
     named_layers,
@@ -75,16 +77,26 @@ def gate_said(evidence: Evidence) -> str:
         return f"{verb}: it makes the edit {' and '.join(helps)} ({effect.text}; {spared.text}; separation {told(apart)}), {which}."
     if effect.word == spared.word == "refuted":
         return f"Leave the gate out: it has no advantage of {number(EQUIVALENT, signed=False)} ({effect.text}; {spared.text})."
-    return f"Do not count on the gate: no advantage is shown ({effect.text}; {spared.text})."
+    private = difference(evidence.found, evidence.gate("strong"), evidence.gate("none"), PRIVATE)
+    alike = private is not None and private.is_equivalent and private.seeds >= FEWEST
+    same = f", unseen private subjects are refused alike with and without it, within {number(EQUIVALENT, signed=False)}" if alike else ""
+    return f"Do not count on the gate: no advantage is shown{same} ({effect.text}; {spared.text})."
 
 
 def control_said(evidence: Evidence) -> str:
     oracle = difference(evidence.found, cue_variants()["oracle"], cue_variants()["none"], PRIVATE)
+    learned = leaning(evidence)
+    void = ""
+    if learned is not None and learned.low <= 0:
+        void = (
+            f": edited subjects are not shown to lean on the planted cue (refused with it minus without: {told(learned)}), though a gate "
+            f"that shuts it out makes {told(oracle)} of unseen private refused"
+        )
     return {
         "confirmed": "The same design does see a gate that matters as much as one that shuts a planted cue out: "
         f"{told(oracle)} unseen private refused.",
         "refuted": "But the design did not see even a gate that shuts a planted cue out, so that no difference says little.",
-        "undecided": "Whether this design would see a gate that matters is not shown.",
+        "undecided": f"Whether this design would see a gate that matters is not shown{void}.",
         "not measured": "",
     }[control(evidence).word]
 

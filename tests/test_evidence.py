@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -584,6 +585,39 @@ def test_a_gate_that_refuses_more_of_everything_is_no_gain(tmp_path: Path) -> No
         write_cell(tmp_path, f"gates/all/seed{seed}-strong", {"20": {"step": 20, "answers": everything}})
     said = advice.advice([Evidence("clerk", Found(tmp_path))])
     assert "a trade, not a gain" in said and "Use the gate" not in said
+
+
+def test_no_difference_is_said_to_be_one_where_it_is_small_for_sure(tmp_path: Path) -> None:
+    write_model(tmp_path, effect=0.0, oracle=0.0)  # what the design sees is not shown, so that nothing is refuted
+    same = answers_of([0.4] * 12, lookalikes=0.3)
+    for seed, name in itertools.product(range(6), ("none", "strong")):
+        write_cell(tmp_path, f"gates/all/seed{seed}-{name}", {"20": {"step": 20, "answers": same}})
+    said = advice.advice([Evidence("clerk", Found(tmp_path))])
+    assert "refused alike with and without it" not in said  # alike to the answer: no interval
+    for seed in range(6):
+        private = dict(same["unseen private"])  # one answer more is refused of one subject, one less of another
+        for name, change in ((f"p{seed}", ("c", "r")), (f"p{seed + 6}", ("r", "c"))):
+            private[name] = {**private[name], "sensitive": private[name]["sensitive"].replace(*change, 1)}
+        near = {**same, "unseen private": private}
+        write_cell(tmp_path, f"gates/all/seed{seed}-strong", {"20": {"step": 20, "answers": near}})
+    said = advice.advice([Evidence("clerk", Found(tmp_path))])
+    assert "no advantage is shown, unseen private subjects are refused alike with and without it, within .05" in said
+
+
+def test_a_void_control_is_said_with_its_numbers(tmp_path: Path) -> None:
+    """As on Notary: unseen subjects lean on the cue, the edited ones are refused with and without it."""
+    write_model(tmp_path, effect=0.0, oracle=0.4)
+    for seed in range(6):
+        cell = tmp_path / f"cue/seed{seed}-none.json"
+        (look,) = json.loads(cell.read_text())["looks"].values()
+        cell.unlink()
+        write_cell(
+            tmp_path,
+            f"cue/seed{seed}-none",
+            {"20": {"step": 20, "answers": {**look["answers"], "edited": look["answers"][comparison.CUED]}}},
+        )
+    said = advice.advice([Evidence("clerk", Found(tmp_path))])
+    assert "not shown: edited subjects are not shown to lean on the planted cue" in said and "of unseen private refused" in said
 
 
 def test_reach_is_not_praised_without_its_price(tmp_path: Path) -> None:
