@@ -13,6 +13,7 @@ from experiments.claims import (
     cue_variants,
     deciding,
     edited_layer,
+    is_void,
     leaning,
     mean_level,
     named,
@@ -87,7 +88,7 @@ def control_said(evidence: Evidence) -> str:
     oracle = difference(evidence.found, cue_variants()["oracle"], cue_variants()["none"], PRIVATE)
     learned = leaning(evidence)
     void = ""
-    if learned is not None and learned.low <= 0:
+    if learned is not None and is_void(learned):
         void = (
             f": edited subjects are not shown to lean on the planted cue (refused with it minus without: {told(learned)}), though a gate "
             f"that shuts it out makes {told(oracle)} of unseen private refused"

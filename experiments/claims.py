@@ -120,6 +120,11 @@ def leaning(evidence: Evidence) -> Estimate | None:
     return compared({"": with_cue}, {"": without}, ((1.0, ""),))
 
 
+def is_void(learned: Estimate) -> bool:
+    """Whether the edit behind no gate is not shown to lean on the cue, so that no gate could show what it is worth."""
+    return learned.low <= 0
+
+
 def control(evidence: Evidence) -> Finding:
     """Whether the design sees a gate that matters: the oracle against no gate and against a random one."""
     pairs = (("oracle", "none"), ("oracle", "random"))
@@ -132,7 +137,7 @@ def control(evidence: Evidence) -> Finding:
         f"{first} - {other}, {measure}: {told_whole(e, p[first, other, measure])}" for (first, other, measure), e in made.items() if e
     ]
     text = f"edited subjects refused with the cue - without, no gate: {told(learned)}; " + "; ".join(told_all)
-    if learned.low <= 0:
+    if is_void(learned):
         return Finding("undecided", f"void, the edit is not shown to lean on the cue; {text}")
     for measure in (EDITED, PRIVATE):
         estimates = [made[first, other, measure] for first, other in pairs]

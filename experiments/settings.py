@@ -17,16 +17,17 @@ from neuralgate.comparison.config import ComparisonConfig
 from neuralgate.edit_settings import EDIT_PRESETS, EditConfig, MethodConfig, TrainedConfig, ValueConfig
 from neuralgate.machine import Machine
 from neuralgate.methods import METHODS
-from neuralgate.recipe import LOCATE_PRESETS, EvaluateConfig, LocateConfig, PairsConfig, PromiseConfig, Recipe
+from neuralgate.recipe import LOCATE_PRESETS, LocateConfig, Recipe
+from neuralgate.settings import Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 HEADER = ["key", "default", "what it means"]
-GROUPS = {"pairs": PairsConfig, "locate": LocateConfig, "edit": EditConfig, "evaluate": EvaluateConfig, "promise": PromiseConfig}
+GROUPS = {name: type(group) for name, group in Recipe() if isinstance(group, Settings)}
 
 
 def written(value: object) -> str:
     """As YAML in one line."""
-    return yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True).removesuffix("\n...\n").strip() or '""'
+    return yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True).removesuffix("\n...\n").strip()
 
 
 def rows(settings: type[BaseModel], prefix: str = "", without: Iterable[str] = ()) -> list[list[str]]:
@@ -64,10 +65,8 @@ def method_table() -> str:
             continue
         shared = next(base for base in (ValueConfig, TrainedConfig, MethodConfig) if issubclass(method.Config, base))
         usual = shared().model_dump(mode="json")
-        changed = {
-            key: value for key, value in method.Config().model_dump(mode="json").items() if usual.get(key) != value or key not in usual
-        }
-        made += rows(method.Config, f"methods.{name}.", without=set(method.Config.model_fields) - set(changed))
+        default = method.Config().model_dump(mode="json")
+        made += rows(method.Config, f"methods.{name}.", without=[key for key, value in default.items() if (key, value) in usual.items()])
     return table(HEADER, made)
 
 
