@@ -23,13 +23,13 @@ def _limit_threads() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def moments_of_our_own(tmp_path_factory):
-    """No test writes second moments into the user's cache, or reads them there."""
-    from neuralgate.closed_form import moments
+def a_cache_of_our_own(tmp_path_factory):
+    """No test writes moments or values into the user's cache, or reads them there."""
+    from neuralgate.closed_form import kept
 
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moments, "cache_folder", lambda: folder)
+        patch.setattr(kept, "cache_folder", lambda: folder)
         yield
 
 

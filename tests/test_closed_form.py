@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from neuralgate.closed_form import moments
+from neuralgate.closed_form import edit, moments, values
 from neuralgate.closed_form.edit import halves_of, restored, spread, wanted
 from neuralgate.closed_form.moments import LONGEST, ordinary_moments, second_moments
 from neuralgate.closed_form.requests import mean_keys, requests_of, subject_states
 from neuralgate.closed_form.solve import Covariance, alphaedit_update, memit_update, null_space, rome_updates
-from neuralgate.closed_form.values import optimise_values
+from neuralgate.closed_form.values import kept_values, optimise_values
 from neuralgate.edit_settings import ValueConfig
 from neuralgate.errors import UserError
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
@@ -300,6 +300,25 @@ def test_the_divergence_holds_values_back(tiny, requests):
     assert not bool(done.change_ND.any())
 
 
+def test_values_are_found_once_for_all_ways_to_solve(tiny_copy, requests, monkeypatch):
+    """Kept by weights, requests in their order, layer and settings; an edit's cost counts what they took all the same."""
+    found, plain = [], values.optimise_values
+    monkeypatch.setattr(values, "optimise_values", lambda *given: found.append(1) or plain(*given))
+    config = ValueConfig(value_steps=3, value_rate=0.05)
+    first, saved = kept_values(tiny_copy, requests, 1, config)
+    assert not saved
+    again, saved = kept_values(tiny_copy, requests, 1, config.model_copy(update={"values": "random", "seed": 7}))
+    assert len(found) == 1 and saved > 0
+    assert all(torch.equal(vars(first)[name], vars(again)[name]) for name in vars(first))
+    for number, other in enumerate(((requests, 2, config), (requests[::-1], 1, config), (requests, 1, ValueConfig(value_steps=4))), 2):
+        kept_values(tiny_copy, *other)
+        assert len(found) == number
+    with torch.no_grad():
+        tiny_copy.ffn_out(0).weight.mul_(1.5)
+    changed, _ = kept_values(tiny_copy, requests, 1, config)
+    assert not torch.equal(changed.start_ND, first.start_ND), "an edited model"
+
+
 # --- edits ----------------------------------------------------------------------------------------------------------
 
 
@@ -307,7 +326,7 @@ def test_one_layer_gives_bare_keys_their_values(tiny, told):
     """Where ordinary keys weigh nothing and there is one way of asking, W k is what is wanted."""
     bare = told.with_pairs(replace(pair, contexts=()) for pair in told)
     config = ValueConfig(per_subject=1, value_steps=4, value_rate=0.05)
-    aim = wanted(tiny, bare, config, 1)
+    aim = wanted(tiny, bare, config, [1])
     nothing = Covariance(torch.eye(48))
     patch = spread(tiny, aim, [1], lambda _layer, residual, keys: memit_update(residual, mean_keys(keys), nothing, 1e-9), {})
     with patch.on(tiny):
@@ -317,7 +336,7 @@ def test_one_layer_gives_bare_keys_their_values(tiny, told):
 
 def test_several_layers_share_what_is_missing(tiny, told):
     """Of three a third at the lowest, a half of the rest at the next: by the update that each is asked for."""
-    aim = wanted(tiny, told, ValueConfig(per_subject=1, value_steps=4, value_rate=0.05), 2)
+    aim = wanted(tiny, told, ValueConfig(per_subject=1, value_steps=4, value_rate=0.05), [0, 1, 2])
     asked = []
 
     def update(layer, residual_DN, keys_NCF):
@@ -349,6 +368,12 @@ def test_the_note_says_what_pulls_apart(tiny, pairs, name):
     assert training.values_changed > 0 and made.information["method"] == {"memit": "MEMIT", "alphaedit": "AlphaEdit"}.get(
         name, name.upper().replace("_", "-")
     )
+
+
+def test_the_cost_of_an_edit_is_that_of_a_first_one(tiny, pairs, monkeypatch):
+    kept = edit.kept_values
+    monkeypatch.setattr(edit, "kept_values", lambda *given: (kept(*given)[0], 1000.0))
+    assert apply_method("memit", tiny, pairs, None, config_of("memit"))[1].seconds > 1000.0
 
 
 def test_rome_edits_one_layer(tiny, pairs):

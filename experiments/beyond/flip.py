@@ -23,6 +23,7 @@ from neuralgate.interventions.patch import Patch
 from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.model import LVLM
 from neuralgate.pairs.schema import PairSet
+from neuralgate.training.batches import Inputs
 from neuralgate.training.gated import check_gate
 from neuralgate.training.watch import Watch
 
@@ -52,14 +53,15 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     covariance = Covariance(ordinary_moments(lvlm, pairs, layers)[layers[0]], config.ridge)
     requests = requests_of(pairs, config.per_subject, kept=True)
     by_id = {pair.id: pair for pair in pairs}
-    _, start_ND = subject_states(lvlm, requests, layers, layers[0])
+    inputs = Inputs(lvlm, layers[0])
+    _, start_ND = subject_states(lvlm, requests, [], layers[0], inputs)
     flipped_ND = torch.zeros_like(start_ND)
     for place, request in enumerate(requests):
         pair = by_id[request.pair]
         if request.kind == "sensitive" and pair.role == "edit":
             strong_D = gate.open_dimensions(pair.subject, layers[0], config.gate, config.gate_seed).to(start_ND.device)
             flipped_ND[place] = -2 * start_ND[place] * strong_D
-    aim = Wanted(requests, Values(start_ND, flipped_ND, None, None))
+    aim = Wanted(requests, Values(start_ND, flipped_ND, None, None), inputs)
 
     def update(_layer: int, residual_DN: Tensor, keys_NCF: Tensor) -> Tensor:
         return memit_update(residual_DN, mean_keys(keys_NCF), covariance, config.weight)

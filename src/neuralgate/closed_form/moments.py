@@ -1,24 +1,18 @@
-"""The second moments of ordinary keys: one pass over ordinary text for all layers, kept in the user's cache.
-
-What is kept is named by the model's weights, by the text and how it is put to the model, and by the layer.
-"""
+"""The second moments of ordinary keys: one pass over ordinary text for all layers, kept in the user's cache."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
-from neuralgate.cache import cache_folder
+from neuralgate.closed_form.kept import identity_of, kept
 from neuralgate.closed_form.requests import ROWS, at_tokens
 from neuralgate.errors import UserError
-from neuralgate.files import digest, hash_path, read_text, write_bytes
-from neuralgate.lvlm.conversation import ImageLike
+from neuralgate.files import read_text
 from neuralgate.lvlm.forward import final_hidden, inputs_seen
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import OTHER, Batch, Example, batch_of, encode_examples
@@ -27,7 +21,6 @@ from neuralgate.pairs.schema import PairSet
 
 LONGEST = 256  # tokens of a paragraph, where it is cut
 MOST = 100_000  # tokens of a text in all
-VERSION = 1  # of what is kept; another one where the same text would give other moments
 
 
 def ordinary_moments(lvlm: LVLM, pairs: PairSet, layers: Sequence[int], corpus: str | None = None) -> dict[int, Tensor]:
@@ -44,9 +37,17 @@ def ordinary_moments(lvlm: LVLM, pairs: PairSet, layers: Sequence[int], corpus: 
         told = [*pairs.split("train", "edit"), *pairs.split("train", "contrast")]
         examples = [example_of(pair, "benign", pairs.folder) for pair in told]
         examples += [example_of(pair, "sensitive", pairs.folder) for pair in told if pair.role == "contrast"]
-        return kept(lvlm, layers, identity_of(lvlm, examples), lambda missing: second_moments(lvlm, examples, missing))
+        texts, how = identity_of(lvlm, examples)
+        return _kept(lvlm, layers, [sorted(texts), how], lambda missing: second_moments(lvlm, examples, missing))
     paragraphs = read_paragraphs(corpus)
-    return kept(lvlm, layers, [paragraphs, LONGEST, MOST], lambda missing: text_moments(lvlm, paragraphs, missing))
+    return _kept(lvlm, layers, [paragraphs, LONGEST, MOST], lambda missing: text_moments(lvlm, paragraphs, missing))
+
+
+def _kept(lvlm: LVLM, layers: Sequence[int], text: list[Any], compute: Callable[[list[int]], dict[int, Tensor]]) -> dict[int, Tensor]:
+    def named(missing: list[int]) -> dict[int, dict[str, Tensor]]:
+        return {layer: {"moment": moment_FF} for layer, moment_FF in compute(missing).items()}
+
+    return {layer: tensors["moment"] for layer, tensors in kept(lvlm, "moments", text, layers, named).items()}
 
 
 def read_paragraphs(corpus: str) -> list[str]:
@@ -55,33 +56,6 @@ def read_paragraphs(corpus: str) -> list[str]:
     if not paragraphs:
         raise UserError(f"{corpus} holds no text; write a paragraph a line.")
     return paragraphs
-
-
-def identity_of(lvlm: LVLM, examples: Sequence[Example]) -> list[str]:
-    """What the moments of examples hang on, in any order of theirs: texts, pictures, and how one of them is put to the model."""
-    texts = [digest([example.question, example.answer, example.answer_ids, picture_hash(example.image)]) for example in examples]
-    encoded = encode_examples(lvlm, examples[:1])
-    how = [tensor.cpu().numpy().tobytes() for tensor in (encoded.input_ids_BT, *(value.float() for value in encoded.fields.values()))]
-    return [*sorted(texts), lvlm.prompt_style, *(hashlib.sha256(part).hexdigest() for part in how)]
-
-
-def picture_hash(image: ImageLike) -> str:
-    if isinstance(image, str | Path):
-        return hash_path(Path(image))
-    return "" if image is None else hashlib.sha256(image.tobytes()).hexdigest()
-
-
-def kept(lvlm: LVLM, layers: Sequence[int], text: list[Any], compute: Callable[[list[int]], dict[int, Tensor]]) -> dict[int, Tensor]:
-    """The moments of ``layers`` about ``text``, from the cache where they are there; of a model that is edited already, which will not
-    come again, they are computed."""
-    if lvlm.weights_hash() != lvlm.fingerprint:
-        return compute(list(layers))
-    folder = cache_folder() / "moments" / digest([VERSION, lvlm.fingerprint, text])[:32]
-    files = {layer: folder / f"{layer}.safetensors" for layer in layers}
-    if missing := [layer for layer, path in files.items() if not path.is_file()]:
-        for layer, moment_FF in compute(missing).items():
-            write_bytes(files[layer], save({"moment": moment_FF.cpu()}))
-    return {layer: load(path.read_bytes())["moment"].to(lvlm.ffn_out(layer).weight.device) for layer, path in files.items()}
 
 
 def second_moments(lvlm: LVLM, corpus: Sequence[Example], layers: Sequence[int]) -> dict[int, Tensor]:

@@ -73,7 +73,7 @@ def subject_states(
         with ExitStack() as stack:
             stack.enter_context(inputs_seen({key_layer: lvlm.ffn_out(key_layer) for key_layer in key_layers}, keep))
             stack.callback(lvlm.layers[layer].register_forward_hook(_keep_output(outputs, at_BT)).remove)
-            batch.final_hidden(lvlm)
+            batch.run_through(lvlm, max([*key_layers, layer]))
 
     lvlm.batches(max(1, ROWS // ways), "reading keys").run(read, requests)
     return {key_layer: torch.cat(parts).unflatten(0, (-1, ways)) for key_layer, parts in keys.items()}, torch.cat(outputs)[::ways]

@@ -61,7 +61,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     def update(layer: int, residual_DN: Tensor, keys_NCF: Tensor) -> Tensor:
         return alphaedit_update(residual_DN, mean_keys(keys_NCF), bases[layer], config.ridge)
 
-    aim = wanted(lvlm, pairs, config, layers[-1])
+    aim = wanted(lvlm, pairs, config, layers)
     name = "AlphaEdit" if config.values == "fitted" else "AlphaEdit (control)"
     return finish(lvlm, aim, spread(lvlm, aim, layers, update, {"method": name}), layers, watch)
 

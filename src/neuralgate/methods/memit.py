@@ -66,7 +66,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         weight = PUBLISHED * len(keys_FN) if config.covariance_weight == "auto" else config.covariance_weight
         return memit_update(residual_DN, keys_FN, covariances[layer], weight)
 
-    aim = wanted(lvlm, pairs, config, layers[-1])
+    aim = wanted(lvlm, pairs, config, layers)
     name = "MEMIT" if config.values == "fitted" else "MEMIT (control)"
     return finish(lvlm, aim, spread(lvlm, aim, layers, update, {"method": name}), layers, watch)
 

@@ -68,7 +68,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         values_DN = weight_DF.double() @ asked_FN.double() + residual_DN.double()
         return rome_updates(weight_DF, values_DN, mean_FN, asked_FN, covariance)
 
-    aim = wanted(lvlm, pairs, config, layers[0])
+    aim = wanted(lvlm, pairs, config, layers)
     name = ("R-ROME" if config.keys == "mean" else "ROME") + ("" if config.values == "fitted" else " (control)")
     return finish(lvlm, aim, spread(lvlm, aim, layers, update, {"method": name}), layers, watch)
 

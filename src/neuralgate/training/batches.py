@@ -48,6 +48,10 @@ class Unpacked:
         """What the output embeddings are given, ``(B, T, D)``."""
         return final_hidden(lvlm, self.batch)
 
+    def run_through(self, lvlm: LVLM, _layer: int) -> None:
+        """Run the layers, for what looks on: all of them, there is no shorter plain form."""
+        final_hidden(lvlm, self.batch)
+
 
 class Inputs:
     """Packed batches for edits whose lowest layer is ``layer``. At most ``kept_bytes`` of what was computed are kept;

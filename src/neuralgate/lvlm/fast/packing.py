@@ -63,6 +63,10 @@ class Packed:
         """What the output embeddings are given, ``(B, T, D)``."""
         return self.run(lvlm, self.layer, len(lvlm.layers))
 
+    def run_through(self, lvlm: LVLM, layer: int) -> None:
+        """Run the layers up to and with ``layer``, for what looks on."""
+        self.run(lvlm, self.layer, layer + 1)
+
     def final_hidden_at_labels(self, lvlm: LVLM) -> tuple[Tensor, Tensor, Tensor]:
         """What the output embeddings are given at the tokens that have a label, ``(B, Q, D)``, padded on the right, their labels and
         their examples, ``(B, Q)``. The top layer gives the keys and values of all tokens and is run for those alone."""
