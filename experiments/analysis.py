@@ -1,8 +1,8 @@
 """What docs/analysis.md says of Clerk, from an analysed run:
 
-neuralgate run clerk --out runs/clerk
-neuralgate locate runs/clerk --analyse
-python -m experiments.analysis runs/clerk
+make demo
+neuralgate locate runs/demo --analyse
+python -m experiments.analysis runs/demo
 """
 
 from __future__ import annotations
