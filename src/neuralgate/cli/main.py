@@ -206,7 +206,7 @@ def list_models() -> None:
     from neuralgate.lvlm.families import FAMILIES, HEADER
 
     print("clerk   the embedded model: reads documents aloud, 128 x 128 pixels, runs on two CPU cores")
-    print("notary  the same eyes before a pretrained mind, SmolLM2-135M-Instruct, which is fetched once (`neuralgate fetch notary`)")
+    print("notary  the same documents before a pretrained mind, SmolLM2-135M-Instruct, which is fetched once (`neuralgate fetch notary`)")
     print("A model directory or a name of the hub, of one of these families (`neuralgate doctor MODEL` says what one would need here):")
     print_table(list(HEADER), [list(family) for family in FAMILIES])
 

@@ -61,10 +61,11 @@ def notary_folder(
     folder = home / f"notary-{key(delta, base)}"
     if cache.is_made(folder, sha256, thorough):
         return folder
-    mind = bases.base_folder(base, given, thorough, display)
+    size = base.weights_size + 2 * (delta / DELTA).stat().st_size
+    mind = bases.base_folder(base, given, thorough, display, after=size)
     with cache.alone(home, display):
         if not cache.is_made(folder, sha256, thorough):
-            cache.needs_room(home, base.weights_size + 2 * (delta / DELTA).stat().st_size, "Notary")
+            cache.needs_room(home, size, "Notary")
             display.start("assemble")
             try:
                 cache.make(

