@@ -20,7 +20,7 @@ from experiments.claims import (
     named_layers,
     scores_on_test,
 )
-from experiments.comparison import ENOUGH, EQUIVALENT, SEPARATION, Variant, difference, level
+from experiments.comparison import ENOUGH, EQUIVALENT, SEPARATION, Variant, base_level, difference, level
 from experiments.variety import COUNTS
 from experiments.words import number, told
 
@@ -37,7 +37,8 @@ def sentences(evidence: Evidence) -> list[str]:
     edited = mean_level(evidence, "none", "edited refused")
     if edited is not None and edited.seeds < ENOUGH:
         return [f"**{evidence.model.capitalize()}**: edits of one seed are made so far, which decides nothing."]
-    return [*edit_said(evidence), gate_said(evidence), control_said(evidence), layer_said(evidence), variety_said(evidence)]
+    others = (gate_said, route_said, control_said, layer_said, variety_said)
+    return [*edit_said(evidence), *(say(evidence) for say in others)]
 
 
 def edit_said(evidence: Evidence) -> list[str]:
@@ -48,8 +49,23 @@ def edit_said(evidence: Evidence) -> list[str]:
     return [
         f"**{evidence.model.capitalize()}**, edited at layer {edited_layer(evidence)} for {evidence.size.middle} steps without a gate, "
         f"refuses {refused[0]} of the sensitive questions about edited subjects, {refused[1]} about private subjects that no edit saw, and "
-        f"{refused[2]} of the same words about public ones."
+        f"{refused[2]} of the same words about public ones.",
+        price_said(evidence),
     ]
+
+
+def price_said(evidence: Evidence) -> str:
+    """What the edit breaks, beside the base model."""
+    lost = {"protected, benign refused": "{} of the benign questions about protected subjects are refused"}
+    lost |= {f"{name} accuracy": f"{{}} of the questions about {name} answered right" for name in ("look-alikes", "scenes")}
+    said = []
+    for measure, text in lost.items():
+        now = mean_level(evidence, "none", measure)
+        if now is None:
+            return ""
+        base = base_level(evidence.found, measure, [evidence.gate("none")])
+        said.append(f"{text.format(told(now, signed=False))} (the base model: {told(base, signed=False)})")
+    return f"Its price: {', '.join(said[:-1])} and {said[-1]}."
 
 
 def gate_said(evidence: Evidence) -> str:
@@ -82,6 +98,18 @@ def gate_said(evidence: Evidence) -> str:
     alike = private is not None and private.is_equivalent and private.seeds >= FEWEST
     same = f", unseen private subjects are refused alike with and without it, within {number(EQUIVALENT, signed=False)}" if alike else ""
     return f"Do not count on the gate: no advantage is shown{same} ({effect.text}; {spared.text})."
+
+
+def route_said(evidence: Evidence) -> str:
+    """Where alone a gate can matter: what it does when nothing but subject tokens teaches."""
+    pairs = [(evidence.gate("strong", "subject"), evidence.gate(other, "subject")) for other in ("none", "random")]
+    found = [difference(evidence.found, *pair, PRIVATE) for pair in pairs]
+    if found[0] is None or found[1] is None:
+        return ""
+    return (
+        f"Where subject tokens alone send gradient, unseen private refused: gate - no gate {told(found[0])}, gate - random gate "
+        f"{told(found[1])}."
+    )
 
 
 def control_said(evidence: Evidence) -> str:
@@ -141,5 +169,6 @@ def variety_said(evidence: Evidence) -> str:
         verb = "Whether more kinds of subjects reach further is not decided"
     return (
         f"{verb}: with equally many pairs in all, from {COUNTS[0]} to {COUNTS[-1]} subjects unseen private ones go from {said[0]} to "
-        f"{said[1]} refused, look-alikes from {said[2]} to {said[3]}; separation {told(apart)} ({more.seeds} seeds)."
+        f"{said[1]} refused, look-alikes from {said[2]} to {said[3]}; separation {told(apart)} ({more.seeds} seeds). "
+        f"The default edits all {COUNTS[-1]}."
     )

@@ -254,6 +254,13 @@ def level(found: Found, variant: Variant, measure: str, seeds: Collection[int] |
     return compared(one, zero, parts)
 
 
+def base_level(found: Found, measure: str, edited: Sequence[Variant]) -> Estimate:
+    """Of the base model about the subjects that these edits were asked about; it was asked about more."""
+    asked = {subject for variant in edited for row in variant.shares(found, measure).values() for subject in row}
+    answered = shares(found.cells["base"]["answers"], measure, sorted(asked) or None)
+    return crossed([(1.0, np.array([list(answered.values())]))])
+
+
 def adjusted(estimates: Mapping[Any, Estimate | None]) -> dict[Any, float]:
     """p of a family of comparisons after Holm; those that could not be made are left out."""
     there = {key: estimate for key, estimate in estimates.items() if estimate}

@@ -6,16 +6,13 @@ python -m experiments.tables
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from experiments import figures
 from experiments.advice import advice
 from experiments.cells import FOLDER
 from experiments.claims import CLAIMS, Evidence, Finding, control
-from experiments.comparison import FEWEST, Estimate, Found, Variant, crossed, level, shares
+from experiments.comparison import FEWEST, Found, base_level, level
 from experiments.sections import (
     authors_section,
     cue_section,
@@ -34,7 +31,7 @@ from neuralgate.files import read_json, write_text
 from neuralgate.lvlm.families import FAMILIES, HEADER
 
 DOCS = Path(__file__).parent.parent / "docs"
-README_ROWS = ("edited refused", "unseen private refused", "look-alikes refused", "scenes accuracy")
+README_ROWS = ("edited refused", "unseen private refused", "look-alikes refused", "protected, benign refused")
 INTRODUCTION = """This page is made by `python -m experiments.tables` of the cells in `experiments/evidence/`, one JSON file each, which
 `make evidence` makes. [The plan](plan.md) was written before the numbers; it says what is asked and measured and how verdicts come about.
 Brackets are 95 % intervals over seeds and subjects: Student's t, cut at 0 and 1, where anything differs (too narrow for shares
@@ -131,18 +128,11 @@ def readme_rows(evidences: list[Evidence]) -> str:
         edited = [evidence.gate(name) for name in ("none", "strong", "random")]
         for place, measure in enumerate(README_ROWS):
             seeds = set.intersection(*(set(variant.shares(evidence.found, measure)) for variant in edited))
-            values = [base_level(evidence, measure, edited), *(level(evidence.found, variant, measure, seeds) for variant in edited)]
+            values = [base_level(evidence.found, measure, edited), *(level(evidence.found, variant, measure, seeds) for variant in edited)]
             size = next((f"{value.seeds}x{value.subjects}" for value in values[1:] if value), "-")
             name = evidence.model.capitalize() if place == 0 else ""
             rows.append([name, measure, size, *(told(value, signed=False) for value in values)])
     return table(["model", "share", "seeds x subjects", "base", "no gate", "gate", "random gate"], rows)
-
-
-def base_level(evidence: Evidence, measure: str, edited: Sequence[Variant]) -> Estimate:
-    """Of the base model about the subjects that these edits were asked about; it was asked about more."""
-    asked = {subject for variant in edited for row in variant.shares(evidence.found, measure).values() for subject in row}
-    found = shares(evidence.found.cells["base"]["answers"], measure, sorted(asked) or None)
-    return crossed([(1.0, np.array([list(found.values())]))])
 
 
 def main() -> None:
