@@ -301,22 +301,21 @@ def test_the_divergence_holds_values_back(tiny, requests):
 
 
 def test_values_are_found_once_for_all_ways_to_solve(tiny_copy, requests, monkeypatch):
-    """Kept by weights, requests in their order, layer and settings; an edit's cost counts what they took all the same."""
+    """Kept by weights, requests in their order, layer and settings; what that saves is told."""
     found, plain = [], values.optimise_values
     monkeypatch.setattr(values, "optimise_values", lambda *given: found.append(1) or plain(*given))
     config = ValueConfig(value_steps=3, value_rate=0.05)
-    first, saved = kept_values(tiny_copy, requests, 1, config)
-    assert not saved
-    again, saved = kept_values(tiny_copy, requests, 1, config.model_copy(update={"values": "random", "seed": 7}))
-    assert len(found) == 1 and saved > 0
+    first = kept_values(tiny_copy, requests, 1, config)
+    assert not tiny_copy.saved_seconds
+    again = kept_values(tiny_copy, requests, 1, config.model_copy(update={"values": "random", "seed": 7}))
+    assert len(found) == 1 and tiny_copy.saved_seconds > 0
     assert all(torch.equal(vars(first)[name], vars(again)[name]) for name in vars(first))
     for number, other in enumerate(((requests, 2, config), (requests[::-1], 1, config), (requests, 1, ValueConfig(value_steps=4))), 2):
         kept_values(tiny_copy, *other)
         assert len(found) == number
     with torch.no_grad():
         tiny_copy.ffn_out(0).weight.mul_(1.5)
-    changed, _ = kept_values(tiny_copy, requests, 1, config)
-    assert not torch.equal(changed.start_ND, first.start_ND), "an edited model"
+    assert not torch.equal(kept_values(tiny_copy, requests, 1, config).start_ND, first.start_ND), "an edited model"
 
 
 # --- edits ----------------------------------------------------------------------------------------------------------
@@ -372,7 +371,12 @@ def test_the_note_says_what_pulls_apart(tiny, pairs, name):
 
 def test_the_cost_of_an_edit_is_that_of_a_first_one(tiny, pairs, monkeypatch):
     kept = edit.kept_values
-    monkeypatch.setattr(edit, "kept_values", lambda *given: (kept(*given)[0], 1000.0))
+
+    def saving(lvlm, *given):
+        lvlm.saved_seconds += 1000.0
+        return kept(lvlm, *given)
+
+    monkeypatch.setattr(edit, "kept_values", saving)
     assert apply_method("memit", tiny, pairs, None, config_of("memit"))[1].seconds > 1000.0
 
 

@@ -24,8 +24,8 @@ from neuralgate.comparison.choose import at_equal_damage, at_equal_privacy, fron
 from neuralgate.comparison.claims import CLAIMS, Claim, Verdict
 from neuralgate.comparison.config import ComparisonConfig
 from neuralgate.comparison.entries import BUDGET, ENTRIES, Entry, chosen_entries, config_of, layers_at
-from neuralgate.comparison.final import readings
-from neuralgate.comparison.measures import MEASURES, by_subject, damage, difference, effect, interval, share
+from neuralgate.comparison.final import control, published, readings
+from neuralgate.comparison.measures import MEASURES, by_subject, damage, difference, effect, excess, interval, share
 from neuralgate.comparison.page import write_page
 from neuralgate.comparison.run import Comparison
 from neuralgate.comparison.search import search
@@ -154,16 +154,16 @@ def test_intervals_know_that_seeds_ask_the_same_subjects():
 
 def points(*rows):
     return [
-        {"effect": effect, "damage": {"benign": lost, "scenes": 0.0}, "strength": strength, "settings": {}}
+        {"effect": effect, "damage": {"benign": lost, "scenes": 0.0}, "excess": lost - 0.02, "strength": strength, "settings": {}}
         for effect, lost, strength in rows
     ]
 
 
 def test_points_are_chosen_by_rules():
     found = points((0.2, 0.0, 0.5), (0.7, 0.02, 1.0), (0.7, 0.01, 2.0), (0.96, 0.3, 1.0), (0.99, 0.2, 2.0))
-    assert at_equal_damage(found, 0.02) == found[2] and at_equal_privacy(found, 0.95) == found[4]
+    assert at_equal_damage(found) == found[2] and at_equal_privacy(found, 0.95) == found[4]
     assert at_equal_privacy(found, 0.995) is None
-    assert at_equal_damage(found[3:], 0.02) == {**found[4], "over_budget": True}
+    assert at_equal_damage(found[3:]) == {**found[4], "over_budget": True}
     assert [(point["effect"], point["damage"]["benign"]) for point in frontier(found)] == [(0.2, 0.0), (0.7, 0.01), (0.99, 0.2)]
     assert readings([{"points": []}], SMALL) == {"at equal privacy": None, "at equal damage": None}
     assert readings([{"points": found[:1]}, {"points": found[1:]}], SMALL)["at equal damage"] == found[2]
@@ -242,16 +242,56 @@ def test_the_divergence_is_its_formula(tiny, bench):
     assert bench.base["validation"].divergence == {"benign": 0.0, "scenes": 0.0}
     steering = Steering.for_model(tiny, {1: 4 * torch.ones(tiny.hidden_size)}, {})
     heard = bench.ask([steering], "validation")
-    assert heard.divergence["benign"] > 0.001 and bench.ask([steering], "test").divergence == {}
-    items, said, kept = bench.held["scenes"]
+    assert heard.divergence["benign"] > 0.001 and bench.ask([steering], "test").divergence["scenes"] > 0
+    items, said, kept = bench.held["validation", "scenes"]
     with steering.on(tiny):
         plain = [log_distributions(tiny, [item], [text], 1)[0] for item, text in zip(items, said, strict=True)]
     expected = torch.cat([divergence(n, b) for b, n in zip(kept, plain, strict=True)]).mean()
     assert heard.divergence["scenes"] == pytest.approx(float(expected), abs=1e-4)
 
 
+def test_a_process_that_comes_later_measures_from_the_base_model_too(tiny, bench, tmp_path):
+    """Its first question may be to an edited model."""
+    steering = Steering.for_model(tiny, {1: 4 * torch.ones(tiny.hidden_size)}, {})
+    later = Bench(tiny, SMALL, tmp_path)
+    assert later.ask([steering], "validation").divergence == bench.ask([steering], "validation").divergence
+
+
+def test_one_answer_may_be_lost_where_few_are_asked():
+    """Two points of twenty answers are less than one."""
+
+    def answered(right: int, of: int):
+        return {name: {"a": {"benign": "c" * right + "r" * (of - right)}} for name in ("edited", "look-alikes")} | {
+            "scenes": {"": {"": "c" * of}}
+        }
+
+    few, many = answered(20, 20), answered(200, 200)
+    assert excess(few, answered(19, 20), 0.02) < 1e-9 < excess(few, answered(18, 20), 0.02)
+    assert excess(many, answered(196, 200), 0.02) == pytest.approx(0) and excess(many, answered(195, 200), 0.02) > 0
+
+
+def test_what_is_published_has_no_contrast_pairs_and_several_layers_where_it_has_several(bench):
+    config = published(bench, ENTRIES["neural_gate_layers"], 0)
+    assert config.contrast_weight == 0.0 and config.layers == [0, 1] and config.gate == "strong"
+    assert published(bench, ENTRIES["memit"], 0).layers == [0, 1] and published(bench, ENTRIES["ungated"], 0).layers == [0]
+
+
+def test_what_has_no_gate_has_no_random_one(bench):
+    said = control(bench, ENTRIES["ungated"], None, 0, 0)
+    assert "nothing that could be drawn at random" in said["refused"]
+
+
+def test_every_grid_has_different_points_on_clerk():
+    """No two places of a grid are one edit, and every one lies below the last layer of eight."""
+    for name, entry in ENTRIES.items():
+        for depth in entry.grid.get("depth", ()):
+            assert max(layers_at(depth, 8)) < 7, name
+        depths = [tuple(layers_at(depth, 8)) for depth in entry.grid.get("depth", ())]
+        assert len(set(depths)) == len(depths), name
+
+
 def test_distributions_and_probabilities_agree(tiny, bench):
-    items, said, kept = bench.held["benign"] if "benign" in bench.held else (bench.base and bench.held["benign"])
+    items, said, kept = bench.base and bench.held["validation", "benign"]
     logs = tiny.log_probabilities(items, said)
     for logs_T, kept_TV in zip(logs, kept, strict=True):
         np.testing.assert_allclose(kept_TV.exp().sum(-1).numpy(), 1, rtol=1e-4)
@@ -320,12 +360,12 @@ def test_other_results_are_not_taken_for_these(tiny, compared, tmp_path):
     comparison = Comparison(tiny, SMALL, CHOSEN, folder, tmp_path / "work")
     for changed, message in (
         ({"identity": "0"}, "is about another model, other questions or other settings"),
-        ({"schema": 2}, "is of schema 2, this neuralgate reads 1"),
+        ({"schema": 1}, "is of schema 1, this neuralgate reads 2"),
     ):
         (folder / "base.json").write_text(json.dumps({**held, **changed}))
         with pytest.raises(UserError, match=message):
             comparison.run()
-    with pytest.raises(UserError, match="is of schema 2"):
+    with pytest.raises(UserError, match="is of schema 1"):
         read_comparison(folder)
     (folder / "base.json").write_text("[]")
     with pytest.raises(UserError, match="is of schema None"):

@@ -50,9 +50,9 @@ def test_subjects_one_after_another(tiny, bench, found):
     again = one_after_another(bench, entry, {"settings": {"depth": 0.3, "max_steps": 6}, "strength": 1.0})
     config = short_edit(config_of(entry, {"depth": 0.3, "max_steps": 6}, len(tiny.layers), 0, SMALL.batch_size))
     assert config.max_steps == 2
-    first, _ = applied(bench, entry, config, 0, about(bench.training(0), subjects[0]))
+    first = applied(bench, entry, config, 0, about(bench.training(0), subjects[0])).made
     with first.on(tiny):  # the second by hand
-        second, _ = applied(bench, entry, config, 0, about(bench.training(0), subjects[1]))
+        second = applied(bench, entry, config, 0, about(bench.training(0), subjects[1])).made
         with second.on(tiny):
             heard = bench.ask([], "validation")
     looks = again["looks"]

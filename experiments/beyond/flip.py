@@ -49,8 +49,8 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     if gate is None:
         raise UserError("A flip needs a located gate; use gate: strong, or random.")
     pairs = told_pairs(lvlm, pairs, layers)
-    watch.begin(pairs, f"flip at layer {layers[0]}", layers)
     covariance = Covariance(ordinary_moments(lvlm, pairs, layers)[layers[0]], config.ridge)
+    watch.begin(pairs, f"flip at layer {layers[0]}", layers)
     requests = requests_of(pairs, config.per_subject, kept=True)
     by_id = {pair.id: pair for pair in pairs}
     inputs = Inputs(lvlm, layers[0])

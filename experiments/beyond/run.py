@@ -19,6 +19,8 @@ from neuralgate.files import write_text
 from neuralgate.lvlm.load import load
 
 ROOT = Path(__file__).parents[2]
+#: What the comparison of methods sets on each model (docs/methods-plan.md).
+AS_COMPARED: dict[str, dict[str, int]] = {"clerk": {}, "notary": {"batch_size": 3}}
 RESULTS, RIVALS = ROOT / "benchmarks" / "beyond", ROOT / "benchmarks" / "methods"
 
 
@@ -29,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         if not arguments.page:
-            config = ComparisonConfig(model=arguments.model, sequence=False, together=False)
+            config = ComparisonConfig(model=arguments.model, sequence=False, together=False, **AS_COMPARED[arguments.model])
             compare_methods(load(arguments.model), config, IDEAS, RESULTS / arguments.model)
         write_text(ROOT / "docs" / "beyond.md", page(RESULTS, RIVALS))
     except UserError as error:

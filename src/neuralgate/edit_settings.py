@@ -20,6 +20,8 @@ AUTO: Auto = "auto"
 
 #: What a comparison searches where a method has a layer and a number of steps: shares of the decoder's depth, and steps.
 DEPTHS, STEPS = (0.15, 0.3, 0.5, 0.7), (20, 40, 80)
+#: The layers 4-8 of 32 that MEMIT and AlphaEdit are spread over, in proportion.
+SPREAD = (4 / 32, 9 / 32)
 
 
 def _no_layer_twice(layers: list[int]) -> list[int]:

@@ -29,23 +29,22 @@ Update = Callable[[int, Tensor, Tensor], Tensor]
 
 @dataclass
 class Wanted:
-    """What an edit is to bring about. ``inputs``: of the lowest edited layer; ``saved``: seconds that the cache took off finding values."""
+    """What an edit is to bring about. ``inputs``: of the lowest edited layer."""
 
     requests: list[Request]
     values: Values
     inputs: Inputs
-    saved: float = 0.0
 
 
 def wanted(lvlm: LVLM, pairs: PairSet, config: ValueConfig, layers: Sequence[int]) -> Wanted:
     """The requests of ``pairs``, which have their targets, and their values at the highest of ``layers``; or, as the control, values of
     the same norms in directions that are drawn at random."""
     requests = requests_of(pairs, config.per_subject, config.kept)
-    values, saved = kept_values(lvlm, requests, max(layers), config)
+    values = kept_values(lvlm, requests, max(layers), config)
     if config.values == "random":
         drawn_ND = torch.randn(values.change_ND.shape, generator=torch.Generator().manual_seed(config.seed)).to(values.change_ND.device)
         values.change_ND = drawn_ND * (values.change_ND.norm(dim=-1, keepdim=True) / drawn_ND.norm(dim=-1, keepdim=True))
-    return Wanted(requests, values, Inputs(lvlm, min(layers)), saved)
+    return Wanted(requests, values, Inputs(lvlm, min(layers)))
 
 
 def told_pairs(lvlm: LVLM, pairs: PairSet, layers: Sequence[int]) -> PairSet:
@@ -91,7 +90,6 @@ def finish(lvlm: LVLM, aim: Wanted, patch: Patch, layers: Sequence[int], watch: 
     reached = float((moved_ND * aim.values.change_ND).sum() / aim.values.change_ND.square().sum())
     watch.look_at(patch, 1, 1)
     chosen = watch.chosen(patch)
-    watch.training.seconds = round(watch.training.seconds + aim.saved, 2)  # the cost is that of a first edit
     note = f"{len(aim.requests)} requests"
     before_N, after_N = aim.values.loss_before_N, aim.values.loss_after_N
     if before_N is not None and after_N is not None:

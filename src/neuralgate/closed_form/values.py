@@ -7,7 +7,6 @@ h: that output as it is, p: the next token's distribution there. As in ROME and 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,20 +37,12 @@ class Values:
     loss_after_N: Tensor | None
 
 
-def kept_values(lvlm: LVLM, requests: Sequence[Request], layer: int, config: ValueConfig) -> tuple[Values, float]:
-    """`optimise_values`, from the user's cache where they were found before, for they do not hang on how an edit is solved with them; and
-    the seconds that this saved."""
-
-    def compute(_missing: list[int]) -> dict[int, dict[str, Tensor]]:
-        found = vars(optimise_values(lvlm, requests, layer, config))
-        return {layer: {**found, "seconds": torch.tensor(time.perf_counter() - started, dtype=torch.float64)}}
-
-    started = time.perf_counter()
+def kept_values(lvlm: LVLM, requests: Sequence[Request], layer: int, config: ValueConfig) -> Values:
+    """`optimise_values`, from the user's cache where they were found before, for they do not hang on how an edit is solved with them."""
     asked = [example for request in requests for example in request.asked]
     about = [*identity_of(lvlm, asked), [getattr(config, name) for name in FOUND_BY]]
-    tensors = kept(lvlm, "values", about, [layer], compute)[layer]
-    taken = float(tensors.pop("seconds"))
-    return Values(**tensors), max(0.0, taken - (time.perf_counter() - started))
+    found = kept(lvlm, "values", about, [layer], lambda _: {layer: vars(optimise_values(lvlm, requests, layer, config))})
+    return Values(**found[layer])
 
 
 def optimise_values(lvlm: LVLM, requests: Sequence[Request], layer: int, config: ValueConfig) -> Values:

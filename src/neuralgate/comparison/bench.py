@@ -63,11 +63,11 @@ class Bench:
         )
         self.drawn = build_pairs(self.pairs_config, 0, work / "pairs")
         pictures, few = config.validation_pictures, {"sensitive": 1, "benign": 1}
-        both = {"sensitive": 2, "benign": 2}
+        both, more = {"sensitive": 2, "benign": 2}, {"sensitive": 2, "benign": 3}
         choosing = {
-            SEEN: Asked(trained, pictures, both),
-            UNSEEN: Asked(held, 3 * pictures, both),
-            LOOKALIKES: Asked(contrast[config.trained_contrast :], 3 * pictures, both),
+            SEEN: Asked(trained, pictures, more),
+            UNSEEN: Asked(held, 3 * pictures, more),
+            LOOKALIKES: Asked(contrast[config.trained_contrast :], 3 * pictures, {"sensitive": 3, "benign": 3}),
             PROTECTED: Asked(subjects_of("protected"), pictures, few),
         }
         groups = {SEEN: trained, UNSEEN: subjects_of("held_out"), LOOKALIKES: subjects_of("public"), PROTECTED: subjects_of("protected")}
@@ -77,8 +77,8 @@ class Bench:
             "test": draw_questions(testing, config.test_scenes, work / "test"),
         }
         self.below = Below(lvlm, 0)
-        self.gates: dict[tuple[int, tuple[int, ...]], Gate] = {}
-        self.held: dict[str, tuple[list[Item], list[str], list[Tensor]]] = {}
+        self.gates: dict[tuple[int, tuple[int, ...]], tuple[Gate, float]] = {}
+        self.held: dict[tuple[str, str], tuple[list[Item], list[str], list[Tensor]]] = {}
 
     @cached_property
     def identity(self) -> str:
@@ -95,12 +95,14 @@ class Bench:
         """The pairs in the seed's order and with its refusal prefixes; validation pairs are all the same."""
         return self.pairs.with_pairs((*drawn_anew(self.pairs.split("train"), seed), *self.pairs.split("validation")))
 
-    def gate(self, seed: int, layers: Sequence[int]) -> Gate:
-        """Votes of the seed's first samples; kept."""
+    def gate(self, seed: int, layers: Sequence[int]) -> tuple[Gate, float]:
+        """Votes of the seed's first samples, of several layers jointly (Eq. 8), and the seconds that they took; kept."""
         key = (seed, tuple(layers))
         if key not in self.gates:
-            config = LocateConfig(layers=list(layers), samples_per_subject=self.config.voters, steps=self.config.vector_steps)
-            self.gates[key] = locate_gate(self.lvlm, self.training(seed), config)
+            started = time.perf_counter()
+            samples, steps = self.config.voters, self.config.vector_steps
+            config = LocateConfig(layers=list(layers), joint=len(layers) > 1, samples_per_subject=samples, steps=steps)
+            self.gates[key] = locate_gate(self.lvlm, self.training(seed), config), time.perf_counter() - started
         return self.gates[key]
 
     # --- asking ---------------------------------------------------------------------------------------------------------
@@ -113,6 +115,8 @@ class Bench:
     def ask(self, interventions: Sequence[Intervention], part: str, fresh: bool = False) -> Heard:
         """The questions of ``part`` (validation or test), of the model with all ``interventions`` on it; see `stacked`. ``fresh``: nothing
         is taken from earlier asks, so that times can be compared."""
+        if interventions:
+            _ = self.base  # what the divergence is from, of the model as it is
         questions = self.questions[part]
         lowest = min((one.unchanged_below(self.lvlm) for one in interventions), default=0)
         if fresh or self.below.layer != lowest:
@@ -122,7 +126,7 @@ class Bench:
             started = time.perf_counter()
             texts = [answer.text for answer in answerer.generate_answers(items, max_new_tokens=TOKENS)]
             seconds = time.perf_counter() - started
-            moved = self.divergence(answerer, part, texts) if part == "validation" else {}
+            moved = self.divergence(answerer, part, texts)
         return Heard(letters(questions, texts), letters(questions, texts, "prefix"), moved, round(seconds, 2))
 
     def divergence(self, answerer: Answerer, part: str, texts: Sequence[str]) -> dict[str, float | None]:
@@ -132,12 +136,12 @@ class Bench:
         groups = {"benign": lambda question: question.kind == "benign" and bool(question.subject), "scenes": is_scene}
         found: dict[str, float | None] = {}
         for name, belongs in groups.items():
-            if name not in self.held:
+            if (part, name) not in self.held:
                 chosen = [number for number, question in enumerate(questions) if belongs(question) and texts[number].strip()]
                 items: list[Item] = [(self.work / part / str(questions[number].image), questions[number].question) for number in chosen]
                 said = [texts[number] for number in chosen]
-                self.held[name] = (items, said, log_distributions(self.lvlm, items, said, BATCH))
-            items, said, base = self.held[name]
+                self.held[part, name] = (items, said, log_distributions(self.lvlm, items, said, BATCH))
+            items, said, base = self.held[part, name]
             if answerer is not self.lvlm:
                 found[name] = None
                 continue

@@ -21,13 +21,18 @@ def at_equal_privacy(points: Sequence[Point], least: float) -> Point | None:
     return min(enough, key=lambda point: (worst(point), point["strength"]), default=None)
 
 
-def at_equal_damage(points: Sequence[Point], most: float) -> Point:
-    """Of those that lose at most ``most`` the one of largest effect, of equal ones that of the smaller damage; where none is within the
-    budget the one that is beyond it by the least, marked ``over_budget``."""
-    within = [point for point in points if worst(point) <= most + 1e-9]
+def is_within(point: Point) -> bool:
+    """Whether it keeps the budget of damage, see `measures.excess`."""
+    return bool(point["excess"] <= 1e-9)
+
+
+def at_equal_damage(points: Sequence[Point]) -> Point:
+    """Of those within the budget of damage the one of largest effect, of equal ones that of the smaller damage; where there is none the one
+    that is beyond it by the least, marked ``over_budget``."""
+    within = [point for point in points if is_within(point)]
     if within:
         return min(within, key=lambda point: (-point["effect"], worst(point), point["strength"]))
-    nearest = min(points, key=lambda point: (worst(point), -point["effect"]))
+    nearest = min(points, key=lambda point: (point["excess"], worst(point), -point["effect"]))
     return {**nearest, "over_budget": True}
 
 

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
-from neuralgate.edit_settings import MethodConfig, TrainedConfig
+from neuralgate.edit_settings import SPREAD, MethodConfig, TrainedConfig
 from neuralgate.errors import UserError
 from neuralgate.methods import METHODS
 from neuralgate.text import short
@@ -22,17 +22,21 @@ BUDGET = 12
 
 #: The layers of the article's several-layer edits, 5-9 and 9-14 of 32, in proportion.
 RANGES = ((5 / 32, 10 / 32), (9 / 32, 15 / 32))
+SEVERAL: dict[str, Sequence[Any]] = {"depth": RANGES, "max_steps": (10, 20, 30, 40, 60, 80)}
 
 
 @dataclass(frozen=True)
 class Entry:
     """``fixed``: settings that make this form of the method; ``search`` takes the place of the method's own grid where it is given, and
-    ``own`` that of the module of that name in METHODS."""
+    ``own`` that of the module of that name in METHODS. ``depth``: where it edits as published, if it leaves its layers to a search; the
+    article's own, about a third. ``is_controlled``: whether something of it could be drawn at random."""
 
     method: str
     fixed: dict[str, Any] = field(default_factory=dict)
     search: dict[str, Sequence[Any]] | None = None
     own: ModuleType | None = None
+    depth: float | Sequence[float] = 0.3
+    is_controlled: bool = True
 
     @property
     def module(self) -> ModuleType:
@@ -52,8 +56,11 @@ class Entry:
 #: Further forms of methods, beside each method by its own name.
 FORMS: dict[str, Entry] = {
     "neural_gate": Entry("neural_gate", {"gate": "strong"}),
-    "neural_gate_layers": Entry("neural_gate", {"gate": "strong"}, {"depth": RANGES, "max_steps": (10, 20, 30, 40, 60, 80)}),
-    "ungated": Entry("neural_gate", {"gate": "none"}),
+    "neural_gate_layers": Entry("neural_gate", {"gate": "strong"}, SEVERAL, depth=RANGES[0]),
+    "ungated": Entry("neural_gate", {"gate": "none"}, is_controlled=False),
+    "ungated_layers": Entry("neural_gate", {"gate": "none"}, SEVERAL, depth=RANGES[0], is_controlled=False),
+    "memit": Entry("memit", depth=SPREAD),
+    "alphaedit": Entry("alphaedit", depth=SPREAD),
     "sku_negation": Entry("sku", {"teach": "negation"}),
     "memflex_ascent": Entry("memflex", {"teach": "ascent"}),
     "manu_teach": Entry("manu", {"action": "teach"}, {"share": (0.01, 0.02, 0.05, 0.1), "max_steps": (20, 40, 80)}),

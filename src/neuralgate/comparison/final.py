@@ -10,15 +10,11 @@ from typing import Any
 from neuralgate.comparison.bench import Bench, Heard
 from neuralgate.comparison.choose import Point, Reading, at_equal_damage, at_equal_privacy
 from neuralgate.comparison.config import ComparisonConfig
-from neuralgate.comparison.entries import Entry
-from neuralgate.comparison.search import applied, config_at
+from neuralgate.comparison.entries import Entry, layers_at
+from neuralgate.comparison.search import Applied, applied, config_at
 from neuralgate.edit_settings import MethodConfig, TrainedConfig
 from neuralgate.errors import UserError
 from neuralgate.interventions.base import Intervention
-from neuralgate.training.watch import Training
-
-#: The layer of methods that leave theirs to a search, where nothing is searched: about where the article edits.
-DEPTH = 0.3
 
 Result = dict[str, Any]
 
@@ -30,18 +26,18 @@ def readings(trials: Sequence[dict[str, Any]], config: ComparisonConfig) -> dict
         return {"at equal privacy": None, "at equal damage": None}
     return {
         "at equal privacy": at_equal_privacy(points, config.least_refused),
-        "at equal damage": at_equal_damage(points, config.most_loss),
+        "at equal damage": at_equal_damage(points),
     }
 
 
 def published(bench: Bench, entry: Entry, seed: int) -> MethodConfig:
-    """The method's own defaults, with its own rule of when to stop."""
+    """The method's own defaults, with its own rule of when to stop, and without contrast pairs, which are ours."""
     kind = entry.module.Config
     changes: dict[str, Any] = {**entry.fixed, "seed": seed}
     if kind.model_fields.get("layers") is not None and kind.model_fields["layers"].default == "search":
-        changes["layers"] = [int(DEPTH * len(bench.lvlm.layers))]
+        changes["layers"] = layers_at(entry.depth, len(bench.lvlm.layers))
     if issubclass(kind, TrainedConfig):
-        changes["batch_size"] = bench.config.batch_size
+        changes |= {"batch_size": bench.config.batch_size, "contrast_weight": 0.0}
     return kind(**changes)
 
 
@@ -50,10 +46,10 @@ def test(bench: Bench, entry: Entry, chosen: dict[Reading, Point | None], seed: 
     results: list[Result] = []
     try:
         config = published(bench, entry, seed)
-        results.append(outcome(bench, *applied(bench, entry, config, seed), 1.0, ["as published"], config))
+        results.append(outcome(bench, applied(bench, entry, config, seed), 1.0, ["as published"], config))
     except UserError as error:
         results.append({"readings": ["as published"], "refused": str(error)})
-    made: dict[str, tuple[Intervention, Training]] = {}
+    made: dict[str, Applied] = {}
     for reading, point in chosen.items():
         if point is None:
             continue
@@ -65,8 +61,7 @@ def test(bench: Bench, entry: Entry, chosen: dict[Reading, Point | None], seed: 
         config = config_at(bench, entry, point["settings"], seed)
         if config.digest not in made:
             made[config.digest] = applied(bench, entry, config, seed)
-        intervention, training = made[config.digest]
-        result = outcome(bench, intervention, training, point["strength"], [reading], config)
+        result = outcome(bench, made[config.digest], point["strength"], [reading], config)
         results.append({**result, "point": place_of(point), "over_budget": point.get("over_budget", False)})
     return results
 
@@ -81,7 +76,7 @@ def control(bench: Bench, entry: Entry, point: Point | None, seed: int, draw: in
         config, strength = published(bench, entry, seed), 1.0
     else:
         config, strength = config_at(bench, entry, point["settings"], seed), point["strength"]
-    other = entry.module.controls(config).get("random")
+    other = entry.module.controls(config).get("random") if entry.is_controlled else None
     if other is None:
         return {"readings": ["control"], "refused": "It locates nothing that could be drawn at random."}
     number = bench.config.controls * seed + draw
@@ -89,24 +84,27 @@ def control(bench: Bench, entry: Entry, point: Point | None, seed: int, draw: in
     drawn_from = "gate_seed" if "gate_seed" in type(other).model_fields else "seed"
     other = other.model_copy(update={drawn_from: 1000 + number})
     try:
-        return outcome(bench, *applied(bench, entry, other, seed), strength, ["control"], other)
+        return outcome(bench, applied(bench, entry, other, seed), strength, ["control"], other)
     except UserError as error:
         return {"readings": ["control"], "refused": str(error)}
 
 
-def outcome(bench: Bench, made: Intervention, training: Training, strength: float, reading: Sequence[str], config: MethodConfig) -> Result:
+def outcome(bench: Bench, found: Applied, strength: float, reading: Sequence[str], config: MethodConfig) -> Result:
     """Answers to the test questions, and what it cost."""
-    heard = bench.ask([made.at(strength)], "test", fresh=True)
+    training = found.training
+    heard = bench.ask([found.made.at(strength)], "test", fresh=True)
     return {
         "readings": list(reading),
         "config": config.model_dump(mode="json"),
         "strength": strength,
+        "layers": training.layers,
         **kept(heard),
         "cost": {
+            "seconds_beforehand": found.seconds_beforehand,
             "seconds_to_edit": training.seconds,
             "peak_memory_mb": training.peak_memory_mb,
             "values_changed": training.values_changed,
-            "bytes": size_of(made),
+            "bytes": size_of(found.made),
             "seconds_to_answer": heard.seconds,
         },
         "gradient_share": training.gradient_share,
@@ -116,7 +114,7 @@ def outcome(bench: Bench, made: Intervention, training: Training, strength: floa
 
 def kept(heard: Heard) -> dict[str, Any]:
     """Answers as they stand in a result's file."""
-    return {"answers": heard.answers, "by_prefix": heard.by_prefix}
+    return {"answers": heard.answers, "by_prefix": heard.by_prefix, "divergence": heard.divergence}
 
 
 def size_of(made: Intervention) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from neuralgate.errors import UserError
 from neuralgate.files import read_json
 
-SCHEMA = 1
+SCHEMA = 2
 TOGETHER = "together"  # the folder of what is about several entries at once: the edit with guards
 EDIT = "neural_gate"
 #: Around a model, from the inside out: what it is told, what it is shown, what of its answers is let out.

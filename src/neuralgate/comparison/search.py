@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from neuralgate.comparison.bench import Bench
 from neuralgate.comparison.choose import Point
 from neuralgate.comparison.entries import Entry, config_of
 from neuralgate.comparison.measures import measured
+from neuralgate.cost import reset_peak
 from neuralgate.edit_settings import EditConfig, MethodConfig
 from neuralgate.errors import UserError
 from neuralgate.interventions.base import Intervention
@@ -83,15 +85,15 @@ def tried(bench: Bench, entry: Entry, settings: Mapping[str, Any]) -> dict[str, 
     started = time.perf_counter()
     record: dict[str, Any] = {"settings": dict(settings), "points": []}
     try:
-        config = config_at(bench, entry, settings, SEED)
-        made, training = applied(bench, entry, config, SEED)
+        found = applied(bench, entry, config_at(bench, entry, settings, SEED), SEED)
     except UserError as error:
         return {**record, "refused": str(error)}
+    training = found.training
     record |= {"values_changed": training.values_changed, "seconds_to_edit": training.seconds, "note": training.note}
-    for strength in strengths_of(bench, made):
-        heard = bench.ask([made.at(strength)], "validation")
+    for strength in strengths_of(bench, found.made):
+        heard = bench.ask([found.made.at(strength)], "validation")
         more = {"settings": dict(settings), "strength": strength, "divergence": heard.divergence}
-        record["points"].append(measured(bench.base["validation"].answers, heard.answers, **more))
+        record["points"].append(measured(bench.base["validation"].answers, heard.answers, bench.config.most_loss, **more))
     return {**record, "seconds": round(time.perf_counter() - started, 1)}
 
 
@@ -100,13 +102,27 @@ def config_at(bench: Bench, entry: Entry, settings: Mapping[str, Any], seed: int
     return config_of(entry, settings, len(bench.lvlm.layers), seed, bench.config.batch_size)
 
 
-def applied(bench: Bench, entry: Entry, config: MethodConfig, seed: int, pairs: PairSet | None = None) -> tuple[Intervention, Training]:
-    """The method on the pairs of a seed, or on ``pairs``, with a gate where it needs one."""
-    gate = None
+@dataclass(frozen=True)
+class Applied:
+    """What a method made, how it went, and the seconds before it began (locating, scores, statistics), kept ones as if made now."""
+
+    made: Intervention
+    training: Training
+    seconds_beforehand: float
+
+
+def applied(bench: Bench, entry: Entry, config: MethodConfig, seed: int, pairs: PairSet | None = None) -> Applied:
+    """The method on the pairs of a seed, or on ``pairs``, with a gate where it needs one, whose location counts as done beforehand."""
+    gate, locating = None, 0.0
+    told = bench.training(seed) if pairs is None else pairs
     if isinstance(config, EditConfig) and config.gate not in ("none", "closed"):
         assert isinstance(config.layers, list)
-        gate = bench.gate(seed, config.layers)
-    return apply_method(entry.method, bench.lvlm, bench.training(seed) if pairs is None else pairs, gate, config, own=entry.own)
+        gate, locating = bench.gate(seed, config.layers)
+    reset_peak()
+    started, saved = time.perf_counter(), bench.lvlm.saved_seconds
+    made, training = apply_method(entry.method, bench.lvlm, told, gate, config, own=entry.own)
+    taken = time.perf_counter() - started + bench.lvlm.saved_seconds - saved
+    return Applied(made, training, round(locating + max(0.0, taken - training.seconds), 2))
 
 
 def strengths_of(bench: Bench, made: Intervention) -> list[float]:

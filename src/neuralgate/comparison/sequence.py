@@ -30,7 +30,7 @@ def one_after_another(bench: Bench, entry: Entry, point: Point | None) -> dict[s
     for subject in pairs.split("train", "edit").subjects():
         try:
             with stacked(bench.lvlm, made):
-                one, _ = applied(bench, entry, config, SEED, about(pairs, subject))
+                one = applied(bench, entry, config, SEED, about(pairs, subject)).made
         except UserError as error:
             return {"refused": f"{subject}: {error}", "looks": looks}
         if not isinstance(one, Patch):

@@ -23,7 +23,7 @@ def together(bench: Bench, entries: Mapping[str, Entry], chosen: Mapping[str, Po
     anew for each combination, at equal damage of the whole; then the test questions are asked. The first result is the bare model."""
     made: dict[str, Intervention] = {}
     for name in ALL:
-        made[name], _ = applied(bench, entries[name], config_at(bench, entries[name], chosen[name]["settings"], seed), seed)
+        made[name] = applied(bench, entries[name], config_at(bench, entries[name], chosen[name]["settings"], seed), seed).made
     results = []
     for size in range(len(ALL) + 1):
         for names in combinations(ALL, size):
@@ -47,5 +47,5 @@ def edit_strength(bench: Bench, made: Mapping[str, Intervention], names: tuple[s
     base, points = bench.base["validation"].answers, []
     for strength in bench.config.strengths:
         heard = bench.ask([made[name].at(strength) if name == EDIT else made[name] for name in names], "validation")
-        points.append(measured(base, heard.answers, strength=strength))
-    return at_equal_damage(points, bench.config.most_loss)
+        points.append(measured(base, heard.answers, bench.config.most_loss, strength=strength))
+    return at_equal_damage(points)

@@ -47,6 +47,7 @@ class LVLM:
     name: str
     prompt_style: str = ""  # "" chooses one; see styles.py
     tokens: int = 0  # that went through the decoder, or the upper part of it, so far
+    saved_seconds: float = 0.0  # that what was taken from the cache had taken, so far
     sizes: dict[str, int] = field(default_factory=dict, repr=False)  # work -> items at a time that its device had room for
     below: Below | None = field(default=None, repr=False)  # what is kept of earlier asks; see `Below.used`
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import DEPTHS, Layers, ValueConfig, named_layers
+from neuralgate.edit_settings import DEPTHS, SPREAD, Layers, ValueConfig, named_layers
 
 if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2410.02355"
 EDITS = "FFN output projections"
 TRAINED = "none (D a request)"
-SEARCH = {"depth": DEPTHS, "ridge": (1.0, 10.0, 100.0)}
+SEARCH = {"depth": (*DEPTHS[:3], SPREAD), "ridge": (1.0, 10.0, 100.0)}
 
 
 class Config(ValueConfig):
@@ -54,8 +54,8 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
 
     layers = named_layers(config.layers)
     pairs = told_pairs(lvlm, pairs, layers)
-    watch.begin(pairs, f"AlphaEdit at layer {', '.join(map(str, layers))}", layers)
     moments = ordinary_moments(lvlm, pairs, layers, config.corpus)
+    watch.begin(pairs, f"AlphaEdit at layer {', '.join(map(str, layers))}", layers)
     bases = {layer: null_space(moment, config.threshold, config.energy) for layer, moment in moments.items()}
 
     def update(layer: int, residual_DN: Tensor, keys_NCF: Tensor) -> Tensor:

@@ -3,9 +3,10 @@
     layer     = argmax over l of  mean over pairs || H_l(refusal) - H_l(own answer) ||      both alone, up to the length of the shorter one
     minimise    L_sen + lambda L_ben + mu L_contrast        over that layer's W
 
-With `hold: distribution` what is to stay is held by the divergence from the base model, as DINM was published; with `answers` by the losses
-that all methods share, as the paper of Neural Gate compares it. Layers are compared before the last norm and without padding, and the
-divergence has a gradient, which the released code leaves out. Its control tunes another layer, drawn at random.
+With `hold: distribution` what is to stay is held by the divergence from the base model, ten times the loss of the refusal, as DINM was
+published; with `answers` by the losses that all methods share, as the paper of Neural Gate compares it. Layers but the last are compared
+before the last norm and without padding, and the divergence has a gradient, which the released code leaves out. Its control tunes another
+of these layers, drawn at random.
 
 Paper: https://arxiv.org/abs/2403.14472
 """
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2403.14472"
 EDITS = "the FFN output projection of one layer"
 TRAINED = "D x F"
-SEARCH = {"hold": ("answers", "distribution"), "lambda_benign": (0.5, 1.25), "max_steps": STEPS}
+SEARCH = {"distance": ("absolute", "relative"), "hold": ("answers", "distribution"), "max_steps": STEPS}
 
 BATCH = 32  # pairs at a time
+PUBLISHED = 10.0  # weight of the divergence, that of the refusal being 1 (c_edit = 0.1)
 
 
 class Config(TrainedConfig):
@@ -42,14 +44,17 @@ class Config(TrainedConfig):
         "farthest",
         description="Where the answers lie `farthest` apart, any other drawn at `random`, the run's edited one (`search`), or named.",
     )
+    distance: Literal["absolute", "relative"] = Field(
+        "absolute", description="How far apart: as published, or in sizes of the states, which grow from layer to layer."
+    )
     hold: Literal["answers", "distribution"] = Field(
         "answers", description="What is held of benign and contrast questions: the own answers, or the base model's whole distribution."
     )
 
 
-def distances(lvlm: LVLM, pairs: PairSet) -> Tensor:
+def distances(lvlm: LVLM, pairs: PairSet, is_relative: bool = False) -> Tensor:
     """How far the hidden states ``(T, D)`` of refusal and own answer lie apart at each layer's output, ``(L,)``: the Frobenius norm of
-    their difference, the mean over training pairs of edited subjects."""
+    their difference, or its share of the mean of both norms, the mean over training pairs of edited subjects."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
@@ -63,7 +68,11 @@ def distances(lvlm: LVLM, pairs: PairSet) -> Tensor:
         mask_BT = pad_sequence([torch.ones_like(one) for one in cut], True).to(lvlm.device)
         for layer, hidden_BTD in enumerate(layer_outputs(lvlm, pad_sequence(cut, True).to(lvlm.device), mask_BT)):
             apart_PTD = (hidden_BTD[0::2] - hidden_BTD[1::2]) * mask_BT[0::2, :, None].to(hidden_BTD.device)
-            total_L[layer] += float(apart_PTD.double().flatten(1).norm(dim=1).sum())
+            apart_P = apart_PTD.double().flatten(1).norm(dim=1)
+            if is_relative:
+                sizes_B = (hidden_BTD * mask_BT[..., None].to(hidden_BTD.device)).double().flatten(1).norm(dim=1)
+                apart_P = apart_P / ((sizes_B[0::2] + sizes_B[1::2]) / 2)
+            total_L[layer] += float(apart_P.sum())
     return total_L / len(told)
 
 
@@ -87,11 +96,12 @@ def layer_outputs(lvlm: LVLM, ids_BT: Tensor, mask_BT: Tensor) -> list[Tensor]:
 
 
 def chosen_layer(lvlm: LVLM, pairs: PairSet, config: Config) -> int:
-    """The farthest, or any other."""
+    """The farthest below the last, or any other of these: nothing reads what the last one makes but the norm before the answer, and as
+    states grow towards it distances would name it on any model."""
     import numpy as np
 
-    farthest = int(distances(lvlm, pairs).argmax())
-    others = [layer for layer in range(len(lvlm.layers)) if layer != farthest]
+    farthest = int(distances(lvlm, pairs, config.distance == "relative")[:-1].argmax())
+    others = [layer for layer in range(len(lvlm.layers) - 1) if layer != farthest]
     return farthest if config.layers == "farthest" else int(np.random.default_rng([config.seed, 16]).choice(others))
 
 
@@ -108,7 +118,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
         layers = [chosen_layer(lvlm, pairs, config)]
     else:
         layers = named_layers(config.layers)
-    objective = replace(REFUSE, answer_weight=0.0, divergence_weight=1.0) if config.hold == "distribution" else REFUSE
+    objective = replace(REFUSE, answer_weight=0.0, divergence_weight=PUBLISHED) if config.hold == "distribution" else REFUSE
     return train_projections(lvlm, pairs, config.model_copy(update={"layers": layers}), watch, objective, "DINM", config.layers == "random")
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2603.12598"
 EDITS = "what is asked"
 TRAINED = "none"
-SEARCH = {"count": (1, 2, 3, 5, 8, 12, 16, 20, 30, 40, 60, 80)}
+SEARCH = {"count": (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 40)}
 
 
 class Config(MethodConfig):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2407.01920"
 EDITS = "matrices of decoder layers"
 TRAINED = "up to a budget"
-SEARCH = {"budget": (0.5, 1.0, 2.0), "max_cosine": (0.5, 0.92), "max_steps": (20, 60)}
+SEARCH = {"budget": (1.0, 2.0, 4.0), "max_cosine": (0.5, 0.92), "max_steps": (20, 60)}
 
 
 class Config(TrainedConfig):

@@ -11,11 +11,11 @@ Paper: https://arxiv.org/abs/2210.07229
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from neuralgate.edit_settings import AUTO, DEPTHS, Auto, Layers, ValueConfig, named_layers
+from neuralgate.edit_settings import DEPTHS, SPREAD, Layers, ValueConfig, named_layers
 
 if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
@@ -27,17 +27,16 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2210.07229"
 EDITS = "FFN output projections"
 TRAINED = "none (D a request)"
-SEARCH = {"depth": DEPTHS, "ridge": (1e-4, 1e-3, 1e-2)}
-
-PUBLISHED = 15000 / 11008  # lambda over F, on Llama-2-7B
+PUBLISHED = 1.36  # lambda over F: 15000 / 11008, on Llama-2-7B
+SEARCH = {"depth": (*DEPTHS[:3], SPREAD), "covariance_weight": (PUBLISHED / 10, PUBLISHED, 10 * PUBLISHED)}
 
 
 class Config(ValueConfig):
     """Where, and how much ordinary keys weigh."""
 
     layers: Layers | Literal["search"] = Field("search", description="Decoder layers to edit, or `search` for the run's edited one.")
-    covariance_weight: Annotated[float, Field(gt=0)] | Auto = Field(
-        AUTO, description="Weight of ordinary keys (lambda); `auto` is 1.36 times the size of a key, as with Llama-2-7B."
+    covariance_weight: float = Field(
+        PUBLISHED, gt=0, description="Weight of ordinary keys (lambda) in sizes of a key; 15000 of 11008 with Llama-2-7B."
     )
     ridge: float = Field(1e-4, ge=0, description="Added to the covariance, as a share of its mean diagonal.")
 
@@ -57,14 +56,13 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
 
     layers = named_layers(config.layers)
     pairs = told_pairs(lvlm, pairs, layers)
-    watch.begin(pairs, f"MEMIT at layer {', '.join(map(str, layers))}", layers)
     moments = ordinary_moments(lvlm, pairs, layers, config.corpus)
+    watch.begin(pairs, f"MEMIT at layer {', '.join(map(str, layers))}", layers)
     covariances = {layer: Covariance(moment, config.ridge) for layer, moment in moments.items()}
 
     def update(layer: int, residual_DN: Tensor, keys_NCF: Tensor) -> Tensor:
         keys_FN = mean_keys(keys_NCF)
-        weight = PUBLISHED * len(keys_FN) if config.covariance_weight == "auto" else config.covariance_weight
-        return memit_update(residual_DN, keys_FN, covariances[layer], weight)
+        return memit_update(residual_DN, keys_FN, covariances[layer], config.covariance_weight * len(keys_FN))
 
     aim = wanted(lvlm, pairs, config, layers)
     name = "MEMIT" if config.values == "fitted" else "MEMIT (control)"

@@ -59,8 +59,8 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     pairs = told_pairs(lvlm, pairs, layers)
     if len(layers) > 1:
         raise UserError(f"ROME edits one layer, not {len(layers)}; name one (MEMIT spreads an edit over several).")
-    watch.begin(pairs, f"ROME at layer {layers[0]}", layers)
     covariance = Covariance(ordinary_moments(lvlm, pairs, layers, config.corpus)[layers[0]], config.ridge) if config.covariance else None
+    watch.begin(pairs, f"ROME at layer {layers[0]}", layers)
 
     def update(layer: int, residual_DN: Tensor, keys_NCF: Tensor) -> Tensor:
         mean_FN, weight_DF = mean_keys(keys_NCF), lvlm.ffn_out(layer).weight

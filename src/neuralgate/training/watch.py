@@ -68,7 +68,7 @@ class Watch:
     def begin(self, pairs: PairSet, task: str, layers: Sequence[int] = (), gate: str = "none", looks: bool = True) -> None:
         """Start the clock, and note what the model answers before anything is done to it. ``looks``: whether there will be any."""
         self.training = Training(list(layers), gate)
-        self.started = time.perf_counter()
+        self.started, self.saved = time.perf_counter(), self.lvlm.saved_seconds
         self.task, self.looks = task, looks
         self.validation = Validation(self.lvlm, pairs, self.config)
         self.best: Snapshot[Any] | None = None
@@ -124,7 +124,7 @@ class Watch:
     def chosen(self, last: State) -> State:
         """What to return, where ``last`` is the state at the end; closes the record."""
         training = self.training
-        training.seconds = round(time.perf_counter() - self.started, 2)
+        training.seconds = round(time.perf_counter() - self.started + self.lvlm.saved_seconds - self.saved, 2)  # as of a first time
         training.peak_memory_mb = device_peak_mb() or peak_memory_mb()
         if self.best is None:
             return last
