@@ -16,12 +16,13 @@ from experiments import advice, claims, comparison, cue, dimensions, gate_questi
 from experiments.answers import letter, letters
 from experiments.cells import Cell, Cells, OutOfTime, span, time_left
 from experiments.claims import Evidence, judged
-from experiments.comparison import Estimate, Found, Variant, crossed, difference, shares
+from experiments.comparison import Found, Variant, difference, is_equivalent, shares
 from experiments.products import multiply_in_float32
 from experiments.study import EQUAL, NOTARY, SIZES, Size, Stops, Study, is_below
 from experiments.votes import packed, unpacked
 from experiments.words import told
 from neuralgate.errors import UserError
+from neuralgate.evaluate.crossed import Estimate, crossed
 from neuralgate.lvlm.forward import final_hidden
 from neuralgate.lvlm.load import load
 from neuralgate.lvlm.model import LVLM
@@ -439,7 +440,7 @@ def test_a_difference_of_two_sets_adds_their_errors() -> None:
 def test_no_difference_at_all_is_no_alarm() -> None:
     none = crossed([(1.0, np.zeros((5, 24)))])
     assert (none.mean, none.p) == (0.0, 1.0) and not none.is_spread
-    assert not none.is_equivalent, "24 subjects that are all alike say little of a 25th"
+    assert not is_equivalent(none), "24 subjects that are all alike say little of a 25th"
     assert told(none) == ".00 (no spread)" and told(none, signed=False) == ".00 [.00, .14]"
 
 
