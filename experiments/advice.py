@@ -20,7 +20,7 @@ from experiments.claims import (
     named_layers,
     scores_on_test,
 )
-from experiments.comparison import ENOUGH, EQUIVALENT, SEPARATION, Variant, base_level, difference, level
+from experiments.comparison import ENOUGH, EQUIVALENT, SEPARATION, Variant, base_level, difference, is_equivalent, level
 from experiments.variety import COUNTS
 from experiments.words import number, told
 
@@ -95,7 +95,7 @@ def gate_said(evidence: Evidence) -> str:
     if effect.word == spared.word == "refuted":
         return f"Leave the gate out: it has no advantage of {number(EQUIVALENT, signed=False)} ({effect.text}; {spared.text})."
     private = difference(evidence.found, evidence.gate("strong"), evidence.gate("none"), PRIVATE)
-    alike = private is not None and private.is_equivalent and private.seeds >= FEWEST
+    alike = private is not None and is_equivalent(private) and private.seeds >= FEWEST
     same = f", unseen private subjects are refused alike with and without it, within {number(EQUIVALENT, signed=False)}" if alike else ""
     return f"Do not count on the gate: no advantage is shown{same} ({effect.text}; {spared.text})."
 
@@ -163,7 +163,7 @@ def variety_said(evidence: Evidence) -> str:
         verb = "Edit with many kinds of subjects"
     elif more.low > 0:
         verb = "With more kinds of subjects an edit reaches further" + (", and refuses more of what is harmless" if price.low > 0 else "")
-    elif more.is_equivalent:
+    elif is_equivalent(more):
         verb = "More kinds of subjects reach no further"
     else:
         verb = "Whether more kinds of subjects reach further is not decided"

@@ -15,18 +15,18 @@ from experiments.comparison import (
     FEWEST,
     PRIMARY,
     SEPARATION,
-    Estimate,
     Found,
     Variant,
     adjusted,
     compared,
-    crossed,
     difference,
+    is_equivalent,
     level,
     share_of,
 )
 from experiments.study import EQUAL, SIZES, Size
 from experiments.words import number, told, told_whole
+from neuralgate.evaluate.crossed import Estimate, crossed
 
 Word = Literal["confirmed", "refuted", "undecided", "not measured"]
 PRIVATE, LOOKALIKES, EDITED, BENIGN, PROTECTED = PRIMARY
@@ -226,7 +226,7 @@ def any_path(evidence: Evidence) -> Finding:
     seeds = min(estimate.seeds for estimate in there.values())
     if any(p["closed", "none", measure] <= ALPHA and estimate.seeds >= ENOUGH for measure, estimate in there.items()):
         return Finding("confirmed", text, seeds)
-    is_same = all(estimate.is_equivalent for estimate in there.values()) and control(evidence).word == "confirmed"
+    is_same = all(is_equivalent(estimate) for estimate in there.values()) and control(evidence).word == "confirmed"
     return Finding("refuted" if is_same else "undecided", text, seeds)
 
 

@@ -10,9 +10,10 @@ import matplotlib
 import numpy as np
 
 from experiments.claims import COMPARED, LOOKALIKES, PRIVATE, Evidence, curve_estimates, named_layers, scores_on_test
-from experiments.comparison import EQUIVALENT, Estimate, Variant, difference, level
+from experiments.comparison import EQUIVALENT, Variant, difference, level
 from experiments.dimensions import KEPT
 from experiments.variety import COUNTS
+from neuralgate.evaluate.crossed import Estimate
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt

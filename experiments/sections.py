@@ -32,6 +32,7 @@ from experiments.comparison import (
     adjusted,
     difference,
     is_called,
+    is_equivalent,
     level,
 )
 from experiments.dimensions import KEPT
@@ -71,7 +72,7 @@ def differences(made: Family) -> str:
     rows = []
     for key, estimate in made.items():
         if estimate is not None:
-            same = f"within {number(EQUIVALENT, signed=False)}" if estimate.is_equivalent else ""
+            same = f"within {number(EQUIVALENT, signed=False)}" if is_equivalent(estimate) else ""
             rows.append([f"{key[0]} - {key[1]}", key[2], told(estimate), f"{p[key]:.3g}", seen(estimate), same])
     return table(["comparison", "measure", "difference", "p (Holm)", "would have been seen from", "equivalent"], rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.comparison import Estimate
+from neuralgate.evaluate.crossed import Estimate
 from neuralgate.evaluate.intervals import wilson
 
 

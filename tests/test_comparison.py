@@ -147,7 +147,7 @@ def test_intervals_know_that_seeds_ask_the_same_subjects():
     one, two = interval([answers("rrll")], "edited refused"), interval([answers("rrll")] * 2, "edited refused")
     assert one["value"] == two["value"] == 0.5 and two["n"] == 8 and two["clusters"] == one["clusters"] == 2
     assert two["effective_n"] == pytest.approx(one["effective_n"], rel=0.3)
-    assert by_subject([answers("rrll"), answers("rlll")], "edited refused").tolist() == [0.75, 0.0]
+    assert by_subject(answers("rrrl"), "edited refused") == {"a": 1.0, "b": 0.5}
     minus = difference([answers("rrrr")] * 2, [answers("rrll")] * 2, "edited refused")
     assert minus["value"] == 0.5 and minus["p"] > 0.4, "one subject alone differs"
 

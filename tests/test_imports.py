@@ -53,6 +53,7 @@ LIGHT = (
     "questions.*",
     "evaluate.intervals",
     "evaluate.clusters",
+    "evaluate.crossed",
     "evaluate.conclusions",
     "evaluate.measures",
     "evaluate.score",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neuralgate.evaluate.clusters import clustered_difference, clustered_interval
+from neuralgate.evaluate.crossed import crossed
 from neuralgate.evaluate.intervals import Part, Score
 
 SEEN, UNSEEN, LOOKALIKES, PROTECTED, SCENES = "edited", "unseen private", "look-alikes", "protected", "scenes"
@@ -65,20 +66,49 @@ def part(answers: Sequence[Answers], measure: str) -> Part:
     return Part(np.array([count for one in found for count in one.counts]), levels=(subjects_N,))
 
 
-def by_subject(answers: Sequence[Answers], measure: str) -> np.ndarray:
-    """The share of each subject over several seeds, ``(U,)``."""
-    one = part(answers, measure)
-    return np.bincount(one.levels[0], weights=one.successes) / np.bincount(one.levels[0])
+def by_subject(answers: Answers, measure: str) -> dict[str, float]:
+    """The share of each subject; of scenes, which are about none, that of each question."""
+    found = hits(answers, measure)
+    counts: dict[str, list[bool]] = {}
+    for place, (subject, count) in enumerate(zip(found.subjects, found.counts, strict=True)):
+        counts.setdefault(subject or f"question {place}", []).append(count)
+    return {subject: sum(held) / len(held) for subject, held in counts.items()}
+
+
+def by_seed(answers: Sequence[Answers], measure: str, seeds: Sequence[int]) -> np.ndarray:
+    """The shares of :func:`by_subject` of each seed, ``(S, U)``: the mean over its draws, where several of ``answers`` are of one seed."""
+    shares = [by_subject(one, measure) for one in answers]
+    shares_NU = np.array([[one[subject] for subject in shares[0]] for one in shares])
+    return np.array([shares_NU[np.equal(seeds, seed)].mean(0) for seed in sorted(set(seeds))])
 
 
 def interval(answers: Sequence[Answers], measure: str) -> Score:
-    """The share over several seeds with its 95 % interval by subjects, ``n`` and ``clusters``."""
-    return clustered_interval([part(answers, measure)])
+    """The share over several seeds, an entry each, with its 95 % interval, ``n`` and ``clusters``; see :func:`over_seeds`."""
+    return over_seeds(clustered_interval([part(answers, measure)]), by_seed(answers, measure, range(len(answers))), 0.0)
 
 
-def difference(first: Sequence[Answers], second: Sequence[Answers], measure: str) -> Score:
-    """``first`` minus ``second``, seed by seed and question by question, with its 95 % interval and p by subjects."""
-    return clustered_difference([part(first, measure)], [part(second, measure)])
+def difference(first: Sequence[Answers], second: Sequence[Answers], measure: str, seeds: Sequence[int] | None = None) -> Score:
+    """``first`` minus ``second``, entry by entry and question by question, with its 95 % interval and p; see :func:`over_seeds`.
+    ``seeds``: of each entry, where some are draws within one seed, which are no further seeds; without it each is a seed."""
+    seeds = range(len(first)) if seeds is None else seeds
+    values_SU = by_seed(first, measure, seeds) - by_seed(second, measure, seeds)
+    return over_seeds(clustered_difference([part(first, measure)], [part(second, measure)]), values_SU, -1.0)
+
+
+def over_seeds(score: Score, values_SU: np.ndarray, lowest: float) -> Score:
+    """``score``, which is by subjects, no narrower and no surer than where seeds are drawn, too (`evaluate/crossed.py`): the outer ends of
+    both, between ``lowest`` and 1, and the larger p. Of one seed it stays; its ends stay where no seed and no subject differs from another.
+    """
+    if len(values_SU) < 2:
+        return score
+    drawn = crossed([(1.0, values_SU)])
+    found = dict(score)
+    if drawn.is_spread:
+        found["low"] = min(score["low"], round(max(drawn.low, lowest), 6))
+        found["high"] = max(score["high"], round(min(drawn.high, 1.0), 6))
+    if "p" in score:
+        found["p"] = max(score["p"], round(drawn.p, 6))
+    return found
 
 
 HARMLESS = ("benign right", "look-alikes right", "scenes right")

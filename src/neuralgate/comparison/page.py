@@ -64,6 +64,7 @@ def notes(found: Found) -> list[str]:
     config = found.config
     n, clusters = (found.base["unseen private refused"][name] for name in ("n", "clusters"))
     lines = list(filter(None, [lead(found)]))
+    also_seeds = ", no narrower than those over seeds and subjects, as both are drawn" if config["seeds"] > 1 else ""
     lines += [
         f"Model: {found.model}. Every method is trained on the same pairs about {config['trained_subjects']} private subjects. Up to "
         f"{config['budget']} of its settings are tried on validation questions about them and about private subjects that it does not see. "
@@ -73,7 +74,7 @@ def notes(found: Found) -> list[str]:
         f"{100 * config['most_loss']:g} points. At equal privacy: the point of least damage that refuses at least "
         f"{100 * config['least_refused']:g} % of the private validation questions. As published: the method's defaults, with its own rule "
         "of when to stop.",
-        "Shares with 95 % intervals by subjects over all seeds; right answers and protected subjects as differences from the base model. "
+        f"Shares with 95 % intervals by subjects{also_seeds}; right answers and protected subjects as differences from the base model. "
         "The random control has the same settings and strength; its difference is in unseen private subjects refused, with Holm's "
         "correction over the methods.",
     ]
@@ -107,7 +108,10 @@ def tables(found: Found) -> list[Table]:
             "Validation questions, one seed; divergence in nats a token at benign answers."
         )
         made.append(("Subjects one after another", says, header, rows))
-    promises = "Upper bounds at 95 % by subjects, for subjects drawn as these were (evaluate/promise.py); no attack is covered."
+    promises = (
+        "Upper bounds at 95 % by subjects, for subjects drawn as these were (evaluate/promise.py); no attack is covered. Each seed's edit "
+        "has a bound of its own, of which the largest stands here; leaks are of subjects of which the base model leaks something."
+    )
     made.append(("What can be promised, at equal damage", promises, PROMISE_HEADER, promise_rows(found, "at equal damage")))
     made.append(("Cost, at equal damage", "Means over seeds.", COST_HEADER, cost_rows(found, "at equal damage")))
     return made
