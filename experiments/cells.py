@@ -80,7 +80,7 @@ class Cells:
         missing = [cell for cell in cells if self.known(cell) is None]
         seconds = {cell.name: found["seconds"] for cell in cells if (found := self.known(cell))}
         for number, cell in enumerate(missing, start=1):
-            seconds[cell.name] = self.made(cell)["seconds"]
+            seconds[cell.name] = (self.known(cell) or self.made(cell))["seconds"]  # another process may have made it meanwhile
             left = time_left(seconds, [other.name for other in missing[number:]])
             done = len(cells) - len(missing) + number
             self.say(f"{cell.name:44s} {seconds[cell.name]:7.1f} s   {done} of {len(cells)}, {span(left)} left")

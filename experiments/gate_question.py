@@ -2,8 +2,8 @@
 
     python -m experiments.gate_question --model clerk [--seconds N] [--only a,b] [--seeds 0-6]
 
-Can be stopped at any time and goes on when it is called again; processes with other seeds can work side by side. `python -m
-experiments.tables` makes docs/evidence.md of what is there.
+Can be stopped at any time and goes on when it is called again; processes can work side by side, each best on seeds or questions of its own.
+`python -m experiments.tables` makes docs/evidence.md of what is there.
 """
 
 from __future__ import annotations

@@ -73,6 +73,10 @@ def test_what_is_there_is_not_made_again_and_what_changed_is(tmp_path: Path) -> 
     Cells(tmp_path, "another model").run([counted("a/two", calls)])
     assert calls[3:] == ["a/two"]
     assert json.loads((tmp_path / "a/one.json").read_text())["settings"] == {"steps": 3}
+    beside = Cells(tmp_path, "another model")  # a process that is a cell ahead
+    first = Cell("a/three", {}, lambda: dict(beside.run([counted("a/four", calls)]) or {}))
+    Cells(tmp_path, "another model").run([first, counted("a/four", calls)])
+    assert calls[4:] == ["a/four"]
     assert not [path for path in tmp_path.rglob("*") if path.suffix not in ("", ".json")]
 
 
