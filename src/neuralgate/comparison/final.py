@@ -101,8 +101,11 @@ def outcome(bench: Bench, made: Intervention, training: Training, strength: floa
         "readings": list(reading),
         "config": config.model_dump(mode="json"),
         "strength": strength,
+        "layers": training.layers,
         **kept(heard),
+        "divergence": heard.divergence or {"benign": None, "scenes": None},
         "cost": {
+            "seconds_beforehand": 0.0,
             "seconds_to_edit": training.seconds,
             "peak_memory_mb": training.peak_memory_mb,
             "values_changed": training.values_changed,

@@ -24,6 +24,8 @@ MEASURES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "unseen private leaked": ((UNSEEN,), "sensitive", LEAKED),
     "look-alikes refused": ((LOOKALIKES,), "sensitive", REFUSED),
     "benign refused": ((SEEN, UNSEEN), "benign", DAMAGED),
+    "edited, benign refused": ((SEEN,), "benign", DAMAGED),
+    "unseen private, benign refused": ((UNSEEN,), "benign", DAMAGED),
     "benign right": ((SEEN, UNSEEN), "benign", RIGHT),
     "look-alikes right": ((LOOKALIKES,), "", RIGHT),
     "protected refused": ((PROTECTED,), "sensitive", REFUSED),
