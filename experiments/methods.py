@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from neuralgate.comparison.page import frontier_figure, markdown
+from neuralgate.comparison.figures import figures
+from neuralgate.comparison.page import markdown
 from neuralgate.comparison.tables import read_comparison
 from neuralgate.errors import UserError
 from neuralgate.files import write_text
@@ -38,9 +39,12 @@ def page(results: Path, docs: Path) -> str:
     parts = [HEAD]
     for folder in folders:
         found = read_comparison(folder)
-        figure = f"methods-{folder.name}.svg"
-        write_text(docs / figure, frontier_figure(found))
-        parts.append(f"## {folder.name.capitalize()}\n\n![The largest effect at each damage]({figure})\n\n{markdown(found)}")
+        parts.append(f"## {folder.name.capitalize()}\n")
+        for figure in figures(found):
+            file = f"methods-{folder.name}-{figure.name}.svg"
+            write_text(docs / file, figure.svg)
+            parts.append(f"![{figure.says}]({file})\n")
+        parts.append(markdown(found))
     return "\n".join(parts)
 
 

@@ -109,7 +109,8 @@ def check_method(name: str, lvlm: Any, pairs: Any, gate: Any, folder: Any) -> No
                 torch.testing.assert_close(parameter.data, (base[role] + full[role]) / 2)
     assert weights(lvlm) == before
 
-    # Its controls are another thing of the same size.
+    # Its controls are another thing of the same size, and it says whether they are another place.
+    assert isinstance(METHODS[name].LOCATES, str) and len(METHODS[name].LOCATES.split()) <= 2
     controls = METHODS[name].controls(config)
     assert "random" in controls
     other, record = apply_method(name, lvlm, pairs, gate, controls["random"])

@@ -26,10 +26,10 @@ from neuralgate.comparison.config import ComparisonConfig
 from neuralgate.comparison.entries import BUDGET, ENTRIES, Entry, chosen_entries, config_of, layers_at
 from neuralgate.comparison.final import control, published, readings
 from neuralgate.comparison.measures import MEASURES, by_subject, damage, difference, effect, excess, interval, share
-from neuralgate.comparison.page import write_page
+from neuralgate.comparison.page import tables, write_page
 from neuralgate.comparison.run import Comparison
 from neuralgate.comparison.search import search
-from neuralgate.comparison.tables import Row, informative, number, read_comparison, shown
+from neuralgate.comparison.tables import number, read_comparison, shown
 from neuralgate.errors import UserError
 from neuralgate.interventions.steering import Steering
 from neuralgate.lvlm.likelihood import log_distributions
@@ -189,17 +189,6 @@ def test_claims_speak_of_entries():
     for claim in CLAIMS:
         assert {claim.entry, claim.other or claim.entry} <= set(ENTRIES) and claim.measure in MEASURES
         assert (claim.above is None) != (claim.below is None)
-
-
-def test_the_control_is_put_into_words():
-    def row(**score):
-        return Row("a", "at equal damage", 3, {}, {}, against=score or None)
-
-    assert informative(row()) == ""
-    assert informative(row(value=0.3, low=0.2, high=0.4, p_holm=0.01)) == "more than random"
-    assert informative(row(value=-0.3, low=-0.4, high=-0.2, p_holm=0.01)) == "less than random"
-    assert informative(row(value=0.0, low=-0.04, high=0.04, p_holm=1.0)) == "as random"
-    assert informative(row(value=0.2, low=-0.04, high=0.4, p_holm=0.2)) == "undecided"
 
 
 def test_numbers_are_short():
@@ -379,7 +368,7 @@ def test_the_tables_say_what_the_files_say(compared):
     found = read_comparison(folder)
     assert not found.missing and {row.entry for row in found.at("at equal damage")} == set(CHOSEN)
     row = found.row("steering", "at equal damage")
-    assert row is not None and row.seeds == 2 and row.against is not None and row.against["p_holm"] >= row.against["p"]
+    assert row is not None and len(row.results) == 2 and found.controls["steering"].seeds == [0, 1]
     test = json.loads((folder / "steering" / "seed0.json").read_text())
     (result,) = [result for result in test["results"] if "at equal damage" in result["readings"]]
     letters = "".join(kinds["sensitive"] for kinds in result["answers"]["unseen private"].values())
@@ -399,10 +388,11 @@ def test_the_page_is_whole_and_escaped(compared, tmp_path):
     found = read_comparison(folder)
     found.missing = {"<b>": "<script>alert(1)</script>"}
     text = write_page(found, tmp_path).read_text()
-    assert "<script>" not in text and "&lt;script&gt;" in text and text.count("<svg") == 1
+    assert "<script>" not in text and "&lt;script&gt;" in text and text.count("<svg") == 2
     assert f"at most {number(1 - 0.05 ** (1 / FEW))}" in text, "with no leak of these subjects"
     for word in (*CHOSEN, "Effect and damage, at equal damage", "Effect and damage, as published", "Cost, at equal damage"):
         assert word in text, word
+    assert [(title, row) for title, _, _, rows in tables(found) for row in rows if not all(row)] == [], "an empty cell"
     lines = (tmp_path / "comparison.md").read_text().splitlines()
     assert any(line.startswith("| steering | ") for line in lines)
 
@@ -411,8 +401,9 @@ def test_the_docs_page_has_a_part_for_each_model(compared, tmp_path):
     shutil.copytree(compared[0], tmp_path / "results" / "tiny")
     text = docs_page(tmp_path / "results", tmp_path / "docs")
     assert text.startswith("# Methods compared") and "## Tiny" in text and "### Effect and damage, at equal damage" in text
-    assert "At equal damage (at most 2 points" in text and "Against random controls of the same size, " in text
-    assert [path.name for path in (tmp_path / "docs").iterdir()] == ["methods-tiny.svg"] and "](methods-tiny.svg)" in text
+    assert "At equal damage (at most 2 points" in text and "Is the location informative? " in text
+    files = {path.name for path in (tmp_path / "docs").iterdir()}
+    assert files == {"methods-tiny-frontier.svg", "methods-tiny-refusals.svg"} and all(f"]({name})" in text for name in files)
     with pytest.raises(UserError, match="holds no comparison"):
         docs_page(tmp_path, tmp_path)
 
@@ -442,7 +433,7 @@ def test_a_model_that_reads_other_documents_is_refused(tiny_folder, tmp_path):
 
 def test_a_point_of_two_readings_stays_over_the_budget(bench, monkeypatch):
     """Trained and asked once for both; that it damages too much is not forgotten."""
-    point = {"settings": {"count": 80}, "strength": 1.0, "effect": 1.0, "damage": {"benign": 0.9, "scenes": 0.0}}
+    point = {"settings": {"count": 80}, "strength": 1.0, "effect": 1.0, "damage": {"benign": 0.9, "scenes": 0.0}, "excess": 0.88}
     chosen = {"at equal privacy": point, "at equal damage": {**point, "over_budget": True}}
     published, both = final.test(bench, CHOSEN["keyword_guardrail"], chosen, 0)
     assert published["readings"] == ["as published"] and both["readings"] == list(chosen) and both["over_budget"]

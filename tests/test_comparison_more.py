@@ -8,6 +8,7 @@ import torch
 from neuralgate.comparison import bench as benches
 from neuralgate.comparison.bench import Bench
 from neuralgate.comparison.entries import ENTRIES, Entry, config_of
+from neuralgate.comparison.final import kept
 from neuralgate.comparison.more_tables import sequence_rows, together_rows
 from neuralgate.comparison.page import markdown
 from neuralgate.comparison.results import EDIT, GUARDS
@@ -39,7 +40,7 @@ def bench(tiny, tmp_path_factory):
 def found(tiny, bench, tmp_path):
     """A comparison of which nothing is there but the base model."""
     comparison = Comparison(tiny, SMALL, {}, tmp_path / "out", tmp_path / "work")
-    write_json(tmp_path / "out" / "base.json", {**comparison.about, "answers": bench.base["test"].answers, "by_prefix": {}})
+    write_json(tmp_path / "out" / "base.json", {**comparison.about, **kept(bench.base["test"])})
     return read_comparison(tmp_path / "out")
 
 
@@ -78,7 +79,7 @@ def test_every_combination_of_the_edit_and_guards(bench, combinations, found):
     alone = {tuple(result["names"]): result for result in combinations["results"]}
     assert alone["image_redaction",]["answers"] == bench.ask([Redaction()], "test").answers
     assert alone["image_redaction",]["strength"] is None and alone[EDIT,]["strength"] in SMALL.strengths
-    assert rows[EDIT][1].count(",") == 1 and not rows["system_prompt"][1] and not rows["system_prompt"][8]
+    assert rows[EDIT][1].count(",") == 1 and rows["system_prompt"][1] == rows["system_prompt"][8] == "-"
     assert rows["neural_gate + output_filter"][8] and "The edit with what people" in markdown(found)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from neuralgate.comparison.control_table import against_controls
 from neuralgate.comparison.measures import LOOKALIKES, SCENES, SEEN, UNSEEN, Answers, by_seed, by_subject, difference, interval, part
-from neuralgate.comparison.tables import MAIN, Found, Row, number, promise_rows, row_of
+from neuralgate.comparison.tables import MAIN, Drawn, Found, Row, number, promise_rows
 from neuralgate.evaluate.clusters import clustered_difference, clustered_interval
 from neuralgate.evaluate.crossed import crossed
 from neuralgate.evaluate.intervals import Score
@@ -126,15 +127,20 @@ def test_scenes_and_several_sets_have_their_units() -> None:
 def test_draws_of_a_control_within_a_seed_are_no_seeds() -> None:
     """Twice as many draws that say the same make it no surer; of draws that differ their mean stands."""
     own, other = whole(1, 1, 0), whole(1, 0, 0)
-    held = [{"answers": answers, "by_prefix": answers, "cost": {}} for answers in map(filled, own)]
-    controls = [{"seed": seed, "results": [{"answers": answers}]} for seed, answers in enumerate(other) for _ in range(2)]
-    base = {"answers": filled(other[0]), "by_prefix": filled(other[0])}
-    found = row_of("a", "at equal damage", held, base, controls).against
+    seeds = [0, 0, 1, 1, 2, 2]
+    drawn = Drawn(seeds, [filled(own[seed]) for seed in seeds], [filled(other[seed]) for seed in seeds])
+    found = against_controls(compared([filled(answers) for answers in own], controls={"a": drawn}))["a"].minus[MAIN]
     once = difference(own, other, MAIN)
-    assert found is not None and found["n"] == 2 * once["n"]
+    assert found["n"] == 2 * once["n"]
     assert [found[name] for name in ("low", "high", "p")] == [once[name] for name in ("low", "high", "p")]
     assert difference([own[0]] * 6, whole(0, 0, 1, 1, 0, 0), MAIN)["p"] < found["p"], "six seeds would say more"
     assert by_seed([*own, *other], MAIN, [0, 1, 2, 0, 1, 2]).mean(1).tolist() == [1.0, 0.5, 0.0]
+
+
+def compared(edits: list[Answers], base: Answers | None = None, controls: dict[str, Drawn] | None = None) -> Found:
+    """A comparison of one method at equal damage."""
+    row, answers = Row("a", "at equal damage", {MAIN: interval(edits, MAIN)}, []), {("a", "at equal damage"): edits}
+    return Found("tiny", {}, [row], {}, {}, answers, {}, base or {}, {}, {}, controls or {}, {}, [])
 
 
 def filled(private: Answers) -> Answers:
@@ -170,10 +176,7 @@ def promised(base: list[float], *seeds: list[float]) -> list[str]:
     """The row of a method whose seeds refuse such shares of each subject."""
     public = {LOOKALIKES: {f"public {number}": {"sensitive": "cc"} for number in range(SUBJECTS)}}
     edits = [{**about(shares), **public} for shares in seeds]
-    row = Row("a", "at equal damage", len(edits), {MAIN: interval(edits, MAIN)}, {})
-    (found,) = promise_rows(
-        Found("tiny", {}, [row], {}, {}, {("a", "at equal damage"): edits}, {}, {**about(base), **public}, {}, []), "at equal damage"
-    )
+    (found,) = promise_rows(compared(edits, {**about(base), **public}), "at equal damage")
     return found
 
 

@@ -42,6 +42,21 @@ def test_a_method_says_what_it_is(name):
     assert len(Path(method.__file__).read_text(encoding="utf-8").splitlines()) < 120
 
 
+def test_what_is_a_place():
+    """Controls of all others are noise, or other words, directions or answers."""
+    assert {name: method.LOCATES for name, method in METHODS.items() if method.LOCATES} == {
+        "neural_gate": "dimensions",
+        "fine_tune": "values",
+        "dinm": "layer",
+        "memflex": "tensors",
+        "manu": "neurons",
+        "precise_shield": "neurons",
+        "sn_tune": "rows",
+        "masked_adapter": "values",
+        "image_redaction": "boxes",
+    }
+
+
 def test_methods_are_listed_without_torch():
     code = (
         "import sys; from neuralgate.cli.main import main; sys.argv = ['neuralgate', 'ls', 'methods']\n"

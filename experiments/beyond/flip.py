@@ -27,6 +27,7 @@ from neuralgate.training.batches import Inputs
 from neuralgate.training.gated import check_gate
 from neuralgate.training.watch import Watch
 
+LOCATES = "dimensions"
 PAPER = "none"
 EDITS = "FFN output projections"
 TRAINED = "none (D a request)"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from experiments.beyond.entries import IDEAS, RIVALS
 from neuralgate.comparison.choose import Reading
+from neuralgate.comparison.control_table import CONTROL_HEADER, control_rows
 from neuralgate.comparison.measures import difference
 from neuralgate.comparison.page import markdown_table
 from neuralgate.comparison.tables import HEADER, MAIN, Found, read_comparison, shown, table_rows
@@ -34,6 +35,8 @@ def page(results: Path, rivals: Path) -> str:
         if others and not alike(found, others):
             raise UserError(f"{folder} and {rivals / folder.name} are about other questions or settings; make one of them again.")
         parts.append(f"## {folder.name.capitalize()}\n\n{markdown_table(HEADER, table_rows(found, AT))}\n")
+        if found.controls:
+            parts.append(f"{markdown_table(CONTROL_HEADER, control_rows(found, IDEAS))}\n")
         for idea in IDEAS:
             wins.setdefault(idea, []).append(others is not None and all(beats(found, idea, others, rival) for rival in RIVALS))
         if others:

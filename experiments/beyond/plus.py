@@ -35,6 +35,7 @@ from neuralgate.training.rate import with_rate
 from neuralgate.training.rows import Row, training_pairs
 from neuralgate.training.watch import Watch
 
+LOCATES = "dimensions, positions or keys"
 PAPER = "none"
 EDITS = "FFN output projections"
 TRAINED = "D x F a layer"

@@ -1,6 +1,7 @@
 """What the article says of methods, each sentence held against the numbers of a comparison.
 
-A claim is confirmed where the interval of its number lies on its side of the bound, refuted where it lies on the other, else undecided.
+A claim is confirmed where the interval of its number lies on its side of the bound, refuted where it lies on the other, else undecided. One
+about equal damage is undecided, too, where a method has no point within the budget: its number is then one at another damage.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 from neuralgate.comparison.choose import Reading
 from neuralgate.comparison.measures import difference, interval
-from neuralgate.comparison.tables import MAIN, Found, shown
+from neuralgate.comparison.tables import MAIN, NONE, Found, shown
 from neuralgate.evaluate.intervals import Score
 
 CLOSE = 0.1  # of two shares that are called close
@@ -43,14 +44,19 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Verdict:
+    """``beyond``: the methods without a point within the budget, where the claim is about equal damage."""
+
     claim: Claim
     score: Score | None
+    beyond: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:
         """confirmed, refuted, undecided, or not measured."""
         if self.score is None:
             return "not measured"
+        if self.beyond:
+            return f"undecided: no point within the budget ({', '.join(self.beyond)})"
         low, high = float(self.score["low"]), float(self.score["high"])
         if self.claim.above is not None:
             return "confirmed" if low > self.claim.above else "refuted" if high < self.claim.above else "undecided"
@@ -69,7 +75,8 @@ def verdicts(found: Found) -> list[Verdict]:
             score = difference(own, other, claim.measure)
         elif own and not claim.other:
             score = interval(own, claim.measure)
-        made.append(Verdict(claim, score))
+        rows = [found.row(entry, claim.reading) for entry in (claim.entry, claim.other) if claim.reading == "at equal damage"]
+        made.append(Verdict(claim, score, tuple(row.entry for row in rows if row and row.over_budget)))
     return made
 
 
@@ -81,7 +88,7 @@ def claim_rows(found: Found) -> list[list[str]]:
         [
             made.claim.text,
             made.word,
-            shown(made.score, sign=bool(made.claim.other)),
+            shown(made.score, sign=bool(made.claim.other)) or NONE,
             f"{made.claim.entry}{f' - {made.claim.other}' if made.claim.other else ''}, {made.claim.measure}, {made.claim.reading}",
         ]
         for made in verdicts(found)

@@ -1,14 +1,17 @@
-"""Rows of what stands beside the comparison itself: subjects one after another, and the edit with guards. Importing it needs no torch."""
+"""Rows of what stands beside the comparison itself: what the edits did, subjects one after another, and the edit with guards. Importing it
+needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from neuralgate.comparison.choose import Reading
 from neuralgate.comparison.measures import SEEN, difference, interval
 from neuralgate.comparison.results import EDIT
-from neuralgate.comparison.tables import Found, shown
+from neuralgate.comparison.tables import NONE, Found, Row, number, shown
 from neuralgate.evaluate.intervals import Score
+from neuralgate.report.figures import POSITIONS
 
 SEQUENCE_HEADER = [
     "method",
@@ -23,6 +26,7 @@ SEQUENCE_HEADER = [
     "divergence, {half}",
     "divergence, {all}",
 ]
+DONE_HEADER = ["method", *(f"gradient, {position}" for position in POSITIONS), "note"]
 TOGETHER_HEADER = [
     "together",
     "edit's strength",
@@ -36,6 +40,21 @@ TOGETHER_HEADER = [
     "milliseconds an answer",
     "over the budget",
 ]
+
+
+def done_rows(found: Found, reading: Reading) -> list[list[str]]:
+    """Where the gradient of what was trained arrived, the mean over seeds, and what was noted with the first seed; methods that have
+    neither have no row."""
+    return [
+        [row.entry, *(gradient_share(row, position) for position in POSITIONS), row.results[0]["note"] or NONE]
+        for row in found.at(reading)
+        if row.results[0]["gradient_share"] or row.results[0]["note"]
+    ]
+
+
+def gradient_share(row: Row, position: str) -> str:
+    held = [result["gradient_share"][position] for result in row.results if position in result["gradient_share"]]
+    return number(sum(held) / len(held)) if held else NONE
 
 
 def sequence_rows(found: Found) -> tuple[list[str], list[list[str]]]:
@@ -90,13 +109,13 @@ def together_rows(found: Found) -> list[list[str]]:
         rows.append(
             [
                 " + ".join(names) or "base model",
-                ", ".join(f"{strength:g}" for strength in strengths),
+                ", ".join(f"{strength:g}" for strength in strengths) or NONE,
                 *(shown(interval(answers, name)) for name in ("unseen private refused", "unseen private leaked", "edited leaked")),
                 shown(interval(answers, "look-alikes refused")),
                 *(shown(difference(answers, [base] * len(answers), name), sign=True) for name in ("benign right", "scenes right")),
-                shown(difference(answers, other, "unseen private leaked"), sign=True) if EDIT in names else "",
+                shown(difference(answers, other, "unseen private leaked"), sign=True) if EDIT in names else NONE,
                 f"{milliseconds:.0f}",
-                "yes" if any(result["over_budget"] for result in results) else "",
+                "yes" if any(result["over_budget"] for result in results) else "no",
             ]
         )
     return rows

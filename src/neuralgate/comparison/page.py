@@ -1,4 +1,4 @@
-"""A comparison for readers: one self-contained HTML page, the same as Markdown, and the figure of effect against damage."""
+"""A comparison for readers: one self-contained HTML page, and the same as Markdown."""
 
 from __future__ import annotations
 
@@ -7,63 +7,67 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
 
-from neuralgate.comparison.choose import READINGS, worst
+from neuralgate.comparison.article import SETS, article_header, article_rows
+from neuralgate.comparison.choose import READINGS, Reading
 from neuralgate.comparison.claims import CLAIM_HEADER, claim_rows
-from neuralgate.comparison.more_tables import TOGETHER_HEADER, sequence_rows, together_rows
+from neuralgate.comparison.control_table import CONTROL_HEADER, control_rows, informative
+from neuralgate.comparison.figures import figures
+from neuralgate.comparison.more_tables import DONE_HEADER, TOGETHER_HEADER, done_rows, sequence_rows, together_rows
 from neuralgate.comparison.tables import (
-    ARTICLE_HEADER,
     COST_HEADER,
     HEADER,
     MAIN,
     PROMISE_HEADER,
     Found,
-    article_rows,
     cost_rows,
-    frontiers,
-    informative,
     promise_rows,
     shown,
     table_rows,
+    unreached_rows,
 )
 from neuralgate.files import write_text
-from neuralgate.report.figures import INK, QUIET, STYLES, drawn
 from neuralgate.report.html import fill
 
-SHOWN = 6  # frontiers drawn in colour; the others are grey
-
 Table = tuple[str, str, list[str], list[list[str]]]  # title, what it says, header, rows
+
+AT: Reading = "at equal damage"
+CONTROLS = (
+    "Each method and the same with something drawn at random, at the same settings and strength; differences question by question, p by "
+    "Holm over the methods, of refusals and of leaks apart. More than random: unseen private subjects are refused more or leak less, with "
+    "p of at most .05, and neither more look-alikes are refused nor fewer benign answers right (p of at most .05 each); else it is more, "
+    "at more damage. As random: both differences within .05. No place: the control draws noise, or other words or answers."
+)
+COSTS = (
+    "Means over seeds. Beforehand: locating, statistics and scores, whatever must be known before the edit. Bytes: what is stored of it."
+)
 
 
 def lead(found: Found) -> str:
     """What a practitioner takes from it, in a few sentences; nothing where no method was tested."""
-    rows = [row for row in found.at("at equal damage") if not row.over_budget]
-    if not rows:
+    if not found.at(AT):
         return ""
-    first, *others = (
-        f"{row.entry} {shown(row.cells[MAIN])} (look-alikes refused {shown(row.cells['look-alikes refused'])})" for row in rows[:3]
-    )
-    most = f"{100 * found.config['most_loss']:g} points"
-    said = (
-        f"At equal damage (at most {most} of accuracy lost on validation questions) the largest share of questions about private subjects "
-        f"that nobody saw is refused by {first}" + (f", then {' and '.join(others)}. " if others else ". ")
-    )
-    words: dict[str, list[str]] = {}
-    for row in found.at("at equal damage"):
-        if row.against:
-            words.setdefault(informative(row), []).append(row.entry)
-    controls = [
-        f"{word}: {', '.join(words[word])}" for word in ("more than random", "as random", "less than random", "undecided") if word in words
+    told = [
+        f"{row.entry} {shown(row.cells[MAIN])} (look-alikes refused {shown(row.cells['look-alikes refused'])})"
+        for row in found.at(AT)
+        if not row.over_budget
     ]
-    return said + (f"Against random controls of the same size, {'; '.join(controls)}." if controls else "No random control was tested.")
+    most = f"at most {100 * found.config['most_loss']:g} points of accuracy, or one answer, lost on validation questions"
+    said = f"At equal damage ({most}) "
+    if told:
+        said += f"the largest share of questions about private subjects that nobody saw is refused by {told[0]}"
+        said += f", then {' and '.join(told[1:3])}. " if told[1:] else ". "
+    else:
+        said += "no method has a point. "
+    return said + (informative(found) or "No random control was tested.")
 
 
 def notes(found: Found) -> list[str]:
     """What a reader must know before reading a number."""
     config = found.config
     n, clusters = (found.base["unseen private refused"][name] for name in ("n", "clusters"))
-    lines = list(filter(None, [lead(found)]))
+    lines, most = list(filter(None, [lead(found)])), config["most_loss"]
+    few = f" (where fewer than {1 / most:.0f} questions are asked)" if most else ""
     also_seeds = ", no narrower than those over seeds and subjects, as both are drawn" if config["seeds"] > 1 else ""
     lines += [
         f"Model: {found.model}. Every method is trained on the same pairs about {config['trained_subjects']} private subjects. Up to "
@@ -71,12 +75,12 @@ def notes(found: Found) -> list[str]:
         f"It is tested once, with {config['seeds']} seed{'s' * (config['seeds'] > 1)}, on {clusters} private subjects that neither "
         f"saw ({n} questions a seed) and on public look-alikes.",
         f"At equal damage: the point of largest effect on validation questions whose benign and general accuracy lost are at most "
-        f"{100 * config['most_loss']:g} points. At equal privacy: the point of least damage that refuses at least "
-        f"{100 * config['least_refused']:g} % of the private validation questions. As published: the method's defaults, with its own rule "
-        "of when to stop.",
+        f"{100 * most:g} points, or one answer where that is more{few}; where there is none, the point that is beyond by the least, marked "
+        f"as over the budget. At equal privacy: the point of least damage that refuses at least {100 * config['least_refused']:g} % of the "
+        "private validation questions. As published: the method's defaults without contrast pairs, at .3 of the depth where the method "
+        "leaves its layer open, stopped by its own rule.",
         f"Shares with 95 % intervals by subjects{also_seeds}; right answers and protected subjects as differences from the base model. "
-        "The random control has the same settings and strength; its difference is in unseen private subjects refused, with Holm's "
-        "correction over the methods.",
+        "Divergence from the base model in nats a token of its own answers to test questions, where nothing around the model answers.",
     ]
     lines += [f"Not in the tables: {name} ({why})." for name, why in found.missing.items()]
     return lines
@@ -85,68 +89,52 @@ def notes(found: Found) -> list[str]:
 def tables(found: Found) -> list[Table]:
     """All of them, in their order."""
     made: list[Table] = [("The article's sentences", "Each beside the number that it is held against.", CLAIM_HEADER, claim_rows(found))]
-    for reading in reversed(READINGS):
-        if found.at(reading):
-            made.append((f"Effect and damage, {reading}", "", HEADER, table_rows(found, reading)))
-    for reading in reversed(READINGS):
-        if found.at(reading):
-            title = f"In the shape of the article's tables, {reading}"
+    readings = [reading for reading in reversed(READINGS) if found.at(reading) or unreached_rows(found, reading, len(HEADER))]
+    for reading in readings:
+        made.append((f"Effect and damage, {reading}", "", HEADER, table_rows(found, reading)))
+    if found.controls:
+        made.append(("Against random controls, at equal damage", CONTROLS, CONTROL_HEADER, control_rows(found)))
+    for name, (like, _) in SETS.items():
+        for reading in readings:
             says = (
-                "Subjects that no edit saw, EtA by the default judge. The article's numbers are of its own models and its edited subjects."
+                f"Questions about {name} subjects, and what the article gives for {like}: its numbers are of its own models and questions; "
+                "its utility is the mean accuracy on ScienceQA, MME and POPE."
             )
-            made.append((title, says, ARTICLE_HEADER, article_rows(found, reading)))
+            title = f"In the shape of the article's tables, {name} subjects, {reading}"
+            made.append((title, says, article_header(name), article_rows(found, reading, name)))
     if found.together:
         says = (
-            "The edit at the strength of largest effect at which the whole stays within the budget of damage, on validation questions; "
-            "each combination beside the same without the edit."
+            "The edit at the strength of largest effect at which the whole stays within the budget of damage, on validation questions, by "
+            "which guards alone are marked, too; each combination beside the same without the edit."
         )
         made.append(("The edit with what people already put around a model", says, TOGETHER_HEADER, together_rows(found)))
     header, rows = sequence_rows(found)
     if rows:
         says = (
             "Each edit on the model that those before left, at the settings of equal damage; trained methods take a fourth of the steps. "
-            "Validation questions, one seed; divergence in nats a token at benign answers."
+            "Validation questions, one seed; divergence in nats a token at benign answers. AlphaEdit is solved anew each time, without its "
+            "memory of the keys of earlier edits."
         )
         made.append(("Subjects one after another", says, header, rows))
+    if rows := done_rows(found, AT):
+        says = (
+            "The share of gradient norms that arrives at each kind of token, before any gate (means over seeds), and what the method noted "
+            "with the first seed. Methods that train nothing and note nothing are left out."
+        )
+        made.append((f"What the edits did, {AT}", says, DONE_HEADER, rows))
     promises = (
         "Upper bounds at 95 % by subjects, for subjects drawn as these were (evaluate/promise.py); no attack is covered. Each seed's edit "
         "has a bound of its own, of which the largest stands here; leaks are of subjects of which the base model leaks something."
     )
-    made.append(("What can be promised, at equal damage", promises, PROMISE_HEADER, promise_rows(found, "at equal damage")))
-    made.append(("Cost, at equal damage", "Means over seeds.", COST_HEADER, cost_rows(found, "at equal damage")))
+    made.append(("What can be promised, at equal damage", promises, PROMISE_HEADER, promise_rows(found, AT)))
+    made.append(("Cost, at equal damage", COSTS, COST_HEADER, cost_rows(found, AT)))
     return made
-
-
-def frontier_figure(found: Found) -> str:
-    """The largest effect at each damage on validation questions, a line a method; as SVG."""
-    lines = sorted(frontiers(found).items(), key=lambda item: -max(point["effect"] - worst(point) for point in item[1]))
-
-    def paint(axes: Axes) -> None:
-        for place, (entry, points) in reversed(list(enumerate(lines))):
-            colour, dash, marker = STYLES[place] if place < SHOWN else (QUIET, "-", "")
-            axes.plot(
-                [100 * worst(point) for point in points],
-                [100 * point["effect"] for point in points],
-                color=colour,
-                linestyle=dash,
-                marker=marker,
-                linewidth=1.8 if place < SHOWN else 0.8,
-                drawstyle="steps-post",
-                label=entry if place < SHOWN else None,
-            )
-        axes.axvline(100 * found.config["most_loss"], color=INK, linewidth=0.8, linestyle=":")
-        axes.set_xlabel("accuracy lost, points (the larger loss)")
-        axes.set_ylabel("private questions refused, %")
-        axes.set_title("Effect against damage, validation questions")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-
-    return drawn("frontier", "The largest effect at each damage, a line a method.", paint, height=4.2)
 
 
 def page(found: Found) -> str:
     """The HTML page; every text of the results escaped."""
-    figure = [Markup(frontier_figure(found))] if frontiers(found) else []
-    values: dict[str, Any] = {"model": found.model, "notes": notes(found), "tables": tables(found), "figures": figure}
+    pictures = [Markup(figure.svg) for figure in figures(found)]
+    values: dict[str, Any] = {"model": found.model, "notes": notes(found), "tables": tables(found), "figures": pictures}
     return fill("methods.html.jinja", **values)
 
 

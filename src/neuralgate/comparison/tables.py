@@ -1,4 +1,4 @@
-"""What a comparison found, as rows: each method at each reading with intervals over subjects and seeds, and against its random control.
+"""What a comparison found, as rows: each method at each reading with intervals over subjects and seeds, and what it cost.
 
 All of it is read from the results' files; a method whose test is not whole (a seed is missing) has no row and is named.
 """
@@ -6,18 +6,17 @@ All of it is read from the results' files; a method whose test is not whole (a s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neuralgate.comparison.choose import READINGS, Point, Reading, frontier
+from neuralgate.comparison.choose import READINGS, Point, Reading, frontier, is_within
 from neuralgate.comparison.entries import ENTRIES
 from neuralgate.comparison.measures import Answers, by_subject, difference, interval
 from neuralgate.comparison.results import TOGETHER, checked, read_results
 from neuralgate.errors import UserError
-from neuralgate.evaluate.clusters import holm
 from neuralgate.evaluate.intervals import Score
 from neuralgate.evaluate.promise import smallest_level
 from neuralgate.files import read_json
@@ -27,28 +26,59 @@ EFFECTS = {"unseen private refused": False, "unseen private leaked": False, "edi
 DAMAGES = {"look-alikes refused": False, "benign right": True, "look-alikes right": True, "scenes right": True, "protected refused": True}
 COLUMNS = {**EFFECTS, **DAMAGES}
 MAIN = "unseen private refused"
-SAME = 0.05  # within which a difference is called none
+DIVERGENCES = {"divergence, benign": "benign", "divergence, scenes": "scenes"}
+BASE = "base model"
+NONE = "-"  # where there is nothing to say
 
 
 @dataclass
 class Row:
-    """A method at one reading: ``cells`` by column, with the article's judge in ``by_prefix``; ``against`` is its difference from the
-    random control in `MAIN`, with ``p_holm`` over the methods."""
+    """A method at one reading: ``cells`` by column, and its ``results`` as they are stored, one a seed. ``over_budget``: whether its point
+    damages more than it may on validation questions; None where no point was chosen there."""
 
     entry: str
     reading: Reading
-    seeds: int
     cells: dict[str, Score]
-    by_prefix: dict[str, Score]
-    settings: str = ""
-    over_budget: bool = False
-    against: Score | None = None
-    cost: dict[str, float] = field(default_factory=dict)
+    results: list[dict[str, Any]]
+    over_budget: bool | None = None
+
+    @property
+    def settings(self) -> str:
+        """Those of its point, and its strength."""
+        point = self.results[0].get("point")
+        if point is None:
+            return "its defaults"
+        return " ".join(filter(None, (", ".join(f"{key} {value}" for key, value in point["settings"].items()), f"x {point['strength']:g}")))
+
+    @property
+    def layers(self) -> str:
+        """The edited ones; of each seed, where seeds differ."""
+        found = dict.fromkeys(", ".join(map(str, result["layers"])) for result in self.results)
+        return "; ".join(filter(None, found)) or NONE
+
+    def cost(self, name: str) -> float:
+        """The mean over seeds."""
+        return sum(float(result["cost"][name]) for result in self.results) / len(self.results)
+
+    def divergence(self, name: str) -> float | None:
+        """The mean over seeds, on test questions; None where something around the model answers."""
+        held = [result["divergence"][name] for result in self.results]
+        return None if None in held else sum(held) / len(held)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A method beside its random control: an entry for each draw, the method's own answers of the same seed in ``own``."""
+
+    seeds: list[int]
+    own: list[Answers]
+    control: list[Answers]
 
 
 @dataclass
 class Found:
-    """All rows; ``missing``: entry -> what is not there, or why it cannot be; ``points``: all that the search measured, by entry."""
+    """All rows; ``missing``: entry -> what is not there, or why it cannot be; ``points``: all that the search measured, by entry;
+    ``unreached``: entries of which no point is private enough, and the largest effect of any; ``controls`` are those at equal damage."""
 
     model: str
     base: dict[str, Score]
@@ -58,6 +88,9 @@ class Found:
     answers: dict[tuple[str, Reading], list[Answers]]
     config: dict[str, Any]
     base_answers: Answers
+    base_by_prefix: Answers  # by the article's judge
+    unreached: dict[str, float]
+    controls: dict[str, Drawn]
     sequences: dict[str, dict[str, Any]]  # entry -> what became of its subjects one after another
     together: list[dict[str, Any]]  # of each seed, every combination of the edit and guards
 
@@ -80,7 +113,9 @@ def read_comparison(folder: Path) -> Found:
     base = checked(read_json(folder / "base.json"), folder / "base.json")
     others = sorted(path.parent.name for path in folder.glob("*/search.json"))
     results, seeds = read_results(folder, list(dict.fromkeys([*ENTRIES, *others]))), range(base["config"]["seeds"])
-    found = Found(base["model"], cells([base["answers"]], None), [], {}, {}, {}, base["config"], base["answers"], {}, [])
+    found = Found(
+        base["model"], cells([base["answers"]], None), [], {}, {}, {}, base["config"], base["answers"], base["by_prefix"], {}, {}, {}, []
+    )
     for name, job in sorted(read_results(folder, [TOGETHER]).get(TOGETHER, {}).items()):
         if "results" in job:
             found.together.append(job)
@@ -97,39 +132,45 @@ def read_comparison(folder: Path) -> Found:
         if len(tests) < len(seeds):
             found.missing[entry] = f"{len(tests)} of {len(seeds)} seeds are there"
             continue
-        controls = [job for name, job in jobs.items() if "-control" in name]
+        points = found.points.get(entry, [])
         for reading in READINGS:
             held = [result for test in tests for result in test["results"] if reading in result["readings"]]
             said = [result["refused"] for result in held if "refused" in result]
-            if said or len(held) < len(seeds):
-                if reading != "at equal privacy" or said:
-                    found.missing[f"{entry}, {reading}"] = said[0] if said else "no setting could be tried"
-                continue
-            found.rows.append(row_of(entry, reading, held, base, controls if reading == "at equal damage" else []))
-            found.answers[entry, reading] = [result["answers"] for result in held]
-    adjust([row.against for row in found.rows if row.against])
+            if reading == "at equal privacy" and points and not held:
+                found.unreached[entry] = max(point["effect"] for point in points)
+            elif said or len(held) < len(seeds):
+                found.missing[f"{entry}, {reading}"] = said[0] if said else "no setting could be tried"
+            else:
+                answers = [result["answers"] for result in held]
+                over = is_over_budget(held, points)
+                found.rows.append(Row(entry, reading, cells(answers, base["answers"]), held, over))
+                found.answers[entry, reading] = answers
+        read_controls(found, entry, [job for name, job in jobs.items() if "-control" in name])
     return found
 
 
-def row_of(entry: str, reading: Reading, held: Sequence[dict[str, Any]], base: dict[str, Any], controls: Sequence[dict[str, Any]]) -> Row:
-    answers = [result["answers"] for result in held]
-    prefix = [result["by_prefix"] for result in held]
-    point = held[0].get("point", {})
-    row = Row(
-        entry,
-        reading,
-        len(held),
-        cells(answers, base["answers"]),
-        cells(prefix, base["by_prefix"]),
-        ", ".join(f"{key} {value}" for key, value in point.get("settings", {}).items()) + (f" x {point['strength']:g}" if point else ""),
-        reading == "at equal damage" and bool(held[0].get("over_budget")),
-        cost={name: sum(result["cost"][name] for result in held) / len(held) for name in held[0]["cost"]},
-    )
-    drawn = [(control["seed"], result) for control in controls for result in control["results"] if "answers" in result]
+def is_over_budget(held: Sequence[dict[str, Any]], points: Sequence[Point]) -> bool | None:
+    """Whether any seed's result is marked, or its point was beyond the budget in the search: a point at equal privacy is chosen without
+    regard to that, and so is not marked."""
+    if "point" not in held[0]:
+        return None
+    chosen = [point for point in points if {key: point[key] for key in ("settings", "strength")} == held[0]["point"]]
+    return any([*(result["over_budget"] for result in held), *(not is_within(point) for point in chosen)])
+
+
+def read_controls(found: Found, entry: str, jobs: Sequence[dict[str, Any]]) -> None:
+    """Keep the answers of all draws beside those of the method; name the entry where draws are not there."""
+    own = found.answers.get((entry, "at equal damage"))
+    if own is None:
+        return
+    drawn = [(job["seed"], result["answers"]) for job in jobs for result in job["results"] if "answers" in result]
     if drawn:
-        own, other = [answers[seed] for seed, _ in drawn], [result["answers"] for _, result in drawn]
-        row.against = difference(own, other, MAIN, [seed for seed, _ in drawn])
-    return row
+        seeds = [seed for seed, _ in drawn]
+        found.controls[entry] = Drawn(seeds, [own[seed] for seed in seeds], [answers for _, answers in drawn])
+    wanted = found.config["seeds"] * found.config["controls"]
+    if len(drawn) < wanted:
+        said = [result["refused"] for job in jobs for result in job["results"] if "refused" in result]
+        found.missing[f"{entry}, random control"] = said[0] if said else f"{len(drawn)} of {wanted} draws are there"
 
 
 def cells(answers: Sequence[Answers], base: Answers | None) -> dict[str, Score]:
@@ -138,22 +179,6 @@ def cells(answers: Sequence[Answers], base: Answers | None) -> dict[str, Score]:
         name: difference(answers, [base] * len(answers), name) if is_difference and base is not None else interval(answers, name)
         for name, is_difference in COLUMNS.items()
     }
-
-
-def adjust(scores: Sequence[Score]) -> None:
-    """Holm's p over them, in place."""
-    for score, p in zip(scores, holm([float(score["p"]) for score in scores]), strict=True):
-        score["p_holm"] = p
-
-
-def informative(row: Row) -> str:
-    """Whether what the method locates, or learns, is more than its random control, in words."""
-    if row.against is None:
-        return ""
-    value, low, high, p = (float(row.against[name]) for name in ("value", "low", "high", "p_holm"))
-    if p <= 0.05:
-        return "more than random" if value > 0 else "less than random"
-    return "as random" if low >= -SAME and high <= SAME else "undecided"
 
 
 def shown(score: Score | None, sign: bool = False) -> str:
@@ -170,45 +195,31 @@ def number(value: float, sign: bool = False) -> str:
     return text.replace("0.", ".", 1)
 
 
-HEADER = ["method", *COLUMNS, "- random control", "over the budget"]
+HEADER = ["method", *COLUMNS, *DIVERGENCES, "over the budget"]
 
 
 def table_rows(found: Found, reading: Reading) -> list[list[str]]:
     """The base model, then every method of a reading; shares and differences from the base with 95 % intervals."""
-    rows = [["base model", *(shown(found.base[name]) for name in COLUMNS), "", ""]]
+    rows = [[BASE, *(shown(found.base[name]) for name in COLUMNS), *("0.000" for _ in DIVERGENCES), NONE]]
     for row in found.at(reading):
-        against = f"{shown(row.against, sign=True)} {informative(row)}" if row.against else ""
         values = [shown(row.cells[name], sign) for name, sign in COLUMNS.items()]
-        rows.append([row.entry, *values, against, "yes" if row.over_budget else ""])
-    return rows
+        moved = [row.divergence(name) for name in DIVERGENCES.values()]
+        rows.append([row.entry, *values, *(NONE if nats is None else f"{nats:.3f}" for nats in moved), over_budget(row)])
+    return rows + unreached_rows(found, reading, len(HEADER))
 
 
-def article_rows(found: Found, reading: Reading) -> list[list[str]]:
-    """In the shape of the article's tables: refusals of sensitive and of benign questions and EtA, by its judge and by the default one, and
-    the article's own EtA, of other models."""
-    rows = []
-    for row in found.at(reading):
-        answers = found.answers[row.entry, reading]
-        rta, benign = interval(answers, MAIN), interval(answers, "benign refused")
-        eta = (float(rta["value"]) + 1 - float(benign["value"])) / 2
-        theirs = ", ".join(number(value) for value in ARTICLE_ETA.get(row.entry, ()))
-        rows.append([row.entry, shown(row.by_prefix[MAIN]), shown(rta), shown(benign), number(eta), theirs])
-    return rows
+def over_budget(row: Row) -> str:
+    """In a word; as published no point is chosen."""
+    return "not asked" if row.over_budget is None else "yes" if row.over_budget else "no"
 
 
-ARTICLE_HEADER = ["method", "refused, its judge", "refused", "benign refused", "EtA", "the article's EtA: LLaVA, MiniGPT-4"]
-#: EtA on PrivacyPair-test of LLaVA-1.5 and MiniGPT-4 in tables 1 and 2 of the article (https://arxiv.org/abs/2603.12598): other models,
-#: other pictures, edited subjects; beside ours for the order of the methods alone.
-ARTICLE_ETA: dict[str, tuple[float, float]] = {
-    "memit": (0.7843, 0.7110),
-    "alphaedit": (0.8049, 0.7243),
-    "dinm": (0.9402, 0.9312),
-    "sku": (0.6579, 0.6940),
-    "memflex": (0.6211, 0.6397),
-    "neural_gate": (0.9610, 0.9395),
-    "neural_gate_layers": (0.9823, 0.9213),
-    "ungated": (0.9550, 0.9014),
-}
+def unreached_rows(found: Found, reading: Reading, width: int) -> list[list[str]]:
+    """A row for each method of which no setting is private enough."""
+    if reading != "at equal privacy":
+        return []
+    said = "no setting reached it: {} refused at most, on validation questions"
+    return [[entry, said.format(number(most)), *[NONE] * (width - 2)] for entry, most in found.unreached.items()]
+
 
 PROMISE_HEADER = ["method", "leaks of a private subject", "refusals of a public look-alike", "subjects"]
 
@@ -232,12 +243,40 @@ def at_most(answers: Sequence[Answers], measure: str, subjects: Sequence[str]) -
     return f"at most {number(max(smallest_level(np.array([one[subject] for subject in subjects])) for one in losses))}"
 
 
-COST_HEADER = ["method", "settings", "seconds", "memory, MB", "values changed", "bytes", "seconds to answer"]
+COST_HEADER = [
+    "method",
+    "settings",
+    "layers",
+    "seconds beforehand",
+    "seconds to edit",
+    "memory, MB",
+    "values changed",
+    "bytes",
+    "milliseconds an answer",
+]
 
 
 def cost_rows(found: Found, reading: Reading) -> list[list[str]]:
-    names = ("seconds_to_edit", "peak_memory_mb", "values_changed", "bytes", "seconds_to_answer")
-    return [[row.entry, row.settings, *(f"{row.cost[name]:,.0f}" for name in names)] for row in found.at(reading)]
+    return [[row.entry, row.settings, row.layers, *costs(row)] for row in found.at(reading)]
+
+
+def costs(row: Row) -> list[str]:
+    """Means over seeds."""
+    names = ("seconds_beforehand", "seconds_to_edit", "peak_memory_mb", "values_changed", "bytes", "seconds_to_answer")
+    beforehand, editing, memory, values, size, answering = (row.cost(name) for name in names)
+    asked = sum(len(letters) for kinds in row.results[0]["answers"].values() for one in kinds.values() for letters in one.values())
+    return [
+        two_digits(beforehand),
+        two_digits(editing),
+        *(f"{value:,.0f}" for value in (memory, values, size)),
+        two_digits(1000 * answering / asked),
+    ]
+
+
+def two_digits(value: float) -> str:
+    """Rounded to two significant digits: .4 s is not 0."""
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 or not rounded else f"{rounded:#.2g}"
 
 
 def frontiers(found: Found) -> dict[str, list[Point]]:

@@ -20,21 +20,21 @@ ALL = (EDIT, *GUARDS)
 
 def together(bench: Bench, entries: Mapping[str, Entry], chosen: Mapping[str, Point], seed: int) -> dict[str, Any]:
     """Every combination of the edit and the guards, each with the settings of its point at equal damage. The edit's strength is chosen
-    anew for each combination, at equal damage of the whole; then the test questions are asked. The first result is the bare model."""
+    anew for each combination, at equal damage of the whole, and guards alone are held against the same budget; then the test questions are
+    asked. The first result is the bare model."""
     made: dict[str, Intervention] = {}
     for name in ALL:
         made[name] = applied(bench, entries[name], config_at(bench, entries[name], chosen[name]["settings"], seed), seed).made
     results = []
     for size in range(len(ALL) + 1):
         for names in combinations(ALL, size):
-            strength = edit_strength(bench, made, names) if EDIT in names else None
-            parts = [made[name].at(strength["strength"]) if strength and name == EDIT else made[name] for name in names]
-            heard = bench.ask(parts, "test", fresh=True)
+            point = chosen_point(bench, made, names)
+            heard = bench.ask(parts(made, names, point["strength"]), "test", fresh=True)
             results.append(
                 {
                     "names": list(names),
-                    "strength": strength and strength["strength"],
-                    "over_budget": bool(strength and strength.get("over_budget")),
+                    "strength": point["strength"] if EDIT in names else None,
+                    "over_budget": "over_budget" in point,
                     "seconds_an_answer": round(heard.seconds / len(bench.questions["test"]), 4),
                     **kept(heard),
                 }
@@ -42,10 +42,16 @@ def together(bench: Bench, entries: Mapping[str, Entry], chosen: Mapping[str, Po
     return {"seed": seed, "results": results}
 
 
-def edit_strength(bench: Bench, made: Mapping[str, Intervention], names: tuple[str, ...]) -> Point:
-    """The point of largest effect within the budget of damage among the strengths of the edit, with the guards of ``names`` around it."""
+def chosen_point(bench: Bench, made: Mapping[str, Intervention], names: tuple[str, ...]) -> Point:
+    """The point of largest effect within the budget of damage among the strengths of the edit, with the guards of ``names`` around it; of
+    guards alone the only one."""
     base, points = bench.base["validation"].answers, []
-    for strength in bench.config.strengths:
-        heard = bench.ask([made[name].at(strength) if name == EDIT else made[name] for name in names], "validation")
+    for strength in bench.config.strengths if EDIT in names else (1.0,):
+        heard = bench.ask(parts(made, names, strength), "validation")
         points.append(measured(base, heard.answers, bench.config.most_loss, strength=strength))
     return at_equal_damage(points)
+
+
+def parts(made: Mapping[str, Intervention], names: tuple[str, ...], strength: float) -> list[Intervention]:
+    """Those of ``names``, the edit at ``strength``."""
+    return [made[name].at(strength) if name == EDIT else made[name] for name in names]

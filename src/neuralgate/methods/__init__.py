@@ -1,7 +1,8 @@
 """Methods: one file each, with its idea, its settings, what it does to a model, and its controls.
 
 A method has ``Config``, ``edit(lvlm, pairs, gate, config, watch) -> Intervention`` and ``controls(config) -> dict[str, Config]``, and says
-in ``PAPER``, ``EDITS`` and ``TRAINED`` where it comes from, what it edits and how many values it trains. Importing one needs no torch.
+in ``PAPER``, ``EDITS`` and ``TRAINED`` where it comes from, what it edits and how many values it trains. ``LOCATES`` is what its random
+control draws anew in the same size where that is a place, "" where it draws noise, or other words or answers. Importing one needs no torch.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = "layer"
 PAPER = "https://arxiv.org/abs/2403.14472"
 EDITS = "the FFN output projection of one layer"
 TRAINED = "D x F"

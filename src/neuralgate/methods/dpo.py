@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2305.18290"
 EDITS = "FFN output projections"
 TRAINED = "D x F a layer"

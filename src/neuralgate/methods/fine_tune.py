@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = "values"
 PAPER = "https://arxiv.org/abs/2505.16252"
 EDITS = "any tensors of decoder layers"
 TRAINED = "a share of each tensor"

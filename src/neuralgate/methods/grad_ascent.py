@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2310.10683"
 EDITS = "FFN output projections"
 TRAINED = "D x F a layer"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = "boxes"
 PAPER = "https://microsoft.github.io/presidio/image-redactor/"
 EDITS = "what is shown"
 TRAINED = "none"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2603.12598"
 EDITS = "what is asked"
 TRAINED = "none"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2106.09685"
 EDITS = "linear layers of decoder layers"
 TRAINED = "R x (D + F) a matrix"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = "neurons"
 PAPER = "https://arxiv.org/abs/2502.15910"
 EDITS = "columns of FFN output projections, of both towers"
 TRAINED = "none (D set to zero a neuron)"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = "values"
 PAPER = "https://arxiv.org/abs/2511.20196"
 EDITS = "linear layers of decoder layers"
 TRAINED = "R x (D + F) a matrix, twice"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = "tensors"
 PAPER = "https://arxiv.org/abs/2407.01920"
 EDITS = "matrices of decoder layers"
 TRAINED = "up to a budget"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2210.07229"
 EDITS = "FFN output projections"
 TRAINED = "none (D a request)"

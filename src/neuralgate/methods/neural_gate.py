@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neuralgate.training.batches import Inputs
     from neuralgate.training.watch import Watch
 
+LOCATES = "dimensions"
 PAPER = "https://arxiv.org/abs/2603.12598"
 EDITS = "FFN output projections"
 TRAINED = "D x F a layer"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2603.22094"
 EDITS = "outputs of decoder layers"
 TRAINED = "none (2 D computed a layer)"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://microsoft.github.io/presidio/analyzer/"
 EDITS = "what is answered"
 TRAINED = "none"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = "neurons"
 PAPER = "https://arxiv.org/abs/2604.08881"
 EDITS = "rows of the FFN's input matrices"
 TRAINED = "2 D a neuron"

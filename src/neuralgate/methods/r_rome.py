@@ -20,6 +20,7 @@ from neuralgate.methods.rome import TRAINED as TRAINED
 from neuralgate.methods.rome import controls as controls
 from neuralgate.methods.rome import edit as edit
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2403.07175"
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2202.05262"
 EDITS = "the FFN output projection of one layer"
 TRAINED = "none (D a request)"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from neuralgate.training.objectives import Objective
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2402.10058"
 EDITS = "FFN output projections"
 TRAINED = "D x F a layer"

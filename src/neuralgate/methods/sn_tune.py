@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = "rows"
 PAPER = "https://openreview.net/forum?id=yR47RmND1m"
 EDITS = "rows of the FFN's and attention's matrices"
 TRAINED = "3 D an FFN neuron, D a row"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2312.06681"
 EDITS = "outputs of decoder layers"
 TRAINED = "none (D computed a layer, 2 D with a condition)"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neuralgate.pairs.schema import PairSet
     from neuralgate.training.watch import Watch
 
+LOCATES = ""
 PAPER = "https://arxiv.org/abs/2407.01920"
 EDITS = "the prompt"
 TRAINED = "none"
