@@ -135,7 +135,7 @@ not give these very weights.
 
 Two runs were made. The first had the base's answers as texts among its own, and one name a subject: it read as well (leak .98), but
 answered .44 of the general questions (the base .54) and .11 by a synonym. The second holds the base's probabilities and calls half of the
-subjects by several names: see the table; where a bar is missed, names that training does not have (.51) are the worst. A third was not
+subjects by several names: see the table; where a bar is missed, names that training does not have (.52) are the worst. A third was not
 made: every number of docs/evidence.md is about these weights.
 
 ```json

@@ -13,6 +13,7 @@ Paper: https://arxiv.org/abs/2403.14472
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -68,37 +69,27 @@ def distances(lvlm: LVLM, pairs: PairSet, is_relative: bool = False) -> Tensor:
         cut = [one[:length] for length, answers in zip(lengths, ids, strict=True) for one in answers]
         mask_BT = pad_sequence([torch.ones_like(one) for one in cut], True).to(lvlm.device)
         for layer, hidden_BTD in enumerate(layer_outputs(lvlm, pad_sequence(cut, True).to(lvlm.device), mask_BT)):
-            apart_PTD = (hidden_BTD[0::2] - hidden_BTD[1::2]) * mask_BT[0::2, :, None].to(hidden_BTD.device)
-            apart_P = apart_PTD.double().flatten(1).norm(dim=1)
-            if is_relative:
-                sizes_B = (hidden_BTD * mask_BT[..., None].to(hidden_BTD.device)).double().flatten(1).norm(dim=1)
-                apart_P = apart_P / ((sizes_B[0::2] + sizes_B[1::2]) / 2)
-            total_L[layer] += float(apart_P.sum())
+            apart_P = (hidden_BTD[0::2] - hidden_BTD[1::2]).flatten(1).norm(dim=1)
+            sizes_B = hidden_BTD.flatten(1).norm(dim=1)
+            total_L[layer] += float((2 * apart_P / (sizes_B[0::2] + sizes_B[1::2]) if is_relative else apart_P).sum())
     return total_L / len(told)
 
 
 def layer_outputs(lvlm: LVLM, ids_BT: Tensor, mask_BT: Tensor) -> list[Tensor]:
-    """What each decoder layer makes of text alone, ``(B, T, D)``."""
+    """What each decoder layer makes of text alone, ``(B, T, D)`` in float64, 0 at padding."""
     import torch
 
     found: list[Tensor] = []
-    handles = [
-        layer.register_forward_hook(lambda _m, _i, output: found.append((output[0] if isinstance(output, tuple) else output).float()))
-        for layer in lvlm.layers
-    ]
-    try:
-        with torch.no_grad():
-            embedded_BTD = lvlm.model.get_input_embeddings()(ids_BT)
-            lvlm.decoder(inputs_embeds=embedded_BTD, attention_mask=mask_BT, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
+    with ExitStack() as hooks, torch.no_grad():
+        for layer in lvlm.layers:
+            keep = layer.register_forward_hook(lambda _m, _i, output: found.append(output[0] if isinstance(output, tuple) else output))
+            hooks.callback(keep.remove)
+        lvlm.decoder(inputs_embeds=lvlm.model.get_input_embeddings()(ids_BT), attention_mask=mask_BT, use_cache=False)
+    return [hidden_BTD.double() * mask_BT[..., None].to(hidden_BTD.device) for hidden_BTD in found]
 
 
 def chosen_layer(lvlm: LVLM, pairs: PairSet, config: Config) -> int:
-    """The farthest below the last, or any other of these: nothing reads what the last one makes but the norm before the answer, and as
-    states grow towards it distances would name it on any model."""
+    """The farthest below the last, where states are the longest whatever they say, or any other of these."""
     import numpy as np
 
     farthest = int(distances(lvlm, pairs, config.distance == "relative")[:-1].argmax())
