@@ -143,16 +143,20 @@ def test_who_wins(monkeypatch, tmp_path):
             self.row = lambda *_: SimpleNamespace(over_budget=over_budget)
             self.answers = {("idea", "at equal damage"): measures, ("lora", "at equal damage"): measures}
 
+    def ends(interval):
+        return {"low": interval[0], "high": interval[1], "value": sum(interval) / 2}
+
     def case(effect, lookalikes):
         monkeypatch.setattr(
             module,
             "difference",
-            lambda own, theirs, name: dict(zip(("low", "high"), {module.MAIN: effect}.get(name, lookalikes), strict=True)),
+            lambda own, theirs, name: ends({module.MAIN: effect}.get(name, lookalikes)),
         )
         return beats(Answers(a=1), "idea", Answers(a=1), "lora")
 
     assert case((0.1, 0.2), (-0.1, 0.1)) and not case((-0.1, 0.2), (-0.1, 0.1))
     assert not case((0.1, 0.2), (-0.3, -0.1)), "more damage"
+    assert not case((0.1, 0.2), (-0.3, 0.1)), "more damage, though the interval is wide"
     assert case((-0.1, 0.1), (0.1, 0.2)) and not case((-0.3, -0.1), (0.1, 0.2))
     assert not beats(Answers(a=1), "idea", Answers(a=1), "dinm"), "a rival that is not there is not beaten"
     assert case((0.1, 0.2), (-0.1, 0.1)) and not beats(Answers(True, a=1), "idea", Answers(a=1), "lora"), "beyond the budget"

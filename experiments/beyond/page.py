@@ -14,6 +14,7 @@ from neuralgate.errors import UserError
 
 AT: Reading = "at equal damage"
 DAMAGES = ("look-alikes right", "benign right", "scenes right")
+MOST = 0.02  # that a winner may lose of each more than a rival, where the interval does not tell
 HEAD = """# Beyond the published method
 
 Made by `python -m experiments.beyond.run` of `benchmarks/beyond/`, beside the rivals of [the comparison](methods.md).
@@ -77,6 +78,6 @@ def beats(found: Found, idea: str, others: Found, rival: str) -> bool:
         return False
     effect = difference(own, theirs, MAIN)
     damages = [difference(own, theirs, name) for name in DAMAGES]
-    unharmed = all(float(one["high"]) >= 0 for one in damages)
+    unharmed = all(float(one["high"]) >= 0 and float(one["value"]) >= -MOST for one in damages)
     spared = any(float(one["low"]) > 0 for one in damages)
     return (float(effect["low"]) > 0 and unharmed) or (spared and unharmed and float(effect["high"]) >= 0)

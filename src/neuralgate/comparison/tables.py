@@ -5,6 +5,7 @@ All of it is read from the results' files; a method whose test is not whole (a s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,7 +241,8 @@ def promise_rows(found: Found, reading: Reading) -> list[list[str]]:
 def at_most(answers: Sequence[Answers], measure: str, subjects: Sequence[str]) -> str:
     """What can be promised of the edit of any one seed: the largest of their bounds, as nobody can ship the mean of several."""
     losses = [by_subject(one, measure) for one in answers]
-    return f"at most {number(max(smallest_level(np.array([one[subject] for subject in subjects])) for one in losses))}"
+    level = max(smallest_level(np.array([one[subject] for subject in subjects])) for one in losses)
+    return f"at most {number(math.ceil(100 * level - 1e-9) / 100)}"  # never less than what holds
 
 
 COST_HEADER = [
