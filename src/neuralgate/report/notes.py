@@ -23,7 +23,7 @@ from neuralgate.report.summary import (
 #: The shares inactive, weak and strong depend on how many samples vote, and stop to do so about here (docs/evidence.md, the vote profile).
 ENOUGH_SAMPLES = 24
 #: How many signs of Clerk's vectors the dtype of the weights changes, in %, at most over two layers (`python -m experiments.precision`).
-SIGNS_CHANGED = {"bfloat16": 13, "float16": 6}
+SIGNS_CHANGED = {"bfloat16": 2}
 
 MANY_CUT_OFF = 0.05  # share of answers from which on they are warned about
 
