@@ -4,8 +4,8 @@
 
 Clerk, locate's default settings, 8 samples for each of eight subjects, layers 0 and 4. The weights are cast to bfloat16 (float16 is slow on
 CPUs, and chosen on none); the vectors and their optimiser are float32 in each. Two controls: float32 in batches of another size (rounding
-alone), and hidden states that are multiplied by the vectors in float32. Signs are compared with float32's, dimension by dimension; the gate is
-what more than the threshold of a subject's samples flip, compared by Jaccard's index. Wilson intervals over the 64 samples.
+alone), and hidden states that are multiplied by the vectors in float32. Signs are compared with float32's, dimension by dimension; the gate
+is what more than the threshold of a subject's samples flip, compared by Jaccard's index. Wilson intervals over the 64 samples.
 """
 
 from __future__ import annotations
