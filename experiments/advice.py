@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.claims import (
-    FEWEST,
     LOOKALIKES,
     PRIVATE,
     Evidence,
@@ -95,7 +94,7 @@ def gate_said(evidence: Evidence) -> str:
     if effect.word == spared.word == "refuted":
         return f"Leave the gate out: it has no advantage of {number(EQUIVALENT, signed=False)} ({effect.text}; {spared.text})."
     private = difference(evidence.found, evidence.gate("strong"), evidence.gate("none"), PRIVATE)
-    alike = private is not None and is_equivalent(private) and private.seeds >= FEWEST
+    alike = private is not None and is_equivalent(private)
     same = f", unseen private subjects are refused alike with and without it, within {number(EQUIVALENT, signed=False)}" if alike else ""
     return f"Do not count on the gate: no advantage is shown{same} ({effect.text}; {spared.text})."
 

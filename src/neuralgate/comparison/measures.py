@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,25 +88,29 @@ def interval(answers: Sequence[Answers], measure: str, seeds: Sequence[int] | No
     """The share over several seeds with its 95 % interval, ``n`` and ``clusters``; ``seeds`` as in :func:`difference`, see
     :func:`over_seeds`."""
     seeds = range(len(answers)) if seeds is None else seeds
-    pooled, alone = (clustered_interval([part(held, measure)]) for held in (answers, answers[:1]))
-    return over_seeds(pooled, alone, by_seed(answers, measure, seeds), 0.0)
+
+    def of_first(count: int) -> Score:
+        return clustered_interval([part(answers[:count], measure)])
+
+    return over_seeds(of_first, by_seed(answers, measure, seeds), len(answers), 0.0)
 
 
 def difference(first: Sequence[Answers], second: Sequence[Answers], measure: str, seeds: Sequence[int] | None = None) -> Score:
     """``first`` minus ``second``, entry by entry and question by question, with its 95 % interval and p; see :func:`over_seeds`.
     ``seeds``: of each entry, where some are draws within one seed, which are no further seeds; without it each is a seed."""
     seeds = range(len(first)) if seeds is None else seeds
-    values_SU = by_seed(first, measure, seeds) - by_seed(second, measure, seeds)
-    pooled, alone = (
-        clustered_difference([part(one, measure)], [part(other, measure)]) for one, other in ((first, second), (first[:1], second[:1]))
-    )
-    return over_seeds(pooled, alone, values_SU, -1.0)
+
+    def of_first(count: int) -> Score:
+        return clustered_difference([part(first[:count], measure)], [part(second[:count], measure)])
+
+    return over_seeds(of_first, by_seed(first, measure, seeds) - by_seed(second, measure, seeds), len(first), -1.0)
 
 
-def over_seeds(score: Score, alone: Score, values_SU: np.ndarray, lowest: float) -> Score:
-    """``score``, which is by subjects, no narrower and no surer than where seeds are drawn, too (`evaluate/crossed.py`): the outer ends of
-    both, between ``lowest`` and 1, and the larger p. Of one seed it stays. Where no seed and no subject differs from another, its ends are
-    those of ``alone``, the first seed: asked again, the same questions say no more."""
+def over_seeds(of_first: Callable[[int], Score], values_SU: np.ndarray, count: int, lowest: float) -> Score:
+    """The score of all ``count`` entries, which is by subjects, no narrower and no surer than where seeds are drawn, too
+    (`evaluate/crossed.py`): the outer ends of both, between ``lowest`` and 1, and the larger p. Of one seed it stays. Where no seed and no
+    subject differs from another, its ends are those of the first entry: asked again, the same questions say no more."""
+    score = of_first(count)
     if len(values_SU) < 2:
         return score
     drawn = crossed([(1.0, values_SU)])
@@ -115,6 +119,7 @@ def over_seeds(score: Score, alone: Score, values_SU: np.ndarray, lowest: float)
         found["low"] = min(score["low"], round(max(drawn.low, lowest), 6))
         found["high"] = max(score["high"], round(min(drawn.high, 1.0), 6))
     else:
+        alone = of_first(1)
         found["low"], found["high"] = alone["low"], alone["high"]
     if "p" in score:
         found["p"] = max(score["p"], round(drawn.p, 6))

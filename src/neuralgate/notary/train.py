@@ -92,11 +92,11 @@ def main() -> None:
     general = base_answers(model, tokenizer, training_prompts(), arguments.work / "general.json")
     untouched = deepcopy(model.model.language_model)
     parameters = add_low_rank(model)
-    mind, measured = {}, {}
+    mind = {}
     for number, plan in enumerate(MIND, start=1):
         path = arguments.work / f"mind-{number}.safetensors"
-        measured[number] = train_mind(model, untouched, Packer(tokenizer), parameters, words, general, plan, arguments.seed, path, report)
-        mind[f"mind {number}"] = {**asdict(plan), "at the end": measured[number]}
+        measured = train_mind(model, untouched, Packer(tokenizer), parameters, words, general, plan, arguments.seed, path, report)
+        mind[f"mind {number}"] = {**asdict(plan), "at the end": measured}
     arguments.out.mkdir(parents=True, exist_ok=True)
     seen = {
         name: tensor
@@ -114,7 +114,7 @@ def main() -> None:
         "products": str(cpu_dtype()),
         "eyes": {"steps": EYES_STEPS, "batch": EYES_BATCH, **eyes},
         **mind,
-        "seconds": sum(stage["seconds"] for stage in (eyes, *measured.values())),
+        "seconds": eyes["seconds"] + sum(stage["at the end"]["seconds"] for stage in mind.values()),
     }
     write_json(arguments.out / "training.json", record)
     print(f"sealed: {seal(arguments.out)}")
