@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,12 @@ from neuralgate.comparison.search import search
 from neuralgate.comparison.tables import number, read_comparison, shown
 from neuralgate.errors import UserError
 from neuralgate.interventions.steering import Steering
-from neuralgate.lvlm.likelihood import log_distributions
+from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.methods import METHODS
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.settings import parse_settings
-from neuralgate.training.losses import divergence
+from neuralgate.training.batches import Unpacked
+from neuralgate.training.losses import answer_logits, divergence
 
 SMALL = ComparisonConfig(
     model="tiny",
@@ -233,11 +235,13 @@ def test_the_divergence_is_its_formula(tiny, bench):
     steering = Steering.for_model(tiny, {1: 4 * torch.ones(tiny.hidden_size)}, {})
     heard = bench.ask([steering], "validation")
     assert heard.divergence["benign"] > 0.001 and bench.ask([steering], "test").divergence["scenes"] > 0
-    items, said, kept = bench.held["validation", "scenes"]
-    with steering.on(tiny):
-        plain = [log_distributions(tiny, [item], [text], 1)[0] for item, text in zip(items, said, strict=True)]
-    expected = torch.cat([divergence(n, b) for b, n in zip(kept, plain, strict=True)]).mean()
-    assert heard.divergence["scenes"] == pytest.approx(float(expected), abs=1e-4)
+    plain, kept = {}, bench.held["validation", "benign"]
+    for when, model in (("base", nullcontext()), ("now", steering.on(tiny))):
+        with model, torch.no_grad():
+            rows = [answer_logits(tiny, Unpacked(encode_examples(tiny, [example])), False)[0] for example in kept[0]]
+        plain[when] = torch.cat(rows)
+    torch.testing.assert_close(kept[1], plain["base"], atol=1e-4, rtol=0)
+    assert heard.divergence["benign"] == pytest.approx(float(divergence(plain["now"], plain["base"]).mean()), abs=2e-5)
 
 
 def test_a_process_that_comes_later_measures_from_the_base_model_too(tiny, bench, tmp_path):

@@ -21,14 +21,15 @@ from neuralgate.locate.gate import Gate
 from neuralgate.locate.locate import locate_gate
 from neuralgate.lvlm.conversation import Item
 from neuralgate.lvlm.fast.below import Below
-from neuralgate.lvlm.likelihood import log_distributions
 from neuralgate.lvlm.model import LVLM
+from neuralgate.lvlm.prompts import Example
 from neuralgate.lvlm.targets import with_own_answers
 from neuralgate.pairs.builder import build_pairs, drawn_anew
 from neuralgate.pairs.schema import PairSet, Question
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.recipe import LocateConfig, PairsConfig
-from neuralgate.training.losses import divergence
+from neuralgate.training.batches import Inputs
+from neuralgate.training.losses import answer_logits, divergence
 
 TOKENS = 24  # of an answer at most
 VALIDATION_SEED = 1_000_000  # of validation pictures; those of the test are drawn from 0
@@ -76,9 +77,9 @@ class Bench:
             "validation": draw_questions(choosing, config.validation_scenes, work / "validation", VALIDATION_SEED),
             "test": draw_questions(testing, config.test_scenes, work / "test"),
         }
-        self.below = Below(lvlm, 0)
+        self.below, self.inputs = Below(lvlm, 0), Inputs(lvlm, 0)
         self.gates: dict[tuple[int, tuple[int, ...]], tuple[Gate, float]] = {}
-        self.held: dict[tuple[str, str], tuple[list[Item], list[str], list[Tensor]]] = {}
+        self.held: dict[tuple[str, str], tuple[list[Example], Tensor]] = {}
 
     @cached_property
     def identity(self) -> str:
@@ -120,7 +121,7 @@ class Bench:
         questions = self.questions[part]
         lowest = min((one.unchanged_below(self.lvlm) for one in interventions), default=0)
         if fresh or self.below.layer != lowest:
-            self.below = Below(self.lvlm, lowest)
+            self.below, self.inputs = Below(self.lvlm, lowest), Inputs(self.lvlm, lowest)
         items: list[Item] = [(self.work / part / str(question.image), question.question) for question in questions]
         with stacked(self.lvlm, interventions) as answerer, self.below.used():
             started = time.perf_counter()
@@ -130,24 +131,31 @@ class Bench:
         return Heard(letters(questions, texts), letters(questions, texts, "prefix"), moved, round(seconds, 2))
 
     def divergence(self, answerer: Answerer, part: str, texts: Sequence[str]) -> dict[str, float | None]:
-        """See :class:`Heard`, at benign questions and at scenes. The base model's own distributions are kept at the first call, which must
-        be its own."""
-        questions = self.questions[part]
+        """See :class:`Heard`, at benign questions and at scenes. The base model's own logits are kept at the first call, which must be its
+        own."""
         groups = {"benign": lambda question: question.kind == "benign" and bool(question.subject), "scenes": is_scene}
         found: dict[str, float | None] = {}
         for name, belongs in groups.items():
             if (part, name) not in self.held:
-                chosen = [number for number, question in enumerate(questions) if belongs(question) and texts[number].strip()]
-                items: list[Item] = [(self.work / part / str(questions[number].image), questions[number].question) for number in chosen]
-                said = [texts[number] for number in chosen]
-                self.held[part, name] = (items, said, log_distributions(self.lvlm, items, said, BATCH))
-            items, said, base = self.held[part, name]
-            if answerer is not self.lvlm:
-                found[name] = None
-                continue
-            now = log_distributions(self.lvlm, items, said, BATCH)
-            found[name] = round(float(torch.cat([divergence(n, b) for b, n in zip(base, now, strict=True)]).mean()), 5)
+                said = [
+                    Example(self.work / part / str(question.image), question.question, None, text)
+                    for question, text in zip(self.questions[part], texts, strict=True)
+                    if belongs(question) and text
+                ]
+                self.held[part, name] = said, self.logits(said)
+            said, base_TV = self.held[part, name]
+            is_around = answerer is not self.lvlm
+            found[name] = None if is_around else round(float(divergence(self.logits(said), base_TV).mean()), 5)
         return found
+
+    @torch.no_grad()
+    def logits(self, examples: Sequence[Example]) -> Tensor:
+        """The logits of all target tokens of ``examples``, ``(T, V)``."""
+
+        def measure(chosen: Sequence[Example]) -> Tensor:
+            return answer_logits(self.lvlm, self.inputs.batch(chosen), is_below_top=True)[0]
+
+        return torch.cat(self.lvlm.batches(BATCH, "measuring answers").run(measure, examples))
 
 
 def is_scene(question: Question) -> bool:

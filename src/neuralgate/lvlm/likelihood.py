@@ -8,11 +8,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from neuralgate.errors import UserError
 from neuralgate.lvlm.conversation import Conversation, Item, conversation_of
-from neuralgate.lvlm.forward import final_hidden, target_logits, token_losses
+from neuralgate.lvlm.forward import final_hidden, token_losses
 from neuralgate.lvlm.inputs import process, with_answers
 from neuralgate.lvlm.prompts import batch_of
 from neuralgate.lvlm.spelling import answer_ids, continuation_ids
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
     from neuralgate.lvlm.model import LVLM
 
 
-#: From what the output embeddings are given, ``(B, T, D)``, and labels ``(B, T)`` to something of each target token, row after row.
-OfTargets = Callable[[Tensor, Tensor], Tensor]
-
-
+@torch.inference_mode()
 def log_probabilities(
     lvlm: LVLM, items: Sequence[Item], continuations: Sequence[str], batch_size: int, report: Callable[..., None] | None
 ) -> list[list[float]]:
@@ -33,32 +29,10 @@ def log_probabilities(
     Raises:
         UserError: a continuation has no token.
     """
-
-    def of(hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:
-        return -token_losses(lvlm, hidden_BTD, labels_BT)
-
-    return [logs_T.tolist() for logs_T in at_targets(lvlm, items, continuations, of, batch_size, report)]
-
-
-def log_distributions(lvlm: LVLM, items: Sequence[Item], continuations: Sequence[str], batch_size: int) -> list[Tensor]:
-    """The natural logarithm of the probability of every token of the vocabulary in the place of each token of each item's continuation,
-    ``(T, V)`` an item. Raises UserError where a continuation has no token."""
-
-    def of(hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:
-        return target_logits(lvlm, hidden_BTD, labels_BT).log_softmax(-1)
-
-    return at_targets(lvlm, items, continuations, of, batch_size, None)
-
-
-@torch.inference_mode()
-def at_targets(
-    lvlm: LVLM, items: Sequence[Item], continuations: Sequence[str], of: OfTargets, batch_size: int, report: Callable[..., None] | None
-) -> list[Tensor]:
-    """What ``of`` makes of the tokens of each item's continuation, ``(T, ...)``, in the items' order."""
     conversations = [conversation_of(item) for item in items]
     if len(conversations) != len(continuations):
         raise ValueError("give one continuation an item")
-    results: dict[int, Tensor] = {}
+    results: dict[int, list[float]] = {}
 
     def measure(numbers: Sequence[int]) -> None:
         chosen = [conversations[number] for number in numbers]
@@ -77,7 +51,8 @@ def at_targets(
             places = (labels_BT[row] >= 0).nonzero().flatten()
             labels_BT[row, places[: len(prefill)]] = -100
         hidden_BTD = final_hidden(lvlm, batch_of(lvlm, inputs, torch.zeros_like(labels_BT)))
-        results.update(zip(numbers, of(hidden_BTD, labels_BT).split([len(ids) for ids in wanted]), strict=True))
+        losses = token_losses(lvlm, hidden_BTD, labels_BT).split([len(ids) for ids in wanted])
+        results.update((number, (-loss_T).tolist()) for number, loss_T in zip(numbers, losses, strict=True))
         if report:
             report(done=len(results), total=len(conversations), text="measuring answers")
 

@@ -31,7 +31,7 @@ class Example:
 
     image: ImageLike
     question: str
-    subject: str
+    subject: str | None  # None: it is about nobody, and no token counts as its subject
     answer: str  # the target's text
     span: Span | None = None  # the subject's characters in the question; None: its last mention as a word of its own
     answer_ids: tuple[int, ...] = ()  # the tokens of the answer, where a model said it; see spelling.py
@@ -69,12 +69,14 @@ class Batch:
         return {**self.prompt, "position_ids": self.position_ids_BT} if self.is_plain else self.prompt
 
 
-def subject_characters(example: Example) -> Span:
-    """Where the subject stands in the question, in characters.
+def subject_characters(example: Example) -> Span | None:
+    """Where the subject stands in the question, in characters; None where it is about nobody.
 
     Raises:
         UserError: the question does not name its subject.
     """
+    if example.subject is None:
+        return None
     span = example.span or slot(example.question, example.subject, None)
     if span is None:
         raise UserError(
@@ -149,7 +151,8 @@ def classify(lvlm: LVLM, ids: list[int], offsets: list[list[int]], example: Exam
     """The class of each prompt token, from where its characters stand in the expanded text."""
     question_end = question_start + len(example.question.strip())
     blanks = len(example.question) - len(example.question.lstrip())
-    start, end = (question_start + place - blanks for place in subject_characters(example))
+    named = subject_characters(example)
+    start, end = (question_start + place - blanks for place in named) if named else (-1, -1)
     classes = []
     for token, (left, right) in zip(ids, offsets, strict=True):
         if token == lvlm.image_token:
@@ -160,6 +163,6 @@ def classify(lvlm: LVLM, ids: list[int], offsets: list[list[int]], example: Exam
             classes.append(QUESTION)
         else:
             classes.append(OTHER)
-    if SUBJECT not in classes:
+    if named and SUBJECT not in classes:
         raise UserError(f"The subject {example.subject!r} spans no token of the prompt; check the tokenizer of {lvlm.name}.")
     return classes
