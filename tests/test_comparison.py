@@ -21,8 +21,9 @@ from neuralgate.cli.compare import compare_on
 from neuralgate.comparison import bench as benches
 from neuralgate.comparison import final
 from neuralgate.comparison import run as running
+from neuralgate.comparison import search as searching
 from neuralgate.comparison.bench import Bench
-from neuralgate.comparison.choose import at_equal_damage, at_equal_privacy, frontier
+from neuralgate.comparison.choose import at_equal_damage, at_equal_privacy, frontier, next_strength
 from neuralgate.comparison.claims import CLAIMS, Claim, Verdict
 from neuralgate.comparison.config import ComparisonConfig
 from neuralgate.comparison.entries import BUDGET, ENTRIES, Entry, chosen_entries, config_of, layers_at
@@ -30,7 +31,7 @@ from neuralgate.comparison.final import control, published, readings
 from neuralgate.comparison.measures import MEASURES, by_subject, damage, difference, effect, excess, interval, share
 from neuralgate.comparison.page import tables, write_page
 from neuralgate.comparison.run import Comparison
-from neuralgate.comparison.search import search
+from neuralgate.comparison.search import drawn_from, search
 from neuralgate.comparison.tables import number, read_comparison, shown
 from neuralgate.errors import UserError
 from neuralgate.interventions.steering import Steering
@@ -46,7 +47,7 @@ SMALL = ComparisonConfig(
     budget=2,
     seeds=2,
     controls=1,
-    strengths=[1.0, 2.0],
+    looks=2,
     trained_subjects=2,
     trained_contrast=1,
     per_subject=3,
@@ -113,7 +114,7 @@ def test_unknown_entries_are_named():
     [
         ({"budget": 0}, "--set: budget"),
         ({"seeds": 0}, "--set: seeds"),
-        ({"strengths": []}, "--set: strengths"),
+        ({"looks": 0}, "--set: looks"),
         ({"trained_subjects": 16}, "16 of 16 subjects of the group edit are trained on, so that none is left"),
         ({"bugdet": 3}, "unknown key bugdet; did you mean budget?"),
     ],
@@ -321,17 +322,38 @@ def test_a_search_goes_on_where_it_was_killed(bench, tmp_path, monkeypatch):
     whole = search(bench, entry, tmp_path / "a.journal", tried.append)
     journal = tmp_path / "b.journal"
 
-    def killed(line):
+    def killed(*_):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        search(bench, entry, journal, killed)
+    for _ in range(3):  # in the middle of the second trial
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            if journal.is_file():
+                patched.setattr(searching, "tried", killed)
+            search(bench, entry, journal, killed)
     left: list[str] = []
     again = search(bench, entry, journal, left.append)
     assert len(tried) == 2 and len(left) == 1
     drop = ("seconds", "seconds_to_edit")
     plain = [[{key: value for key, value in trial.items() if key not in drop} for trial in trials] for trials in (whole, again)]
     assert plain[0] == plain[1]
+
+
+def test_a_budget_below_the_grid_draws_from_all_of_it():
+    grid = {"depth": [0.1, 0.2, 0.3, 0.4], "max_steps": [10, 20, 30]}
+    assert drawn_from(grid, 12) == drawn_from(grid, 99) == list(itertools.product(range(4), range(3)))
+    few = drawn_from(grid, 6)
+    assert len(few) == 6 and few == sorted(few) and few == drawn_from(grid, 6) and {depth for depth, _ in few} != {0, 1}
+
+
+@pytest.mark.parametrize(
+    "limit, expected",
+    [(0.7, [1.0, 0.5, 0.7071, 0.5946]), (0.2, [1.0, 0.5, 0.25, 0.125]), (3.0, [1.0, 2.0, 4.0, 2.8284]), (99.0, [1.0, 2.0, 4.0, 8.0])],
+)
+def test_looks_go_to_where_the_budget_ends(limit, expected):
+    points: list[dict] = []
+    for strength in expected:
+        assert next_strength(points) == strength
+        points.append({"strength": strength, "excess": strength - limit})
 
 
 def test_two_processes_do_not_do_the_same(tiny, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -24,6 +25,20 @@ def at_equal_privacy(points: Sequence[Point], least: float) -> Point | None:
 def is_within(point: Point) -> bool:
     """Whether it keeps the budget of damage, see `measures.excess`."""
     return bool(point["excess"] <= 1e-9)
+
+
+def next_strength(points: Sequence[Point]) -> float:
+    """Where to look at what has these points already: at 1, then twice as strong while all are within the budget of damage, half as strong
+    while all are beyond it, and then halfway (of the logarithm) between the strongest within and the weakest beyond."""
+    if not points:
+        return 1.0
+    within = [point["strength"] for point in points if is_within(point)]
+    beyond = [point["strength"] for point in points if not is_within(point)]
+    if not beyond:
+        return 2 * max(within)
+    if not within:
+        return min(beyond) / 2
+    return round(math.sqrt(max(within) * min(beyond)), 4)
 
 
 def at_equal_damage(points: Sequence[Point]) -> Point:

@@ -20,8 +20,9 @@ class ComparisonConfig(Settings):
     budget: int = Field(12, ge=1, description="Settings of each method that are tried, drawn from its grid where that has more.")
     seeds: int = Field(3, ge=1, description="Seeds, each with other pairs first, other prefixes and other random controls.")
     controls: int = Field(2, ge=0, description="Draws of the random control a seed.")
-    strengths: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)] = Field(
-        [0.5, 1.0, 2.0], description="Strengths at which a patch or a steering is looked at."
+    looks: Count = Field(
+        4,
+        description="Strengths at which a patch or a steering is looked at: 1, half or twice as much, then around the budget.",
     )
     most_loss: float = Field(
         0.02,

@@ -1,4 +1,4 @@
-"""One method's settings, each point of its grid tried on validation questions at every strength; a killed search goes on.
+"""One method's settings, each point of its grid tried on validation questions at several strengths; a killed search goes on.
 
 optuna keeps the trials in a journal file, which several processes and machines can share.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neuralgate.comparison.bench import Bench
-from neuralgate.comparison.choose import Point
+from neuralgate.comparison.choose import Point, next_strength
 from neuralgate.comparison.entries import Entry, config_of
 from neuralgate.comparison.measures import measured
 from neuralgate.cost import reset_peak
@@ -30,8 +33,8 @@ SEED = 0  # that settings are tried with
 Report = Callable[[str], None]
 
 
-def open_study(path: Path, grid: Mapping[str, list[Any]]) -> Any:
-    """The study in the journal ``path``, made where there is none; it samples places in the grid's lists.
+def open_study(path: Path) -> Any:
+    """The study in the journal ``path``, made where there is none.
 
     Raises:
         UserError: optuna is not installed.
@@ -41,11 +44,18 @@ def open_study(path: Path, grid: Mapping[str, list[Any]]) -> Any:
         from optuna.storages.journal import JournalFileBackend
     except ImportError as error:
         raise UserError("Searching settings needs the library optuna: pip install 'neuralgate[compare]'.") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a killed trial is tried again
     path.parent.mkdir(parents=True, exist_ok=True)
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-    sampler = optuna.samplers.GridSampler({key: list(range(len(values))) for key, values in grid.items()}, seed=0)
+    sampler = optuna.samplers.RandomSampler(seed=SEED)  # has nothing to say: all trials are enqueued
     return optuna.create_study(study_name=path.stem, storage=storage, sampler=sampler, load_if_exists=True, direction="maximize")
+
+
+def drawn_from(grid: Mapping[str, list[Any]], budget: int) -> list[tuple[int, ...]]:
+    """Places in the grid's lists of the points to try, in the grid's order: all, or as many as ``budget`` at random."""
+    every = list(product(*(range(len(values)) for values in grid.values())))
+    chosen = np.random.default_rng(SEED).permutation(len(every))[:budget]
+    return [every[number] for number in sorted(chosen)]
 
 
 def search(bench: Bench, entry: Entry, journal: Path, say: Report) -> list[dict[str, Any]]:
@@ -54,7 +64,7 @@ def search(bench: Bench, entry: Entry, journal: Path, say: Report) -> list[dict[
     grid = entry.grid
     if not grid:
         return [tried(bench, entry, {})]
-    study = open_study(journal, grid)
+    study, wanted = open_study(journal), drawn_from(grid, bench.config.budget)
 
     def found() -> dict[tuple[int, ...], dict[str, Any]]:
         return {
@@ -65,13 +75,12 @@ def search(bench: Bench, entry: Entry, journal: Path, say: Report) -> list[dict[
         places = {key: trial.suggest_categorical(key, list(range(len(values)))) for key, values in grid.items()}
         result = tried(bench, entry, {key: grid[key][place] for key, place in places.items()})
         trial.set_user_attr("tried", result)
+        say(f"{result['settings']}: {result.get('refused') or best_of(result['points'])}, {len(found())} of {len(wanted)}")
         return max((point["effect"] - max(point["damage"].values()) for point in result["points"]), default=-1.0)
 
-    budget = min(entry.size, bench.config.budget)
-    while len(found()) < budget:
+    while missing := [places for places in wanted if places not in found()]:
+        study.enqueue_trial(dict(zip(grid, missing[0], strict=True)))
         study.optimize(attempt, n_trials=1)
-        result = study.trials[-1].user_attrs["tried"]
-        say(f"{result['settings']}: {result.get('refused') or best_of(result['points'])}, {len(found())} of {budget}")
     return [trial for _, trial in sorted(found().items())]
 
 
@@ -81,7 +90,7 @@ def best_of(points: list[Point]) -> str:
 
 
 def tried(bench: Bench, entry: Entry, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """One trial: the method with these settings, looked at on validation questions at every strength."""
+    """One trial: the method with these settings, looked at on validation questions at several strengths."""
     started = time.perf_counter()
     record: dict[str, Any] = {"settings": dict(settings), "points": []}
     try:
@@ -90,10 +99,12 @@ def tried(bench: Bench, entry: Entry, settings: Mapping[str, Any]) -> dict[str, 
         return {**record, "refused": str(error)}
     training = found.training
     record |= {"values_changed": training.values_changed, "seconds_to_edit": training.seconds, "note": training.note}
-    for strength in strengths_of(bench, found.made):
+    for _ in range(looks_at(bench, found.made)):
+        strength = next_strength(record["points"])
         heard = bench.ask([found.made.at(strength)], "validation")
         more = {"settings": dict(settings), "strength": strength, "divergence": heard.divergence}
         record["points"].append(measured(bench.base["validation"].answers, heard.answers, bench.config.most_loss, **more))
+    record["points"].sort(key=lambda point: point["strength"])
     return {**record, "seconds": round(time.perf_counter() - started, 1)}
 
 
@@ -125,6 +136,6 @@ def applied(bench: Bench, entry: Entry, config: MethodConfig, seed: int, pairs: 
     return Applied(made, training, round(locating + max(0.0, taken - training.seconds), 2))
 
 
-def strengths_of(bench: Bench, made: Intervention) -> list[float]:
-    """Those that it is looked at; what is there or not has one."""
-    return list(bench.config.strengths) if isinstance(made, Patch | Steering) else [1.0]
+def looks_at(bench: Bench, made: Intervention) -> int:
+    """How often it is looked at; what is there or not has one strength."""
+    return bench.config.looks if isinstance(made, Patch | Steering) else 1
