@@ -15,6 +15,7 @@ from neuralgate.interventions.patch import Patch
 from neuralgate.locate.samples import Sample
 from neuralgate.locate.vectors import Prepared, optimise_vectors
 from neuralgate.lvlm.families import FAMILIES as LISTED
+from neuralgate.lvlm.fast.below import Below
 from neuralgate.lvlm.fast.recorded import record
 from neuralgate.lvlm.forward import final_hidden, output_changed, target_losses
 from neuralgate.lvlm.load import load
@@ -198,6 +199,17 @@ def test_generation_in_batches_is_one_by_one(lvlm, examples):
     items = [(example.image, example.question) for example in examples] + [(None, "Is the passport private?")]
     together = lvlm.generate(items, max_new_tokens=6)
     assert together == [lvlm.generate([item], max_new_tokens=6)[0] for item in items] and any(together)
+
+
+def test_what_is_kept_of_the_layers_below_changes_no_answer(lvlm, examples, tmp_path):
+    """Twice: what the first ask kept serves the second, pictures and all."""
+    examples[0].image.save(tmp_path / "one.png")  # pictures of one size stand before the questions in equally many tokens
+    items = [(tmp_path / "one.png", question) for question in (*(example.question for example in examples), "What is this?")]
+    plain = lvlm.generate(items, max_new_tokens=6)
+    below = Below(lvlm, 1)
+    with below.used():
+        assert lvlm.generate(items, max_new_tokens=6) == lvlm.generate(items, max_new_tokens=6) == plain
+    assert bool(below.passes) == lvlm.is_plain
 
 
 def test_a_checkpoints_settings_change_no_answer(lvlm, examples, monkeypatch):

@@ -200,7 +200,11 @@ def own_settings_aside(model: Any) -> Iterator[None]:
 
 def recalled(below: Below | None, keys: Sequence[object], ids: Tensor) -> AbstractContextManager[None]:
     """What ``below``, if there is one, keeps of the first pass over these tokens behind these images."""
-    return below.first_pass((str(keys), tuple(ids.shape), ids.cpu().numpy().tobytes())) if below else nullcontext()
+    return below.first_pass(pass_key(keys, ids)) if below else nullcontext()
+
+
+def pass_key(keys: Sequence[object], ids: Tensor) -> tuple[object, ...]:
+    return str(keys), tuple(ids.shape), ids.cpu().numpy().tobytes()
 
 
 def with_shared_prefix(
@@ -222,8 +226,11 @@ def with_shared_prefix(
     first = list(distinct.values())
     place = {key: i for i, key in enumerate(distinct)}
     images = {name: value[first] for name, value in fields.items()}
+    given = {"input_ids": prefix.expand(len(first), -1), **images}
+    if below and below.knows(pass_key(list(distinct), prefix)):  # the pictures need not be looked at again
+        given = {"inputs_embeds": torch.zeros(len(first), size, lvlm.hidden_size, dtype=lvlm.model.dtype, device=lvlm.device)}
     with recalled(below, list(distinct), prefix):
-        cache = lvlm.model(input_ids=prefix.expand(len(first), -1), **images, use_cache=True, logits_to_keep=1).past_key_values
+        cache = lvlm.model(**given, use_cache=True, logits_to_keep=1).past_key_values
     longest = max(len(row) for row in rows)
     cache = with_rows(cache, torch.tensor([place[key] for key in keys], device=ids_BT.device), longest - size + max_new_tokens)
     full_BT = torch.full((len(rows), longest), lvlm.tokenizer.pad_token_id or 0, device=ids_BT.device)

@@ -65,6 +65,10 @@ class Below:
         finally:
             self.lvlm.below = before
 
+    def knows(self, key: Hashable) -> bool:
+        """Whether what enters the lowest layer, too, is of no account: nothing looks at it."""
+        return self.layer > 0 and key in self.passes
+
     @contextmanager
     def first_pass(self, key: Hashable) -> Iterator[None]:
         """The first pass inside through each layer below is taken from what is kept under ``key``, or kept there."""
