@@ -36,7 +36,7 @@ notary: $(READY)  ## the same with a pretrained mind, which is fetched once
 compare-quick: $(READY)  ## compare a few methods on the embedded model, small
 	$(KEEP_MEMORY) $(BIN)/neuralgate compare clerk --out runs/compare-quick \
 		--methods neural_gate,ungated,steering,keyword_guardrail,image_redaction \
-		--set budget=2 --set seeds=1 --set controls=1 --set looks=1 --set per_subject=16 --set contrast_per_subject=8 \
+		--set budget=2 --set seeds=1 --set controls=1 --set looks=1 --set sequence=false --set per_subject=16 --set contrast_per_subject=8 \
 		--set validation_scenes=20 --set test_pictures=1 --set test_scenes=20
 
 test: $(READY)  ## run all tests, the families' too where the others fail

@@ -18,7 +18,7 @@ from neuralgate.lvlm.conversation import ImageLike
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example, encode_examples
 
-VERSION = 2  # another one where the same would come out differently
+VERSION = 3  # another one where the same would come out differently
 
 SECONDS = "seconds"  # that a layer's tensors took
 
