@@ -123,7 +123,7 @@ def test_every_reading_says_whether_it_is_over_the_budget(write):
     write("dinm", at=mild, points=[mild, hard], private=hard)
     write("lora", at=mild, points=[mild], private=mild)
     found = read_comparison(write.folder)
-    cells = {(row.entry, row.reading): by_name(table_rows(found, row.reading))[row.entry][-1] for row in found.rows}
+    cells = {(row.entry, row.reading): by_name(table_rows(found, row.reading))[row.entry][1] for row in found.rows}
     assert cells["dinm", "at equal privacy"] == "yes" and cells["dinm", "at equal damage"] == "no"
     assert cells["lora", "at equal privacy"] == "no" and cells["lora", "as published"] == "not asked"
 
@@ -164,7 +164,7 @@ def test_a_method_that_is_never_private_enough_has_a_row_that_says_so(write):
     write("steering", points=[point(0.1)])
     found = read_comparison(write.folder)
     rows = by_name(table_rows(found, "at equal privacy"))
-    assert set(rows) == {"base model", "dinm", "lora", "steering"} and "no setting reached it: .62 refused at most" in rows["lora"][1]
+    assert set(rows) == {"base model", "dinm", "lora", "steering"} and "no setting reached it: .62 refused at most" in rows["lora"][2]
     assert set(by_name(table_rows(found, "at equal damage"))) == set(rows) and not any("lora, at" in name for name in found.missing)
     assert "lora" in by_name(article_rows(found, "at equal privacy", "edited"))
 
@@ -234,15 +234,15 @@ def test_refusing_more_is_not_more_where_look_alikes_are_refused_too(write):
     write("sku")
     found = read_comparison(write.folder)
     rows = by_name(control_rows(found))
-    assert {name: row[-2] for name, row in rows.items()} == {
+    assert {name: row[3] for name, row in rows.items()} == {
         "neural_gate": "more than random",
         "dinm": "more, at more damage",
         "fine_tune": "more than random",
         "memflex": "less than random",
         "lora": "more than random",
     }
-    assert rows["neural_gate"][:3] == ["neural_gate", "dimensions", "2"] and rows["lora"][1] == "no place"
-    assert list(rows)[-1] == "lora" and " vs .00 [.00" in rows["neural_gate"][3] and rows["fine_tune"][8].startswith("-1.00 ")
+    assert rows["neural_gate"][2] == "dimensions" and rows["neural_gate"][4] == "2" and rows["lora"][2] == "no place"
+    assert list(rows)[-1] == "lora" and " vs .00 [.00" in rows["neural_gate"][5] and rows["fine_tune"][10].startswith("-1.00 ")
     one = against_controls(found)["fine_tune"].minus
     assert one["unseen private leaked"]["p_holm"] == pytest.approx(5 * 2 / 2**UNITS, abs=1e-4), "over five methods, of leaks alone"
     said = informative(found)
@@ -255,7 +255,7 @@ def test_draws_that_are_not_there_are_named(write):
     write("dinm", control=answers())
     (write.folder / "dinm" / "seed1-control0.json").unlink()
     found = read_comparison(write.folder)
-    assert found.missing["dinm, random control"] == "1 of 2 draws are there" and control_rows(found)[0][2] == "1"
+    assert found.missing["dinm, random control"] == "1 of 2 draws are there" and control_rows(found)[0][4] == "1"
 
 
 # --- the article's shape --------------------------------------------------------------------------------------------

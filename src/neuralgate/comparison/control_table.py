@@ -29,13 +29,13 @@ DAMAGES = {"look-alikes refused": -1, "benign right": 1}
 WORDS = ("more than random", "more, at more damage", "as random", "less than random", "undecided")
 CONTROL_HEADER = [
     "method",
+    "over the budget",
     "drawn at random",
+    "in words",
     "draws",
     *(f"{measure}: method vs control" for measure in (*EFFECTS, *DAMAGES)),
     "refused: method - control",
     "leaked: method - control",
-    "in words",
-    "over the budget",
 ]
 
 
@@ -97,8 +97,8 @@ def control_rows(found: Found, entries: Mapping[str, Entry] = ENTRIES) -> list[l
         ]
         minus = [f"{shown(one.minus[measure], sign=True)}, p {one.minus[measure]['p_holm']:.3f}" for measure in EFFECTS]
         place = located(entry, entries) or "no place"
-        rows.append([entry, place, str(len(drawn.seeds)), *pairs, *minus, one.word, over_budget(row)])
-    return sorted(rows, key=lambda cells: cells[1] == "no place")
+        rows.append([entry, over_budget(row), place, one.word, str(len(drawn.seeds)), *pairs, *minus])
+    return sorted(rows, key=lambda cells: cells[2] == "no place")
 
 
 def informative(found: Found) -> str:

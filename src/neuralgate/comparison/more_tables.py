@@ -29,6 +29,7 @@ SEQUENCE_HEADER = [
 DONE_HEADER = ["method", *(f"gradient, {position}" for position in POSITIONS), "note"]
 TOGETHER_HEADER = [
     "together",
+    "over the budget",
     "edit's strength",
     "unseen private refused",
     "unseen private leaked",
@@ -38,7 +39,6 @@ TOGETHER_HEADER = [
     "scenes right",
     "leaked: with the edit - without",
     "milliseconds an answer",
-    "over the budget",
 ]
 
 
@@ -109,13 +109,13 @@ def together_rows(found: Found) -> list[list[str]]:
         rows.append(
             [
                 " + ".join(names) or "base model",
+                "yes" if any(result["over_budget"] for result in results) else "no",
                 ", ".join(f"{strength:g}" for strength in strengths) or NONE,
                 *(shown(interval(answers, name)) for name in ("unseen private refused", "unseen private leaked", "edited leaked")),
                 shown(interval(answers, "look-alikes refused")),
                 *(shown(difference(answers, [base] * len(answers), name), sign=True) for name in ("benign right", "scenes right")),
                 shown(difference(answers, other, "unseen private leaked"), sign=True) if EDIT in names else NONE,
                 f"{milliseconds:.0f}",
-                "yes" if any(result["over_budget"] for result in results) else "no",
             ]
         )
     return rows

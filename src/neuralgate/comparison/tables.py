@@ -196,16 +196,16 @@ def number(value: float, sign: bool = False) -> str:
     return text.replace("0.", ".", 1)
 
 
-HEADER = ["method", *COLUMNS, *DIVERGENCES, "over the budget"]
+HEADER = ["method", "over the budget", *COLUMNS, *DIVERGENCES]
 
 
 def table_rows(found: Found, reading: Reading) -> list[list[str]]:
     """The base model, then every method of a reading; shares and differences from the base with 95 % intervals."""
-    rows = [[BASE, *(shown(found.base[name]) for name in COLUMNS), *("0.000" for _ in DIVERGENCES), NONE]]
+    rows = [[BASE, NONE, *(shown(found.base[name]) for name in COLUMNS), *("0.000" for _ in DIVERGENCES)]]
     for row in found.at(reading):
         values = [shown(row.cells[name], sign) for name, sign in COLUMNS.items()]
         moved = [row.divergence(name) for name in DIVERGENCES.values()]
-        rows.append([row.entry, *values, *(NONE if nats is None else f"{nats:.3f}" for nats in moved), over_budget(row)])
+        rows.append([row.entry, over_budget(row), *values, *(NONE if nats is None else f"{nats:.3f}" for nats in moved)])
     return rows + unreached_rows(found, reading, len(HEADER))
 
 
@@ -219,7 +219,7 @@ def unreached_rows(found: Found, reading: Reading, width: int) -> list[list[str]
     if reading != "at equal privacy":
         return []
     said = "no setting reached it: {} refused at most, on validation questions"
-    return [[entry, said.format(number(most)), *[NONE] * (width - 2)] for entry, most in found.unreached.items()]
+    return [[entry, NONE, said.format(number(most)), *[NONE] * (width - 3)] for entry, most in found.unreached.items()]
 
 
 PROMISE_HEADER = ["method", "leaks of a private subject", "refusals of a public look-alike", "subjects"]
