@@ -31,7 +31,7 @@ from neuralgate.comparison.final import control, published, readings
 from neuralgate.comparison.measures import MEASURES, by_subject, damage, difference, effect, excess, interval, share
 from neuralgate.comparison.page import tables, write_page
 from neuralgate.comparison.run import Comparison
-from neuralgate.comparison.search import drawn_from, search
+from neuralgate.comparison.search import applied, drawn_from, search
 from neuralgate.comparison.tables import number, read_comparison, shown
 from neuralgate.errors import UserError
 from neuralgate.interventions.steering import Steering
@@ -250,6 +250,23 @@ def test_a_process_that_comes_later_measures_from_the_base_model_too(tiny, bench
     steering = Steering.for_model(tiny, {1: 4 * torch.ones(tiny.hidden_size)}, {})
     later = Bench(tiny, SMALL, tmp_path)
     assert later.ask([steering], "validation").divergence == bench.ask([steering], "validation").divergence
+
+
+def test_an_edit_is_the_same_whatever_was_edited_before(tiny, tmp_path):
+    """What edits share is the same bits for all, and no edit on an edited model takes it."""
+    entry, made = ENTRIES["ungated"], []
+    for name, before in (("a", []), ("b", [20, 3])):
+        own = Bench(tiny, SMALL, tmp_path / name)
+        for steps in [*before, 2]:
+            one = applied(own, entry, config_of(entry, {"depth": 0.5, "max_steps": steps}, 3, 0, 3), 0)
+        made.append(one)
+    (first, again) = (one.made.tensors for one in made)
+    assert first.keys() == again.keys() and made[0].made.identity == made[1].made.identity
+    assert len(own.inputs_of(0).held) == 1 and tiny.inputs is None
+    (rows,) = (inputs.rows_of for inputs in own.inputs_of(0).held.values())
+    count = len(rows)
+    applied(own, entry, config_of(entry, {"depth": 0.5, "max_steps": 9}, 3, 1, 3), 0, own.training(1))
+    assert len(rows) == count > 0
 
 
 def test_one_answer_may_be_lost_where_few_are_asked():

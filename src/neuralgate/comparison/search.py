@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -131,7 +132,8 @@ def applied(bench: Bench, entry: Entry, config: MethodConfig, seed: int, pairs: 
         gate, locating = bench.gate(seed, config.layers)
     reset_peak()
     started, saved = time.perf_counter(), bench.lvlm.saved_seconds
-    made, training = apply_method(entry.method, bench.lvlm, told, gate, config, own=entry.own)
+    with bench.inputs_of(seed).used() if pairs is None else nullcontext():  # on the model as it is
+        made, training = apply_method(entry.method, bench.lvlm, told, gate, config, own=entry.own)
     taken = time.perf_counter() - started + bench.lvlm.saved_seconds - saved
     return Applied(made, training, round(locating + max(0.0, taken - training.seconds), 2))
 

@@ -8,7 +8,9 @@ Both are exact: position numbers and visible tokens are those of the single ques
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -55,11 +57,19 @@ class Unpacked:
 
 class Inputs:
     """Packed batches for edits whose lowest layer is ``layer``. At most ``kept_bytes`` of what was computed are kept;
-    what does not fit is computed again."""
+    what does not fit is computed again. ``alone``: images are computed one by one, so that a row is the same bits whatever else is asked
+    for beside it."""
 
-    def __init__(self, lvlm: LVLM, layer: int, kept_bytes: int = KEPT_BYTES) -> None:
-        self.lvlm, self.layer, self.room = lvlm, layer, kept_bytes
+    def __init__(self, lvlm: LVLM, layer: int, kept_bytes: int = KEPT_BYTES, alone: bool = False) -> None:
+        self.lvlm, self.layer, self.room, self.alone = lvlm, layer, kept_bytes, alone
         self.rows_of: dict[tuple[Example, ...], list[dict[str, Tensor]]] = {}
+        self.seconds: dict[tuple[Example, ...], float] = {}  # that they took, of those whose time is still to be counted as saved
+        self.paid: dict[tuple[Example, ...], float] = {}  # that they took, of those that this edit computed, or whose time was counted
+
+    def again(self) -> None:
+        """Another edit begins, which would have to compute everything itself."""
+        self.seconds.update(self.paid)
+        self.paid.clear()
 
     def batch(self, examples: Sequence[Example]) -> Packed | Unpacked:
         """``examples`` in their order. Neighbours about one image share a row where the model allows it."""
@@ -67,7 +77,14 @@ class Inputs:
             return Unpacked(encode_examples(self.lvlm, examples))
         groups = [tuple(group) for _, group in groupby(examples, key=lambda example: str(example.image))]
         missing = list(dict.fromkeys(group for group in groups if group not in self.rows_of))
-        fresh = dict(zip(missing, self.compute(missing), strict=True)) if missing else {}
+        started = time.perf_counter()
+        parts = [[group] for group in missing] if self.alone else [missing] if missing else []
+        fresh = dict(zip(missing, (made for part in parts for made in self.compute(part)), strict=True))
+        taken = time.perf_counter() - started
+        for group in groups:
+            if (seconds := self.seconds.pop(group, None)) is not None:
+                self.lvlm.saved_seconds += seconds
+                self.paid[group] = seconds
         rows, owners, first = [], [], 0
         for group in groups:
             for row in fresh.get(group) or self.rows_of[group]:
@@ -79,6 +96,7 @@ class Inputs:
             if size <= self.room:
                 self.room -= size
                 self.rows_of[group] = made
+                self.paid[group] = taken / len(missing)
         padded = {name: pad([row[name] for row in rows], name) for name in ("hidden", "positions", "classes", "labels")}
         return Packed(padded["hidden"], padded["positions"], pad(owners, "owners"), padded["classes"], padded["labels"], self.layer)
 
@@ -90,3 +108,35 @@ class Inputs:
         for row, hidden_TD in zip((row for made in rows for row in made), hidden_BTD, strict=True):
             row["hidden"] = hidden_TD[: len(row["owners"])].clone()
         return rows
+
+
+class SharedInputs:
+    """What enters the lowest edited layer, for all edits of ``lvlm`` that are made while :meth:`used`, of the ``most`` layers asked for
+    last. What an edit finds here is added to ``lvlm.saved_seconds``, so that costs can be told as those of an edit by itself. Holds as
+    long as the model is the same before every edit."""
+
+    def __init__(self, lvlm: LVLM, most: int = 6) -> None:
+        self.lvlm, self.most = lvlm, most
+        self.held: dict[int, Inputs] = {}
+
+    def at(self, layer: int) -> Inputs:
+        """Those of an edit that begins now."""
+        found = self.held.pop(layer, None) or Inputs(self.lvlm, layer, alone=True)
+        self.held[layer] = found
+        for oldest in list(self.held)[: -self.most]:
+            del self.held[oldest]
+        found.again()
+        return found
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        before, self.lvlm.inputs = self.lvlm.inputs, self
+        try:
+            yield
+        finally:
+            self.lvlm.inputs = before
+
+
+def inputs_of(lvlm: LVLM, layer: int) -> Inputs:
+    """Those of an edit whose lowest layer is ``layer``: its own, or where some are shared those."""
+    return lvlm.inputs.at(layer) if lvlm.inputs else Inputs(lvlm, layer)

@@ -25,7 +25,7 @@ from neuralgate.lvlm.forward import check_gradient
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Example
 from neuralgate.pairs.schema import PairSet
-from neuralgate.training.batches import Inputs, Unpacked
+from neuralgate.training.batches import Inputs, Unpacked, inputs_of
 from neuralgate.training.losses import HALF_SCALE, answer_logits, answer_losses, held_losses, row_weights
 from neuralgate.training.masks import SHARE_NAMES, flow_recorded, flow_shares
 from neuralgate.training.masters import Masters
@@ -75,7 +75,7 @@ class Trainer:
         self.masters = Masters(parameters)
         self.gating = gating or (lambda _batch, _rows: nullcontext())
         self.picking, self.picked = picking, dict[str, Tensor]()
-        self.inputs = inputs or Inputs(lvlm, min(layers))
+        self.inputs = inputs or inputs_of(lvlm, min(layers))
         self.below = Below(lvlm, min(layers))
         self.fitting = lvlm.batches(4 * config.batch_size, "training rows")
         self.rng = np.random.default_rng([config.seed, 3])
