@@ -39,6 +39,7 @@ from neuralgate.lvlm.prompts import encode_examples
 from neuralgate.methods import METHODS
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.settings import parse_settings
+from neuralgate.training import rate as rates
 from neuralgate.training.batches import Unpacked
 from neuralgate.training.losses import answer_logits, divergence
 
@@ -252,18 +253,19 @@ def test_a_process_that_comes_later_measures_from_the_base_model_too(tiny, bench
     assert later.ask([steering], "validation").divergence == bench.ask([steering], "validation").divergence
 
 
-def test_an_edit_is_the_same_whatever_was_edited_before(tiny, tmp_path):
-    """What edits share is the same bits for all, and no edit on an edited model takes it."""
-    entry, made = ENTRIES["ungated"], []
+def test_an_edit_is_the_same_whatever_was_edited_before(tiny, tmp_path, monkeypatch):
+    """What edits share is the same bits for all, and no edit on an edited model takes it; a rate is found once."""
+    entry, made, asked = ENTRIES["ungated"], [], []
+    found = rates.find_rate
+    monkeypatch.setattr(rates, "find_rate", lambda *given: asked.append(given[3]) or found(*given))
     for name, before in (("a", []), ("b", [20, 3])):
         own = Bench(tiny, SMALL, tmp_path / name)
         for steps in [*before, 2]:
             one = applied(own, entry, config_of(entry, {"depth": 0.5, "max_steps": steps}, 3, 0, 3), 0)
         made.append(one)
-    (first, again) = (one.made.tensors for one in made)
-    assert first.keys() == again.keys() and made[0].made.identity == made[1].made.identity
-    assert len(own.inputs_of(0).held) == 1 and tiny.inputs is None
-    (rows,) = (inputs.rows_of for inputs in own.inputs_of(0).held.values())
+    assert made[0].made.identity == made[1].made.identity and asked == [[1], [1]]
+    assert len(own.shared_by(0).held) == 1 and tiny.shared is None
+    (rows,) = (inputs.rows_of for inputs in own.shared_by(0).held.values())
     count = len(rows)
     applied(own, entry, config_of(entry, {"depth": 0.5, "max_steps": 9}, 3, 1, 3), 0, own.training(1))
     assert len(rows) == count > 0

@@ -9,7 +9,7 @@ import torch
 from neuralgate.lvlm.fast.packing import PADDING, SHARED
 from neuralgate.lvlm.forward import final_hidden, only_layers, target_losses
 from neuralgate.lvlm.prompts import Example, encode_examples
-from neuralgate.training.batches import Inputs, SharedInputs, inputs_of
+from neuralgate.training.batches import Inputs, SharedWork, inputs_of
 from neuralgate.training.rows import rows_of
 
 exact = {"rtol": 1e-9, "atol": 1e-11}
@@ -110,7 +110,7 @@ def test_layers_are_put_back(tiny):
 
 def test_what_is_shared_is_the_same_whatever_came_before(tiny_double, examples):
     """A row does not hang on what it was computed beside, and is what it would be by itself."""
-    first, second = SharedInputs(tiny_double), SharedInputs(tiny_double)
+    first, second = SharedWork(tiny_double), SharedWork(tiny_double)
     whole = first.at(1).batch(examples)
     second.at(1).batch(examples[4:6])
     later = second.at(1).batch(examples)
@@ -119,7 +119,7 @@ def test_what_is_shared_is_the_same_whatever_came_before(tiny_double, examples):
 
 
 def test_what_another_edit_computed_counts_as_saved_once(tiny_double, examples):
-    shared = SharedInputs(tiny_double)
+    shared = SharedWork(tiny_double)
     before, inputs = tiny_double.saved_seconds, shared.at(1)
     for _ in range(2):  # epochs of the first edit
         inputs.batch(examples)
@@ -133,9 +133,9 @@ def test_what_another_edit_computed_counts_as_saved_once(tiny_double, examples):
 
 
 def test_the_layers_asked_for_last_are_shared(tiny_double):
-    shared = SharedInputs(tiny_double, most=2)
+    shared = SharedWork(tiny_double, most=2)
     zero, one = shared.at(0), shared.at(1)
     assert shared.at(0) is zero and shared.at(2) and list(shared.held) == [0, 2] and shared.at(1) is not one
     with shared.used():
         assert inputs_of(tiny_double, 2) is shared.held[2]
-    assert tiny_double.inputs is None and inputs_of(tiny_double, 2) is not shared.held[2]
+    assert tiny_double.shared is None and inputs_of(tiny_double, 2) is not shared.held[2]

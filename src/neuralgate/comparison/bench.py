@@ -28,7 +28,7 @@ from neuralgate.pairs.builder import build_pairs, drawn_anew
 from neuralgate.pairs.schema import PairSet, Question
 from neuralgate.pairs.subjects import subjects_of
 from neuralgate.recipe import LocateConfig, PairsConfig
-from neuralgate.training.batches import Inputs, SharedInputs
+from neuralgate.training.batches import Inputs, SharedWork
 from neuralgate.training.losses import answer_logits, divergence
 
 TOKENS = 24  # of an answer at most
@@ -79,7 +79,7 @@ class Bench:
         }
         self.below, self.inputs = Below(lvlm, 0), Inputs(lvlm, 0)
         self.gates: dict[tuple[int, tuple[int, ...]], tuple[Gate, float]] = {}
-        self.shared: tuple[int, SharedInputs] | None = None
+        self.shared: tuple[int, SharedWork] | None = None
         self.held: dict[tuple[str, str], tuple[list[Example], Tensor]] = {}
 
     @cached_property
@@ -107,10 +107,10 @@ class Bench:
             self.gates[key] = locate_gate(self.lvlm, self.training(seed), config), time.perf_counter() - started
         return self.gates[key]
 
-    def inputs_of(self, seed: int) -> SharedInputs:
+    def shared_by(self, seed: int) -> SharedWork:
         """What the edits of a seed share; those of the last seed are kept."""
         if self.shared is None or self.shared[0] != seed:
-            self.shared = seed, SharedInputs(self.lvlm)
+            self.shared = seed, SharedWork(self.lvlm)
         return self.shared[1]
 
     # --- asking ---------------------------------------------------------------------------------------------------------

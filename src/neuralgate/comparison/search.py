@@ -132,7 +132,7 @@ def applied(bench: Bench, entry: Entry, config: MethodConfig, seed: int, pairs: 
         gate, locating = bench.gate(seed, config.layers)
     reset_peak()
     started, saved = time.perf_counter(), bench.lvlm.saved_seconds
-    with bench.inputs_of(seed).used() if pairs is None else nullcontext():  # on the model as it is
+    with bench.shared_by(seed).used() if pairs is None else nullcontext():  # on the model as it is
         made, training = apply_method(entry.method, bench.lvlm, told, gate, config, own=entry.own)
     taken = time.perf_counter() - started + bench.lvlm.saved_seconds - saved
     return Applied(made, training, round(locating + max(0.0, taken - training.seconds), 2))

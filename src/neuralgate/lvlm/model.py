@@ -29,7 +29,7 @@ from neuralgate.lvlm.styles import choose_style
 from neuralgate.lvlm.turns import end_tokens, next_turn
 
 if TYPE_CHECKING:
-    from neuralgate.training.batches import SharedInputs
+    from neuralgate.training.batches import SharedWork
 
 #: Architectures whose decoder reads one row of tokens after another with plain causal attention and whose image inputs
 #: are one row an image: there the questions about one image can share its computation. Everywhere else each question
@@ -53,7 +53,7 @@ class LVLM:
     saved_seconds: float = 0.0  # that what was taken from the cache had taken, so far
     sizes: dict[str, int] = field(default_factory=dict, repr=False)  # work -> items at a time that its device had room for
     below: Below | None = field(default=None, repr=False)  # what is kept of earlier asks; see `Below.used`
-    inputs: SharedInputs | None = field(default=None, repr=False)  # what is kept of earlier edits; see `SharedInputs.used`
+    shared: SharedWork | None = field(default=None, repr=False)  # what is kept of earlier edits; see `SharedWork.used`
 
     def __post_init__(self) -> None:
         self.prompt_style = choose_style(self.processor, self.model_type, self.name, self.prompt_style)

@@ -9,10 +9,11 @@ Both are exact: position numbers and visible tokens are those of the single ques
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Batch, Example, encode_examples
 
 KEPT_BYTES = 512 * 2**20
+
+Made = TypeVar("Made")
 
 
 @dataclass
@@ -110,14 +113,26 @@ class Inputs:
         return rows
 
 
-class SharedInputs:
-    """What enters the lowest edited layer, for all edits of ``lvlm`` that are made while :meth:`used`, of the ``most`` layers asked for
-    last. What an edit finds here is added to ``lvlm.saved_seconds``, so that costs can be told as those of an edit by itself. Holds as
-    long as the model is the same before every edit."""
+class SharedWork:
+    """What edits of ``lvlm`` on the same pairs, made while :meth:`used`, need not do twice: what enters the lowest edited layer, of the
+    ``most`` layers asked for last, and whatever is made :meth:`once`. What an edit finds here is added to ``lvlm.saved_seconds``, so that
+    costs can be told as those of an edit by itself. Holds as long as the model is the same before every edit."""
 
     def __init__(self, lvlm: LVLM, most: int = 6) -> None:
         self.lvlm, self.most = lvlm, most
         self.held: dict[int, Inputs] = {}
+        self.made: dict[Hashable, tuple[Any, float]] = {}  # and the seconds that it took
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What ``make`` gives, or gave when it was asked for under the same ``key``."""
+        if key in self.made:
+            found, seconds = self.made[key]
+            self.lvlm.saved_seconds += seconds
+            return cast(Made, found)
+        started = time.perf_counter()
+        made = make()
+        self.made[key] = made, time.perf_counter() - started
+        return made
 
     def at(self, layer: int) -> Inputs:
         """Those of an edit that begins now."""
@@ -130,13 +145,13 @@ class SharedInputs:
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        before, self.lvlm.inputs = self.lvlm.inputs, self
+        before, self.lvlm.shared = self.lvlm.shared, self
         try:
             yield
         finally:
-            self.lvlm.inputs = before
+            self.lvlm.shared = before
 
 
 def inputs_of(lvlm: LVLM, layer: int) -> Inputs:
     """Those of an edit whose lowest layer is ``layer``: its own, or where some are shared those."""
-    return lvlm.inputs.at(layer) if lvlm.inputs else Inputs(lvlm, layer)
+    return lvlm.shared.at(layer) if lvlm.shared else Inputs(lvlm, layer)

@@ -102,11 +102,18 @@ def with_rate(
     layers: list[int],
     make: Making = ungated,
 ) -> Config:
-    """``config`` with a rate where it leaves it to `auto`: Clerk's, or the one that :func:`find_rate` finds at ``layers``."""
+    """``config`` with a rate where it leaves it to `auto`: Clerk's, or the one that :func:`find_rate` finds at ``layers``, whatever the
+    number of steps that are to follow."""
     if config.rate != "auto":
         return config
-    rate = CLERK_RATE if is_clerk(lvlm) else find_rate(lvlm, pairs, config, layers, None, make)["rate"]
-    return config.model_copy(update={"rate": rate})
+    if is_clerk(lvlm):
+        return config.model_copy(update={"rate": CLERK_RATE})
+
+    def found() -> float:
+        return float(find_rate(lvlm, pairs, config, layers, None, make)["rate"])
+
+    key = ("rate", make.__qualname__, type(config).__module__, config.model_copy(update={"max_steps": 1}).digest, tuple(layers))
+    return config.model_copy(update={"rate": lvlm.shared.once(key, found) if lvlm.shared else found()})
 
 
 def middle(layers: list[int]) -> list[int]:
