@@ -124,7 +124,7 @@ def test_what_another_edit_computed_counts_as_saved_once(tiny_double, examples):
     for _ in range(2):  # epochs of the first edit
         inputs.batch(examples)
     assert tiny_double.saved_seconds == before
-    took = sum(inputs.paid.values())
+    took = sum(inputs.seconds.values())
     for edits in (1, 2):
         inputs = shared.at(1)
         for _ in range(2):

@@ -69,19 +69,19 @@ FORMS: dict[str, Entry] = {
 ENTRIES: dict[str, Entry] = {**FORMS, **{name: Entry(name) for name in METHODS if name not in FORMS}}
 
 
-def chosen_entries(names: Sequence[str]) -> dict[str, Entry]:
-    """Those called ``names``, all of them for ``["all"]``. Raises UserError for a name that is none, or where none is given."""
+def chosen_entries(names: Sequence[str], known: Mapping[str, Entry] = ENTRIES) -> dict[str, Entry]:
+    """Those of ``known`` called ``names``, all for ``["all"]``. Raises UserError for a name that is none, or where none is given."""
     if list(names) == ["all"]:
-        return dict(ENTRIES)
+        return dict(known)
     for name in names:
-        if name not in ENTRIES:
-            close = get_close_matches(name[:60], ENTRIES, n=1, cutoff=0.5)
+        if name not in known:
+            close = get_close_matches(name[:60], known, n=1, cutoff=0.5)
             raise UserError(
-                f"There is no {short(name)} to compare; " + (f"did you mean {close[0]}?" if close else f"known are {', '.join(ENTRIES)}.")
+                f"There is no {short(name)} to compare; " + (f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}.")
             )
     if not names:
         raise UserError("No method is named; give some, or all.")
-    return {name: ENTRIES[name] for name in names}
+    return {name: known[name] for name in names}
 
 
 def layers_at(depth: float | Sequence[float], count: int) -> list[int]:

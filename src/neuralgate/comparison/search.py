@@ -6,7 +6,7 @@ optuna keeps the trials in a journal file, which several processes and machines 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
@@ -100,13 +100,20 @@ def tried(bench: Bench, entry: Entry, settings: Mapping[str, Any]) -> dict[str, 
         return {**record, "refused": str(error)}
     training = found.training
     record |= {"values_changed": training.values_changed, "seconds_to_edit": training.seconds, "note": training.note}
-    for _ in range(looks_at(bench, found.made)):
-        strength = next_strength(record["points"])
-        heard = bench.ask([found.made.at(strength)], "validation")
-        more = {"settings": dict(settings), "strength": strength, "divergence": heard.divergence}
-        record["points"].append(measured(bench.base["validation"].answers, heard.answers, bench.config.most_loss, **more))
-    record["points"].sort(key=lambda point: point["strength"])
+    points = looked_at(bench, lambda strength: [found.made.at(strength)], looks_at(bench, found.made))
+    record["points"] = [{"settings": dict(settings), **point} for point in sorted(points, key=lambda point: point["strength"])]
     return {**record, "seconds": round(time.perf_counter() - started, 1)}
+
+
+def looked_at(bench: Bench, made_at: Callable[[float], Sequence[Intervention]], looks: int) -> list[Point]:
+    """What is made at each of so many strengths, asked the validation questions, one after another; see `next_strength`."""
+    points: list[Point] = []
+    for _ in range(looks):
+        strength = next_strength(points)
+        heard = bench.ask(made_at(strength), "validation")
+        more = {"strength": strength, "divergence": heard.divergence}
+        points.append(measured(bench.base["validation"].answers, heard.answers, bench.config.most_loss, **more))
+    return points
 
 
 def config_at(bench: Bench, entry: Entry, settings: Mapping[str, Any], seed: int) -> MethodConfig:

@@ -7,12 +7,11 @@ from itertools import combinations
 from typing import Any
 
 from neuralgate.comparison.bench import Bench
-from neuralgate.comparison.choose import Point, at_equal_damage, next_strength
+from neuralgate.comparison.choose import Point, at_equal_damage
 from neuralgate.comparison.entries import Entry
 from neuralgate.comparison.final import kept
-from neuralgate.comparison.measures import measured
 from neuralgate.comparison.results import EDIT, GUARDS
-from neuralgate.comparison.search import applied, config_at
+from neuralgate.comparison.search import applied, config_at, looked_at
 from neuralgate.interventions.base import Intervention
 
 ALL = (EDIT, *GUARDS)
@@ -45,12 +44,8 @@ def together(bench: Bench, entries: Mapping[str, Entry], chosen: Mapping[str, Po
 def chosen_point(bench: Bench, made: Mapping[str, Intervention], names: tuple[str, ...]) -> Point:
     """The point of largest effect within the budget of damage among the strengths of the edit, with the guards of ``names`` around it; of
     guards alone the only one."""
-    base, points = bench.base["validation"].answers, list[Point]()
-    for _ in range(bench.config.looks if EDIT in names else 1):
-        strength = next_strength(points)
-        heard = bench.ask(parts(made, names, strength), "validation")
-        points.append(measured(base, heard.answers, bench.config.most_loss, strength=strength))
-    return at_equal_damage(points)
+    looks = bench.config.looks if EDIT in names else 1
+    return at_equal_damage(looked_at(bench, lambda strength: parts(made, names, strength), looks))
 
 
 def parts(made: Mapping[str, Intervention], names: tuple[str, ...], strength: float) -> list[Intervention]:

@@ -66,13 +66,12 @@ class Inputs:
     def __init__(self, lvlm: LVLM, layer: int, kept_bytes: int = KEPT_BYTES, alone: bool = False) -> None:
         self.lvlm, self.layer, self.room, self.alone = lvlm, layer, kept_bytes, alone
         self.rows_of: dict[tuple[Example, ...], list[dict[str, Tensor]]] = {}
-        self.seconds: dict[tuple[Example, ...], float] = {}  # that they took, of those whose time is still to be counted as saved
-        self.paid: dict[tuple[Example, ...], float] = {}  # that they took, of those that this edit computed, or whose time was counted
+        self.seconds: dict[tuple[Example, ...], float] = {}  # that the kept rows took
+        self.counted: set[tuple[Example, ...]] = set()  # those that this edit computed, or whose time it has counted as saved
 
     def again(self) -> None:
         """Another edit begins, which would have to compute everything itself."""
-        self.seconds.update(self.paid)
-        self.paid.clear()
+        self.counted.clear()
 
     def batch(self, examples: Sequence[Example]) -> Packed | Unpacked:
         """``examples`` in their order. Neighbours about one image share a row where the model allows it."""
@@ -84,10 +83,9 @@ class Inputs:
         parts = [[group] for group in missing] if self.alone else [missing] if missing else []
         fresh = dict(zip(missing, (made for part in parts for made in self.compute(part)), strict=True))
         taken = time.perf_counter() - started
-        for group in groups:
-            if (seconds := self.seconds.pop(group, None)) is not None:
-                self.lvlm.saved_seconds += seconds
-                self.paid[group] = seconds
+        for group in (self.seconds.keys() & set(groups)) - self.counted:
+            self.lvlm.saved_seconds += self.seconds[group]
+            self.counted.add(group)
         rows, owners, first = [], [], 0
         for group in groups:
             for row in fresh.get(group) or self.rows_of[group]:
@@ -99,7 +97,8 @@ class Inputs:
             if size <= self.room:
                 self.room -= size
                 self.rows_of[group] = made
-                self.paid[group] = taken / len(missing)
+                self.seconds[group] = taken / len(missing)
+                self.counted.add(group)
         padded = {name: pad([row[name] for row in rows], name) for name in ("hidden", "positions", "classes", "labels")}
         return Packed(padded["hidden"], padded["positions"], pad(owners, "owners"), padded["classes"], padded["labels"], self.layer)
 

@@ -66,7 +66,7 @@ class Below:
             self.lvlm.below = before
 
     def knows(self, key: Hashable) -> bool:
-        """Whether what enters the lowest layer, too, is of no account: nothing looks at it."""
+        """Whether a pass under ``key`` is taken from here, so that nothing looks at what enters the first layer."""
         return self.layer > 0 and key in self.passes
 
     @contextmanager
