@@ -183,6 +183,9 @@ def test_points_are_chosen_by_rules():
         (Claim("", "a", below=0.5), {"low": 0.6, "high": 0.7}, "refuted"),
         (Claim("", "a", below=0.5), {"low": 0.4, "high": 0.7}, "undecided"),
         (Claim("", "a", below=0.5), None, "not measured"),
+        (Claim("", "a", above=-0.1, below=0.1), {"low": -0.05, "high": 0.05}, "confirmed"),
+        (Claim("", "a", above=-0.1, below=0.1), {"low": 0.05, "high": 0.2}, "undecided"),
+        (Claim("", "a", above=-0.1, below=0.1), {"low": 0.2, "high": 0.6}, "refuted"),  # far ahead is not close behind
     ],
 )
 def test_a_claim_is_where_its_interval_lies(claim, score, word):
@@ -192,7 +195,7 @@ def test_a_claim_is_where_its_interval_lies(claim, score, word):
 def test_claims_speak_of_entries():
     for claim in CLAIMS:
         assert {claim.entry, claim.other or claim.entry} <= set(ENTRIES) and claim.measure in MEASURES
-        assert (claim.above is None) != (claim.below is None)
+        assert -1 < max(claim.above, -claim.below)  # something is claimed
 
 
 def test_numbers_are_short():

@@ -1,11 +1,12 @@
 """What the article says of methods, each sentence held against the numbers of a comparison.
 
-A claim is confirmed where the interval of its number lies on its side of the bound, refuted where it lies on the other, else undecided. One
+A claim is confirmed where the interval of its number lies within its bounds, refuted where it lies beyond one of them, else undecided. One
 about equal damage is undecided, too, where a method has no point within the budget: its number is then one at another damage.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from neuralgate.comparison.choose import Reading
@@ -18,21 +19,21 @@ CLOSE = 0.1  # of two shares that are called close
 
 @dataclass(frozen=True)
 class Claim:
-    """``entry`` (minus ``other``, where there is one) in ``measure`` at ``reading`` lies above ``above``, or below ``below``."""
+    """``entry`` (minus ``other``, where there is one) in ``measure`` at ``reading`` lies above ``above`` and below ``below``."""
 
     text: str
     entry: str
     other: str = ""
     measure: str = MAIN
     reading: Reading = "at equal damage"
-    above: float | None = None
-    below: float | None = None
+    above: float = -math.inf
+    below: float = math.inf
 
 
 CLAIMS = (
     Claim("The gate refuses more questions about unseen subjects than none.", "neural_gate", "ungated", above=0.0),
     Claim("The gate refuses more questions about unseen subjects than DINM.", "neural_gate", "dinm", above=0.0),
-    Claim(f"DINM is close behind (within {CLOSE:g}).", "dinm", "neural_gate", above=-CLOSE),
+    Claim(f"DINM is close behind (within {CLOSE:g}).", "dinm", "neural_gate", above=-CLOSE, below=CLOSE),
     Claim("MEMIT fails on pairs (refuses less than half).", "memit", measure="edited refused", below=0.5),
     Claim("AlphaEdit fails on pairs (refuses less than half).", "alphaedit", measure="edited refused", below=0.5),
     Claim("MemFlex* refuses nearly everything (half of the benign questions or more).", "memflex", measure="benign refused",
@@ -58,10 +59,9 @@ class Verdict:
         if self.beyond:
             return f"undecided: no point within the budget ({', '.join(self.beyond)})"
         low, high = float(self.score["low"]), float(self.score["high"])
-        if self.claim.above is not None:
-            return "confirmed" if low > self.claim.above else "refuted" if high < self.claim.above else "undecided"
-        assert self.claim.below is not None
-        return "confirmed" if high < self.claim.below else "refuted" if low > self.claim.below else "undecided"
+        if self.claim.above < low and high < self.claim.below:
+            return "confirmed"
+        return "refuted" if high < self.claim.above or low > self.claim.below else "undecided"
 
 
 def verdicts(found: Found) -> list[Verdict]:
