@@ -18,7 +18,7 @@ from neuralgate.comparison.entries import ENTRIES
 from neuralgate.comparison.figures import SHOWN, figures, frontier
 from neuralgate.comparison.measures import share
 from neuralgate.comparison.more_tables import DONE_HEADER, done_rows
-from neuralgate.comparison.page import markdown, notes, tables
+from neuralgate.comparison.page import lacking, markdown, notes, tables
 from neuralgate.comparison.results import EDIT, GUARDS, SCHEMA
 from neuralgate.comparison.tables import COST_HEADER, HEADER, cost_rows, read_comparison, table_rows, two_digits
 from neuralgate.files import write_json
@@ -189,8 +189,18 @@ def test_a_lone_point_is_seen_among_the_frontiers(write):
         write(name, points=[point(effect=place / 10)])
     axes = Figure().add_subplot()
     frontier(read_comparison(write.folder))(axes)
-    lines = [line for line in axes.lines if len(line.get_xdata()) == 1]
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 1]  # the budget's has two
     assert len(lines) == SHOWN + 2 and all(line.get_marker() not in ("", "None") for line in lines)
+
+
+def test_our_edit_and_what_does_most_within_the_budget_are_in_colour(write):
+    for place, name in enumerate(itertools.islice(ENTRIES, SHOWN + 3)):  # the first is the edit
+        write(name, points=[point(effect=place / 10), point(effect=1.0, lost=0.5 - place / 50)])
+    axes = Figure().add_subplot()
+    frontier(read_comparison(write.folder))(axes)
+    names = list(ENTRIES)
+    told = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert [name for name in told if name in ENTRIES] == [names[0], *names[SHOWN + 2 : 3 : -1]]
 
 
 # --- controls -------------------------------------------------------------------------------------------------------
@@ -256,6 +266,12 @@ def test_draws_that_are_not_there_are_named(write):
     (write.folder / "dinm" / "seed1-control0.json").unlink()
     found = read_comparison(write.folder)
     assert found.missing["dinm, random control"] == "1 of 2 draws are there" and control_rows(found)[0][4] == "1"
+
+
+def test_what_lacks_for_one_reason_is_one_sentence(write):
+    found = read_comparison(write.folder)
+    found.missing = {"a": "It cannot.", "b": "none is there", "c": "It cannot."}
+    assert lacking(found) == ["Not in the tables: a; c (It cannot).", "Not in the tables: b (none is there)."]
 
 
 # --- the article's shape --------------------------------------------------------------------------------------------

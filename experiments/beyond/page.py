@@ -8,7 +8,7 @@ from experiments.beyond.entries import IDEAS, RIVALS
 from neuralgate.comparison.choose import Reading
 from neuralgate.comparison.control_table import CONTROL_HEADER, control_rows
 from neuralgate.comparison.measures import difference
-from neuralgate.comparison.page import markdown_table
+from neuralgate.comparison.page import lacking, markdown_table
 from neuralgate.comparison.tables import HEADER, MAIN, Found, read_comparison, shown, table_rows
 from neuralgate.errors import UserError
 
@@ -43,8 +43,7 @@ def page(results: Path, rivals: Path) -> str:
         if others:
             header = ["idea", *(f"- {rival}: {MAIN}" for rival in RIVALS), *(f"- {rival}: look-alikes right" for rival in RIVALS)]
             parts.append(f"{markdown_table(header, [against(found, idea, others) for idea in IDEAS if (idea, AT) in found.answers])}\n")
-        if found.missing:
-            parts.append("".join(f"Not in the tables: {name} ({why}).\n" for name, why in found.missing.items()))
+        parts += [f"{sentence}\n" for sentence in lacking(found)]
     winners = both(wins)
     parts.insert(1, f"**Winner**: {', '.join(winners)}.\n" if winners else "**No idea wins on both models.**\n")
     return "\n".join(parts)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from neuralgate.comparison.choose import worst
+from neuralgate.comparison.choose import Point, at_equal_damage, worst
 from neuralgate.comparison.measures import SEEN, interval
+from neuralgate.comparison.results import EDIT
 from neuralgate.comparison.tables import BASE, Found, frontiers
 from neuralgate.report.figures import ACCENT, INK, QUIET, STYLES, drawn
 
 SHOWN = 6  # frontiers drawn in colour; the others are grey
+TICKS = (0, 5, 10, 20, 50, 100)  # points of accuracy
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,14 @@ def figures(found: Found) -> list[Figure]:
 
 
 def frontier(found: Found) -> Callable[[Axes], None]:
-    """The largest effect at each damage on validation questions, a line a method; one with a single point is a dot."""
-    lines = sorted(frontiers(found).items(), key=lambda item: -max(point["effect"] - worst(point) for point in item[1]))
+    """The largest effect at each damage on validation questions, a line a method; one with a single point is a dot. In colour are our edit
+    and those of the largest effect within the budget."""
+
+    def rank(line: tuple[str, list[Point]]) -> tuple[bool, bool, float]:
+        chosen = at_equal_damage(line[1])
+        return line[0] != EDIT, "over_budget" in chosen, -chosen["effect"]
+
+    lines = sorted(frontiers(found).items(), key=rank)
 
     def paint(axes: Axes) -> None:
         for place, (entry, points) in reversed(list(enumerate(lines))):
@@ -51,11 +59,15 @@ def frontier(found: Found) -> Callable[[Axes], None]:
                 drawstyle="steps-post",
                 label=entry if place < SHOWN else "the others" if place == SHOWN else None,
             )
-        axes.axvline(100 * found.config["most_loss"], color=INK, linewidth=0.8, linestyle=":")
+        axes.axvline(100 * found.config["most_loss"], color=INK, linewidth=0.8, linestyle=":", label="the budget (or one answer)")
+        axes.set_xscale("symlog", linthresh=TICKS[1])  # most of what is to be seen lies near the budget
+        axes.set_xticks(TICKS, [str(tick) for tick in TICKS])
+        axes.minorticks_off()
+        axes.set_xlim(-0.5, 110)
         axes.set_xlabel("accuracy lost, points (the larger loss)")
         axes.set_ylabel("private questions refused, %")
         axes.set_title("Effect against damage, validation questions")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, reverse=True)
 
     return paint
 
@@ -73,7 +85,7 @@ def refusals(found: Found) -> Callable[[Axes], None]:
             widths = [100 * float(interval(held, measure)["value"]) for held in reversed(answers.values())]
             axes.barh([place + offset for place in places], widths, height=0.36, color=colour, label=kind)
         axes.set_yticks(list(places), list(reversed(answers)))
-        axes.set_title("Questions about edited subjects refused")
+        axes.set_title("Edited subjects, refused")
         axes.set_xlabel("%")
         axes.set_xlim(0, 100)
         axes.margins(y=0.01)

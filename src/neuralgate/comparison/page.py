@@ -82,8 +82,15 @@ def notes(found: Found) -> list[str]:
         f"Shares with 95 % intervals by subjects{also_seeds}; right answers and protected subjects as differences from the base model. "
         "Divergence from the base model in nats a token of its own answers to test questions, where nothing around the model answers.",
     ]
-    lines += [f"Not in the tables: {name} ({why})." for name, why in found.missing.items()]
-    return lines
+    return lines + lacking(found)
+
+
+def lacking(found: Found) -> list[str]:
+    """What is not in the tables, a sentence for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in found.missing.items():
+        by_reason.setdefault(why.rstrip("."), []).append(name)
+    return [f"Not in the tables: {'; '.join(names)} ({why})." for why, names in by_reason.items()]
 
 
 def tables(found: Found) -> list[Table]:
