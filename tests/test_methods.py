@@ -1,9 +1,11 @@
 """One contract for all methods, on the tiny model; the list of them, and what they refuse."""
 
+import importlib
 import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,9 @@ from neuralgate.methods import METHODS, idea, keyword_guardrail, parse_methods
 from neuralgate.methods.apply import apply_method
 from neuralgate.pairs.schema import PairSet
 from neuralgate.training import rate
-from tests.method_contract import check_method, config_of, weights
+from neuralgate.training.batches import SharedWork
+from neuralgate.training.loop import Trainer
+from tests.method_contract import SETTINGS, check_method, config_of, weights
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +164,74 @@ def test_a_recipe_names_methods_and_keys_that_there_are():
         with pytest.raises(UserError) as caught:
             parse_methods(methods)
         assert str(caught.value).startswith(sentence), json.dumps(str(caught.value))
+
+
+def stepped(name: str) -> bool:
+    return "max_steps" in METHODS[name].Config.model_fields and "max_steps" in SETTINGS[name]
+
+
+#: Beside the methods as they are: stages of several trainings, and objectives that look back at the base model.
+FORMS = [
+    *((name, {}) for name in METHODS if stepped(name)),
+    ("sku", {"teach": "negation"}),
+    ("dinm", {"hold": "distribution"}),
+    ("memflex", {"teach": "ascent"}),
+    ("manu", {**SETTINGS["neural_gate"], "action": "teach", "layers": "all"}),
+]
+
+
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_a_training_goes_on_from_a_shorter_one(tiny, pairs, gate, monkeypatch, name, form):
+    """The same bits as by itself."""
+    taken, plain = Counter(), Trainer.step
+    monkeypatch.setattr(Trainer, "step", lambda self, optimizer: (taken.update([tiny.shared is shared]), plain(self, optimizer)))
+    shared = SharedWork(tiny)
+    with shared.used():
+        for steps in (2, 5, 3):  # the last finds a longer one
+            made, training = apply_method(name, tiny, pairs, gate, config_of(name, **{**form, "max_steps": steps}))
+            with SharedWork(tiny).used():
+                alone, by_itself = apply_method(name, tiny, pairs, gate, config_of(name, **{**form, "max_steps": steps}))
+            assert made.identity == alone.identity
+            assert [point["loss_sensitive"] for point in training.curve] == [point["loss_sensitive"] for point in by_itself.curve]
+            assert (training.steps, training.gradient_share) == (by_itself.steps, by_itself.gradient_share)
+    trainings = 2 if name == "masked_adapter" else 1
+    assert taken[False] - taken[True] == 2 * trainings
+
+
+def test_no_step_is_taken_twice(tiny, pairs, gate, monkeypatch):
+    taken, seconds, plain = [], [], Trainer.step
+    monkeypatch.setattr(Trainer, "step", lambda self, optimizer: (taken.append(1), plain(self, optimizer)))
+    with SharedWork(tiny).used():
+        for steps in (2, 5, 5):
+            _, training = apply_method("neural_gate", tiny, pairs, gate, config_of("neural_gate", max_steps=steps))
+            seconds.append(training.seconds)
+        assert len(taken) == 5 and seconds[2] >= seconds[1] > seconds[0], "costs are told as of a training by itself"
+        apply_method("neural_gate", tiny, pairs, gate, config_of("neural_gate", max_steps=6, rate=2e-2))
+        apply_method("neural_gate", tiny, pairs, gate, config_of("neural_gate", max_steps=6, stop="loss"))
+    assert len(taken) == 5 + 6 + 6, "other settings, or another way to end"
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "further"),
+    [
+        ("memflex", "neuralgate.training.regions.part_gradients", {"budget": 4.0}),
+        ("manu", "neuralgate.locate.importance.language_scores", {"share": 0.5}),
+        ("manu", "neuralgate.locate.importance.vision_scores", {"share": 0.5}),
+        ("sn_tune", "neuralgate.locate.neurons.always_busy", {"neurons": "random"}),
+        ("precise_shield", "neuralgate.locate.neurons.last_activations", {"share": 0.7}),
+        ("dinm", "neuralgate.methods.dinm.distances", {"hold": "distribution"}),
+        ("null_space_steering", "neuralgate.closed_form.directions.moments_at", {"energy": 0.6}),
+    ],
+)
+def test_what_settings_do_not_change_is_found_once(tiny, pairs, gate, monkeypatch, name, place, further):
+    found, (module, _, function) = [], place.rpartition(".")
+    plain = getattr(importlib.import_module(module), function)
+    monkeypatch.setattr(place, lambda *given, **named: (found.append(1), plain(*given, **named))[1])
+    with SharedWork(tiny).used():
+        apply_method(name, tiny, pairs, gate, config_of(name))
+        count = len(found)
+        made, _ = apply_method(name, tiny, pairs, gate, config_of(name, **further))
+    assert len(found) == count > 0
+    with SharedWork(tiny).used():
+        alone, _ = apply_method(name, tiny, pairs, gate, config_of(name, **further))
+    assert made.identity == alone.identity and len(found) == 2 * count

@@ -13,7 +13,7 @@ from neuralgate.lvlm.roles import find_roles
 from neuralgate.lvlm.targets import example_of
 from neuralgate.methods.apply import apply_method
 from neuralgate.training.objectives import REFUSE
-from neuralgate.training.regions import opposed_region, part_gradients, random_region
+from neuralgate.training.regions import opposed_region, part_gradients, pulls, random_region
 from tests.method_contract import config_of
 
 
@@ -51,7 +51,7 @@ BENIGN = {"a": [1.0, 1.0], "b": [-1.0, -1.0], "c": [1.0, -1.0], "d": [1.0, 1.0, 
 )
 def test_a_region_is_the_largest_that_pull_another_way(budget, max_cosine, similar, expected):
     sensitive, benign = ({role: torch.tensor(values) for role, values in part.items()} for part in (SENSITIVE, BENIGN))
-    assert opposed_region(sensitive, benign, budget, max_cosine, similar) == expected
+    assert opposed_region(pulls(sensitive, benign), budget, max_cosine, similar) == expected
 
 
 def test_a_random_region_has_the_shapes_of_the_region():

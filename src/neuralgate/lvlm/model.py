@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -30,6 +30,8 @@ from neuralgate.lvlm.turns import end_tokens, next_turn
 
 if TYPE_CHECKING:
     from neuralgate.training.batches import SharedWork
+
+Made = TypeVar("Made")
 
 #: Architectures whose decoder reads one row of tokens after another with plain causal attention and whose image inputs
 #: are one row an image: there the questions about one image can share its computation. Everywhere else each question
@@ -148,6 +150,11 @@ class LVLM:
     def batches(self, size: int, what: str) -> Batches:
         """Batches of at most ``size`` items, or of what there was room for before."""
         return Batches(size, what, self.sizes)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What ``make`` gives; where edits share their work it is made once for each ``key``, which must say all that it hangs on but the
+        model and the pairs."""
+        return self.shared.once(key, make) if self.shared else make()
 
     def ffn_out(self, layer: int) -> Any:
         """The FFN output projection of decoder layer ``layer``: out = W a with W ``(D, F)``.

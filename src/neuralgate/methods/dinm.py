@@ -34,7 +34,6 @@ PAPER = "https://arxiv.org/abs/2403.14472"
 EDITS = "the FFN output projection of one layer"
 TRAINED = "D x F"
 SEARCH = {"distance": ("absolute", "relative"), "hold": ("answers", "distribution"), "max_steps": STEPS}
-
 BATCH = 32  # pairs at a time
 PUBLISHED = 10.0  # weight of the divergence, that of the refusal being 1 (c_edit = 0.1)
 
@@ -92,7 +91,8 @@ def chosen_layer(lvlm: LVLM, pairs: PairSet, config: Config) -> int:
     """The farthest below the last, where states are the longest whatever they say, or any other of these."""
     import numpy as np
 
-    farthest = int(distances(lvlm, pairs, config.distance == "relative")[:-1].argmax())
+    is_relative = config.distance == "relative"
+    farthest = int(lvlm.once(("distances", is_relative), lambda: distances(lvlm, pairs, is_relative))[:-1].argmax())
     others = [layer for layer in range(len(lvlm.layers) - 1) if layer != farthest]
     return farthest if config.layers == "farthest" else int(np.random.default_rng([config.seed, 16]).choice(others))
 

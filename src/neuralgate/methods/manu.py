@@ -84,10 +84,12 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     neurons: dict[str, Tensor] = {}
     if "language" in towers:
         retain = [example_of(pair, "benign", pairs.folder) for pair in edited] + others
-        scores = language_scores(lvlm, forget, retain, layers, config.form)
+        key = ("importance", tuple(layers), config.form)
+        scores = lvlm.once(key, lambda: language_scores(lvlm, forget, retain, layers, config.form))
         neurons |= largest_of_all({role_of(layer): score_F for layer, score_F in scores.items()}, config.share)
     if seeing:
-        neurons |= largest_of_all(vision_scores(lvlm, forget, others, seeing), config.share)
+        seen = lvlm.once(("importance of seeing",), lambda: vision_scores(lvlm, forget, others, seeing))
+        neurons |= largest_of_all(seen, config.share)
     if is_control := config.neurons == "random":
         neurons = random_neurons(neurons, config.seed)
     neurons = {role: chosen_F for role, chosen_F in neurons.items() if bool(chosen_F.any())}

@@ -61,7 +61,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     from neuralgate.training.masters import check_trainable
     from neuralgate.training.objectives import FORGET, REFUSE
     from neuralgate.training.projections import train_parameters
-    from neuralgate.training.regions import opposed_region, part_gradients, random_region
+    from neuralgate.training.regions import opposed_region, part_gradients, pulls, random_region
     from neuralgate.training.rows import training_pairs
 
     candidates = list(range(len(lvlm.layers))) if config.layers == "all" else named_layers(config.layers)
@@ -70,11 +70,10 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     objective = REFUSE if config.teach == "refusal" else FORGET
     pairs = training_pairs(lvlm, pairs, config.stop, objective.answers)
     budget = round(config.budget * lvlm.ffn_out(candidates[0]).weight.numel())
-    sensitive, benign = (
-        {role: gradients[role] for role in parameters}
-        for gradients in part_gradients(lvlm, pairs, config, candidates, config.parts, objective)
-    )
-    region = opposed_region(sensitive, benign, budget, config.max_cosine, config.region == "similar")
+    key = ("pulls", tuple(candidates), tuple(config.parts), objective)
+    found = lvlm.once(key, lambda: pulls(*part_gradients(lvlm, pairs, config, candidates, config.parts, objective)))
+    of_matrices = {role: found[role] for role in parameters}
+    region = opposed_region(of_matrices, budget, config.max_cosine, config.region == "similar")
     if not region:
         raise UserError(
             f"No tensor of the candidate layers of {lvlm.name} is in MemFlex's region within {budget:,} values; raise methods.memflex's "

@@ -72,7 +72,10 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     pairs = training_pairs(lvlm, pairs)
     watch.begin(pairs, f"steering past benign states at layer {', '.join(map(str, layers))}", layers)
     vectors = steered_along(lvlm, pairs, layers, config.direction, config.seed)
-    sensitive, moments = states_at(lvlm, refused_examples(pairs), layers, telling), moments_at(lvlm, kept_examples(pairs), layers)
+    sensitive, moments = lvlm.once(
+        ("states", tuple(layers)),
+        lambda: (states_at(lvlm, refused_examples(pairs), layers, telling), moments_at(lvlm, kept_examples(pairs), layers)),
+    )
     bases = {layer: null_space(moments[layer], config.threshold, config.energy) for layer in layers}
     readers = {layer: null_space_reader(sensitive[layer], bases[layer], config.ridge) for layer in layers}
     steering = Steering.for_model(lvlm, vectors, {"method": f"null-space steering ({config.direction} direction)"}, readers)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
     from neuralgate.locate.gate import Gate
     from neuralgate.lvlm.model import LVLM
-    from neuralgate.pairs.schema import PairSet
+    from neuralgate.pairs.schema import PairSet, QuestionKind
     from neuralgate.training.watch import Watch
 
 LOCATES = "neurons"
@@ -54,10 +54,11 @@ def found_neurons(lvlm: LVLM, pairs: PairSet, config: Config) -> dict[int, Tenso
 
     layers = list(range(len(lvlm.layers))) if config.layers == "all" else named_layers(config.layers)
     told = pairs.split("train", "edit")
-    sensitive, benign = (
-        saliency(lvlm, last_activations(lvlm, [example_of(pair, kind, pairs.folder) for pair in told], layers), config.mean)
-        for kind in ("sensitive", "benign")
-    )
+
+    def scores(kind: QuestionKind) -> dict[int, Tensor]:
+        return saliency(lvlm, last_activations(lvlm, [example_of(pair, kind, pairs.folder) for pair in told], layers), config.mean)
+
+    sensitive, benign = lvlm.once(("saliency", tuple(layers), config.mean), lambda: (scores("sensitive"), scores("benign")))
     neurons = busy_alone(sensitive, benign, config.share)
     if not any(bool(chosen.any()) for chosen in neurons.values()):
         raise UserError("Sensitive and benign questions have the same largest neurons, so none is left to train; set another share.")

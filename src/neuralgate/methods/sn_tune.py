@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from neuralgate.interventions.patch import Patch
     from neuralgate.locate.gate import Gate
     from neuralgate.lvlm.model import LVLM
-    from neuralgate.pairs.schema import PairSet
+    from neuralgate.pairs.schema import PairSet, QuestionKind
     from neuralgate.training.watch import Watch
 
 LOCATES = "rows"
@@ -57,10 +57,11 @@ def found_neurons(lvlm: LVLM, pairs: PairSet, config: Config, layers: list[int])
         for role in lvlm.parts_of(layers, ["ffn", "attention"])
         if role.endswith(("attention.query", "attention.key", "attention.value"))
     ]
-    sensitive, benign = (
-        always_busy(lvlm, [example_of(pair, kind, pairs.folder) for pair in told], layers, rows, config.share)
-        for kind in ("sensitive", "benign")
-    )
+
+    def busy(kind: QuestionKind) -> dict[str, Tensor]:
+        return always_busy(lvlm, [example_of(pair, kind, pairs.folder) for pair in told], layers, rows, config.share)
+
+    sensitive, benign = lvlm.once(("always busy", tuple(layers), config.share), lambda: (busy("sensitive"), busy("benign")))
     neurons = {name: chosen & ~benign[name] for name, chosen in sensitive.items()}
     if not any(bool(chosen.any()) for chosen in neurons.values()):
         raise UserError("No neuron matters with every sensitive question and not with every benign one; set another share.")

@@ -22,6 +22,7 @@ from neuralgate.lvlm.fast.packing import Packed, pack_groups, pad
 from neuralgate.lvlm.forward import final_hidden
 from neuralgate.lvlm.model import LVLM
 from neuralgate.lvlm.prompts import Batch, Example, encode_examples
+from neuralgate.training.reached import Reached
 
 KEPT_BYTES = 512 * 2**20
 
@@ -114,13 +115,15 @@ class Inputs:
 
 class SharedWork:
     """What edits of ``lvlm`` on the same pairs, made while :meth:`used`, need not do twice: what enters the lowest edited layer, of the
-    ``most`` layers asked for last, and whatever is made :meth:`once`. What an edit finds here is added to ``lvlm.saved_seconds``, so that
-    costs can be told as those of an edit by itself. Holds as long as the model is the same before every edit."""
+    ``most`` layers asked for last, whatever is made :meth:`once`, and the steps of a training that goes further than the same before. What
+    an edit finds here is added to ``lvlm.saved_seconds``, so that costs can be told as those of an edit by itself. Holds as long as the
+    model is the same before every edit, and so are the gates of the same settings."""
 
     def __init__(self, lvlm: LVLM, most: int = 6) -> None:
         self.lvlm, self.most = lvlm, most
         self.held: dict[int, Inputs] = {}
         self.made: dict[Hashable, tuple[Any, float]] = {}  # and the seconds that it took
+        self.reached: dict[Hashable, Reached] = {}  # by the two trainings that ended last, as many as an edit has at most
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What ``make`` gives, or gave when it was asked for under the same ``key``."""
@@ -128,10 +131,16 @@ class SharedWork:
             found, seconds = self.made[key]
             self.lvlm.saved_seconds += seconds
             return cast(Made, found)
-        started = time.perf_counter()
+        started, saved = time.perf_counter(), self.lvlm.saved_seconds
         made = make()
-        self.made[key] = made, time.perf_counter() - started
+        self.made[key] = made, time.perf_counter() - started + self.lvlm.saved_seconds - saved
         return made
+
+    def keep(self, key: Hashable, reached: Reached) -> None:
+        """Where the training of this key, which says all but its number of steps, has ended."""
+        self.reached[key] = reached
+        for oldest in list(self.reached)[:-2]:
+            del self.reached[oldest]
 
     def at(self, layer: int) -> Inputs:
         """Those of an edit that begins now."""

@@ -9,8 +9,9 @@ first words where the same attribute words are harmless. A method supplies what 
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -30,6 +31,7 @@ from neuralgate.training.losses import HALF_SCALE, answer_logits, answer_losses,
 from neuralgate.training.masks import SHARE_NAMES, flow_recorded, flow_shares
 from neuralgate.training.masters import Masters
 from neuralgate.training.objectives import REFUSE, Objective
+from neuralgate.training.reached import Reached
 from neuralgate.training.rows import BENIGN, CONTRAST, SENSITIVE, Row, schedule
 from neuralgate.training.watch import Watch
 
@@ -199,6 +201,36 @@ class Trainer:
 
         return self.fitting.run(shares, self.objective.units(rows)[: self.fitting.size])[0]  # of as many as fit at a time
 
+    # --- going on from a shorter training -------------------------------------------------------------------------------
+
+    @property
+    def is_of_so_many_steps(self) -> bool:
+        """Whether nothing but the number of steps ends it."""
+        return self.config.stop == "never" and not self.config.sequential and self.config.max_seconds is None
+
+    @property
+    def key(self) -> Hashable:
+        """What makes another training the same but for its number of steps."""
+        settings = self.config.model_copy(update={"max_steps": 1})
+        return type(settings).__module__, settings.digest, tuple(self.masters.copies), self.objective, tuple(self.weights.items())
+
+    def earlier(self, steps: int) -> Reached | None:
+        """Where the same training with fewer steps has ended, if edits share their work. It is handed out once."""
+        if not self.lvlm.shared or not self.is_of_so_many_steps:
+            return None
+        found = self.lvlm.shared.reached.pop(self.key, None)
+        return found if found and found.leads_to(steps, self.masters.base) else None
+
+    def go_on(self, earlier: Reached, optimizer: torch.optim.Optimizer) -> None:
+        """Put masters and optimiser where they were."""
+        with torch.no_grad():
+            for role, copy in self.masters.copies.items():
+                copy.copy_(earlier.copies[role])
+        self.masters.round_in()
+        optimizer.load_state_dict(earlier.optimizer)
+        self.picked, self.base_losses, self.begun = earlier.picked, earlier.base_losses, True
+        self.lvlm.saved_seconds += earlier.seconds
+
     def run(self, watch: Watch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Train until ``watch``, which has begun, or the settings say stop. Returns the base values and the trained ones, by role; the
         model is left as it was."""
@@ -209,10 +241,15 @@ class Trainer:
         share_at = (1, 2, 3, 4) if config.sequential else (1, 2, 4, 8)
         shares: list[dict[str, float]] = []
         with torch.enable_grad(), self.masters.unlocked() as base:
+            started, saved = time.perf_counter(), self.lvlm.saved_seconds
             optimizer = self.optimizer()
             batches = schedule(self.pairs, config, self.rng, self.objective.answers)
             steps = 0
-            for visit in range(1, visits + 1):
+            if earlier := self.earlier(visits):
+                steps, batches, shares = earlier.steps, earlier.batches, earlier.shares
+                self.go_on(earlier, optimizer)
+                training.steps, training.curve = steps, earlier.curve
+            for visit in range(steps + 1, visits + 1):
                 rows = next(batches)
                 total, losses = self.gradients(rows)
                 if visit in share_at:
@@ -240,6 +277,11 @@ class Trainer:
             else:
                 if config.sequential:
                     training.stopped = "end of pairs"
+            seconds = time.perf_counter() - started + self.lvlm.saved_seconds - saved
             trained = watch.chosen(self.masters.values())
+            if self.lvlm.shared and self.is_of_so_many_steps:
+                copies, state, curve = self.masters.copies, optimizer.state_dict(), list(training.curve)
+                reached = Reached(steps, base, copies, state, batches, self.picked, self.base_losses, shares, curve, seconds)
+                self.lvlm.shared.keep(self.key, reached)
         training.gradient_share = {name: round(float(np.mean([share[name] for share in shares])), 4) for name in SHARE_NAMES}
         return base, trained

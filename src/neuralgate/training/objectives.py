@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from torch import Tensor
 
@@ -47,6 +48,7 @@ class Objective:
         return found
 
 
+@cache  # so that it is equal to another one of the same
 def npo(beta: float) -> Objective:
     """See :func:`losses.negative_preference`."""
 
@@ -57,6 +59,7 @@ def npo(beta: float) -> Objective:
     return Objective(("own",), loss, compares=True)
 
 
+@cache
 def dpo(beta: float) -> Objective:
     """See :func:`losses.preference`: the refusal over the model's own answer."""
 
@@ -67,6 +70,7 @@ def dpo(beta: float) -> Objective:
     return Objective(("refusal", "own"), loss, compares=True)
 
 
+@cache
 def refuse_all(other_weight: float, divergence_weight: float) -> Objective:
     """The pair's own refusal and another pair's, and the distribution held beside the answers (SKU* of the paper of Neural Gate)."""
 
@@ -76,6 +80,7 @@ def refuse_all(other_weight: float, divergence_weight: float) -> Objective:
     return Objective(("refusal", "another's refusal"), loss, divergence_weight=divergence_weight)
 
 
+@cache
 def tell_all(other_weight: float, divergence_weight: float, most: float) -> Objective:
     """The model's own answer and another pair's, and away from the base model where its answers are to stay (the first stage of SKU)."""
 

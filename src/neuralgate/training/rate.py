@@ -113,7 +113,7 @@ def with_rate(
         return float(find_rate(lvlm, pairs, config, layers, None, make)["rate"])
 
     key = ("rate", make.__qualname__, type(config).__module__, config.model_copy(update={"max_steps": 1}).digest, tuple(layers))
-    return config.model_copy(update={"rate": lvlm.shared.once(key, found) if lvlm.shared else found()})
+    return config.model_copy(update={"rate": lvlm.once(key, found)})
 
 
 def middle(layers: list[int]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -37,18 +37,35 @@ def part_gradients(
     return found[0], found[1]
 
 
-def opposed_region(
-    sensitive: Mapping[str, Tensor], benign: Mapping[str, Tensor], budget: int, max_cosine: float, similar: bool = False
-) -> list[str]:
-    """The tensors of largest mean |gradient| on sensitive questions whose two gradients have a cosine below ``max_cosine`` (``similar``:
-    not below it), as long as their values are within ``budget``; what is too large for the rest of it is passed over."""
-    cosines = {role: float(cosine_similarity(gradient.flatten(), benign[role].flatten(), dim=0)) for role, gradient in sensitive.items()}
-    fitting = [role for role in sensitive if bool(sensitive[role].any()) and (cosines[role] < max_cosine) != similar]
+@dataclass(frozen=True)
+class Pull:
+    """On a tensor of ``size`` values: the mean |gradient| on sensitive questions, and the cosine between that gradient and the one on
+    benign questions."""
+
+    strength: float
+    cosine: float
+    size: int
+
+
+def pulls(sensitive: Mapping[str, Tensor], benign: Mapping[str, Tensor]) -> dict[str, Pull]:
+    """Role -> what the two gradients come to."""
+    return {
+        role: Pull(
+            float(gradient.abs().mean()), float(cosine_similarity(gradient.flatten(), benign[role].flatten(), dim=0)), gradient.numel()
+        )
+        for role, gradient in sensitive.items()
+    }
+
+
+def opposed_region(found: Mapping[str, Pull], budget: int, max_cosine: float, similar: bool = False) -> list[str]:
+    """The tensors of largest pull on sensitive questions whose two gradients have a cosine below ``max_cosine`` (``similar``: not below
+    it), as long as their values are within ``budget``; what is too large for the rest of it is passed over."""
+    fitting = [role for role, pull in found.items() if pull.strength and (pull.cosine < max_cosine) != similar]
     region, left = [], budget
-    for role in sorted(fitting, key=lambda role: float(sensitive[role].abs().mean()), reverse=True):
-        if sensitive[role].numel() <= left:
+    for role in sorted(fitting, key=lambda role: found[role].strength, reverse=True):
+        if found[role].size <= left:
             region.append(role)
-            left -= sensitive[role].numel()
+            left -= found[role].size
     return region
 
 
