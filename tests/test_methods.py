@@ -208,7 +208,11 @@ def test_no_step_is_taken_twice(tiny, pairs, gate, monkeypatch):
         assert len(taken) == 5 and seconds[2] >= seconds[1] > seconds[0], "costs are told as of a training by itself"
         apply_method("neural_gate", tiny, pairs, gate, config_of("neural_gate", max_steps=6, rate=2e-2))
         apply_method("neural_gate", tiny, pairs, gate, config_of("neural_gate", max_steps=6, stop="loss"))
-    assert len(taken) == 5 + 6 + 6, "other settings, or another way to end"
+        assert len(taken) == 5 + 6 + 6, "other settings, or another way to end"
+        other = replace(gate, votes_SLD=1 - gate.votes_SLD)
+        made, _ = apply_method("neural_gate", tiny, pairs, other, config_of("neural_gate", gate="strong"))
+        again, _ = apply_method("neural_gate", tiny, pairs, gate, config_of("neural_gate", gate="strong"))
+    assert len(taken) == 17 + 2 + 2 and made.identity != again.identity, "another gate"
 
 
 @pytest.mark.parametrize(

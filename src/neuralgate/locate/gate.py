@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing_extensions import TypedDict
 
 from neuralgate.edit_settings import WITHOUT_VOTES, GateMode
 from neuralgate.errors import UserError
-from neuralgate.files import parse_json, refuse_links, write_bytes, write_json
+from neuralgate.files import digest, parse_json, refuse_links, write_bytes, write_json
 from neuralgate.records import Layers, Name, Share, check, read_record
 
 
@@ -46,6 +47,11 @@ class Gate:
     model: str  # fingerprint of the base model
     threshold: float = 0.3
     summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """sha256 of all that decides what it opens."""
+        return digest([self.subjects, self.layers, self.threshold, hashlib.sha256(self.votes_SLD.cpu().numpy().tobytes()).hexdigest()])
 
     def votes(self, subject: str, layer: int) -> Tensor:
         """Votes of one subject at one layer, ``(D,)``.

@@ -117,7 +117,7 @@ class SharedWork:
     """What edits of ``lvlm`` on the same pairs, made while :meth:`used`, need not do twice: what enters the lowest edited layer, of the
     ``most`` layers asked for last, whatever is made :meth:`once`, and the steps of a training that goes further than the same before. What
     an edit finds here is added to ``lvlm.saved_seconds``, so that costs can be told as those of an edit by itself. Holds as long as the
-    model is the same before every edit, and so are the gates of the same settings."""
+    model is the same before every edit."""
 
     def __init__(self, lvlm: LVLM, most: int = 6) -> None:
         self.lvlm, self.most = lvlm, most

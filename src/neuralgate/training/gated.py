@@ -54,4 +54,5 @@ def gated_trainer(
     def gating(batch: Packed | Unpacked, rows: Sequence[Row]) -> AbstractContextManager[None]:
         return gated(lvlm, masks(batch, rows), config.gate_at)
 
-    return Trainer(lvlm, pairs, config, parameters, layers, gating, inputs=inputs)
+    gated_by = gate.identity if gate else ""
+    return Trainer(lvlm, pairs, config, parameters, layers, gating, inputs=inputs, gated_by=gated_by)

@@ -55,6 +55,7 @@ class Trainer:
         inputs: those of another edit of the same model with the same lowest layer, to compute nothing twice.
         objective: what is taught about the sensitive questions of edited subjects.
         still: roles that have no gradient at the first step, by their nature.
+        gated_by: what ``gating`` hangs on beside the settings: the identity of a gate.
 
     Raises:
         UserError: a parameter cannot be trained.
@@ -72,6 +73,7 @@ class Trainer:
         inputs: Inputs | None = None,
         objective: Objective = REFUSE,
         still: Collection[str] = (),
+        gated_by: str = "",
     ) -> None:
         self.lvlm, self.pairs, self.config, self.layers = lvlm, pairs, config, list(layers)
         self.masters = Masters(parameters)
@@ -83,7 +85,7 @@ class Trainer:
         self.rng = np.random.default_rng([config.seed, 3])
         self.weights = {SENSITIVE: 1.0, BENIGN: config.lambda_benign, CONTRAST: config.contrast_weight}
         self.objective, self.base_losses = objective, dict[Example, float]()
-        self.still = still
+        self.still, self.gated_by = still, gated_by
         self.is_below_top = max(layers) < len(lvlm.layers) - 1
         self.begun = False  # whether a gradient has been taken
 
@@ -212,7 +214,8 @@ class Trainer:
     def key(self) -> Hashable:
         """What makes another training the same but for its number of steps."""
         settings = self.config.model_copy(update={"max_steps": 1})
-        return type(settings).__module__, settings.digest, tuple(self.masters.copies), self.objective, tuple(self.weights.items())
+        taught = self.objective, tuple(self.weights.items())
+        return type(settings).__module__, settings.digest, self.gated_by, tuple(self.masters.copies), *taught
 
     def earlier(self, steps: int) -> Reached | None:
         """Where the same training with fewer steps has ended, if edits share their work. It is handed out once."""
