@@ -128,6 +128,14 @@ def test_every_reading_says_whether_it_is_over_the_budget(write):
     assert cells["lora", "at equal privacy"] == "no" and cells["lora", "as published"] == "not asked"
 
 
+def test_a_budget_that_is_not_kept_in_the_test_is_told(write):
+    """Dinm refuses every look-alike of the test; memflex is beyond the budget from the start."""
+    write("neural_gate", answers("rr"))
+    write("dinm", answers("rr", lookalikes="rr"))
+    write("memflex", answers("rr", lookalikes="rr"), over=(True, True))
+    assert "Of 2 methods within this budget 1 lose more than it on the test's look-alikes" in notes(read_comparison(write.folder))[0]
+
+
 def test_guards_alone_are_held_to_the_budget(monkeypatch):
     """Each combination by what it loses on validation questions, the edit's strength chosen so that the whole loses little."""
     monkeypatch.setattr(togethers, "config_at", lambda *_: None)

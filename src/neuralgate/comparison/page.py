@@ -59,7 +59,16 @@ def lead(found: Found) -> str:
         said += f", then {' and '.join(told[1:3])}. " if told[1:] else ". "
     else:
         said += "no method has a point. "
-    return said + (informative(found) or "No random control was tested.")
+    return said + carried(found) + (informative(found) or "No random control was tested.")
+
+
+def carried(found: Found) -> str:
+    """How many of the methods within the budget keep it on the test's look-alikes, which are other subjects; empty where there are none."""
+    within = [row for row in found.at(AT) if not row.over_budget]
+    lost = [row for row in within if float(row.cells["look-alikes right"]["high"]) < -found.config["most_loss"]]
+    if not within:
+        return ""
+    return f"Of {len(within)} methods within this budget {len(lost)} lose more than it on the test's look-alikes, by the whole interval. "
 
 
 def notes(found: Found) -> list[str]:
