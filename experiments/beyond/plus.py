@@ -73,8 +73,7 @@ def edit(lvlm: LVLM, pairs: PairSet, gate: Gate | None, config: Config, watch: W
     def gating(batch: Packed | Unpacked, rows: Sequence[Row]) -> AbstractContextManager[None]:
         return gated(lvlm, {layer: passing(batch, rows, openings[layer], config, lvlm.hidden_size) for layer in layers}, "ffn")
 
-    gated_by = gate.identity if gate else ""
-    trainer = Projected(lvlm, pairs, config, parameters, layers, gating, objective=objective, gated_by=gated_by)
+    trainer = Projected(lvlm, pairs, config, parameters, layers, gating, objective=objective, gate=gate)
     trainer.projections = projections
     watch.begin(pairs, f"beyond at layer {', '.join(map(str, layers))}", layers, config.by, looks=config.is_looked_at)
     base, trained = trainer.run(watch)

@@ -54,5 +54,4 @@ def gated_trainer(
     def gating(batch: Packed | Unpacked, rows: Sequence[Row]) -> AbstractContextManager[None]:
         return gated(lvlm, masks(batch, rows), config.gate_at)
 
-    gated_by = gate.identity if gate else ""
-    return Trainer(lvlm, pairs, config, parameters, layers, gating, inputs=inputs, gated_by=gated_by)
+    return Trainer(lvlm, pairs, config, parameters, layers, gating, inputs=inputs, gate=gate)

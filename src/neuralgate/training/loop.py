@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from neuralgate.edit_settings import TrainedConfig
 from neuralgate.errors import UserError
+from neuralgate.locate.gate import Gate
 from neuralgate.lvlm.fast.below import Below
 from neuralgate.lvlm.fast.packing import Packed
 from neuralgate.lvlm.forward import check_gradient
@@ -55,7 +56,7 @@ class Trainer:
         inputs: those of another edit of the same model with the same lowest layer, to compute nothing twice.
         objective: what is taught about the sensitive questions of edited subjects.
         still: roles that have no gradient at the first step, by their nature.
-        gated_by: what ``gating`` hangs on beside the settings: the identity of a gate.
+        gate: what ``gating`` hangs on beside the settings.
 
     Raises:
         UserError: a parameter cannot be trained.
@@ -73,7 +74,7 @@ class Trainer:
         inputs: Inputs | None = None,
         objective: Objective = REFUSE,
         still: Collection[str] = (),
-        gated_by: str = "",
+        gate: Gate | None = None,
     ) -> None:
         self.lvlm, self.pairs, self.config, self.layers = lvlm, pairs, config, list(layers)
         self.masters = Masters(parameters)
@@ -85,7 +86,7 @@ class Trainer:
         self.rng = np.random.default_rng([config.seed, 3])
         self.weights = {SENSITIVE: 1.0, BENIGN: config.lambda_benign, CONTRAST: config.contrast_weight}
         self.objective, self.base_losses = objective, dict[Example, float]()
-        self.still, self.gated_by = still, gated_by
+        self.still, self.gate = still, gate
         self.is_below_top = max(layers) < len(lvlm.layers) - 1
         self.begun = False  # whether a gradient has been taken
 
@@ -214,8 +215,8 @@ class Trainer:
     def key(self) -> Hashable:
         """What makes another training the same but for its number of steps."""
         settings = self.config.model_copy(update={"max_steps": 1})
-        taught = self.objective, tuple(self.weights.items())
-        return type(settings).__module__, settings.digest, self.gated_by, tuple(self.masters.copies), *taught
+        gate, taught = self.gate.identity if self.gate else "", (self.objective, tuple(self.weights.items()))
+        return type(settings).__module__, settings.digest, gate, tuple(self.masters.copies), *taught
 
     def earlier(self, steps: int) -> Reached | None:
         """Where the same training with fewer steps has ended, if edits share their work. It is handed out once."""
