@@ -82,6 +82,11 @@ class MethodConfig(Settings):
     seed: int = Field(0, ge=0, description="Seed of the order of pairs, of their versions and of what is drawn at random.")
 
     @property
+    def kind_of_training(self) -> tuple[str, str]:
+        """The method and all its settings but the number of steps: trainings of one kind differ in how far they go."""
+        return type(self).__module__, self.model_copy(update={"max_steps": 1}).digest
+
+    @property
     def holds_contrast(self) -> bool:
         """Whether the method is to keep the answers about contrast subjects, so that losing them counts as damage."""
         return True

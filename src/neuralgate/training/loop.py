@@ -214,9 +214,8 @@ class Trainer:
     @property
     def key(self) -> Hashable:
         """What makes another training the same but for its number of steps."""
-        settings = self.config.model_copy(update={"max_steps": 1})
         gate, taught = self.gate.identity if self.gate else "", (self.objective, tuple(self.weights.items()))
-        return type(settings).__module__, settings.digest, gate, tuple(self.masters.copies), *taught
+        return *self.config.kind_of_training, gate, tuple(self.masters.copies), *taught
 
     def earlier(self, steps: int) -> Reached | None:
         """Where the same training with fewer steps has ended, if edits share their work. It is handed out once."""

@@ -112,7 +112,7 @@ def with_rate(
     def found() -> float:
         return float(find_rate(lvlm, pairs, config, layers, None, make)["rate"])
 
-    key = ("rate", make.__qualname__, type(config).__module__, config.model_copy(update={"max_steps": 1}).digest, tuple(layers))
+    key = ("rate", make.__qualname__, *config.kind_of_training, tuple(layers))
     return config.model_copy(update={"rate": lvlm.once(key, found)})
 
 
