@@ -94,8 +94,12 @@ def refusal_vectors(lvlm: LVLM, pairs: PairSet, layers: Sequence[int]) -> dict[i
     """Layer -> ``(D,)``: the mean over the tokens of refusals of sensitive questions minus that over those of the model's own answers to
     their benign twins (contrastive activation addition, https://arxiv.org/abs/2312.06681)."""
     benign = [example_of(pair, "benign", pairs.folder) for pair in pairs.split("train", "edit")]
-    refused, answered = (states_at(lvlm, examples, layers, answering) for examples in (refused_examples(pairs), benign))
-    return {layer: refused[layer].mean(0) - answered[layer].mean(0) for layer in layers}
+
+    def difference() -> dict[int, Tensor]:
+        refused, answered = (states_at(lvlm, examples, layers, answering) for examples in (refused_examples(pairs), benign))
+        return {layer: refused[layer].mean(0) - answered[layer].mean(0) for layer in layers}
+
+    return lvlm.once(("refusal vectors", tuple(layers)), difference)
 
 
 def steered_along(lvlm: LVLM, pairs: PairSet, layers: Sequence[int], direction: str, seed: int) -> dict[int, Tensor]:

@@ -134,8 +134,9 @@ def tables(found: Found) -> list[Table]:
         made.append(("Subjects one after another", says, header, rows))
     if rows := done_rows(found, AT):
         says = (
-            "The share of gradient norms that arrives at each kind of token, before any gate (means over seeds), and what the method noted "
-            "with the first seed. Methods that train nothing and note nothing are left out."
+            "The share of gradient norms that arrives at each kind of token, before any gate (means over seeds), at the FFN of the highest "
+            "edited layer alone: the last of all has none but from answers. Beside it what the method noted with the first seed. Methods "
+            "that train nothing and note nothing are left out."
         )
         made.append((f"What the edits did, {AT}", says, DONE_HEADER, rows))
     promises = (

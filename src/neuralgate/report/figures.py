@@ -251,7 +251,7 @@ def gradient_shares(training: Mapping[str, Mapping[str, Any]], titles: Mapping[s
                     )
             left = [start + width for start, width in zip(left, widths, strict=True)]
         axes.set_title("Where the gradient arrives, before any gate")
-        axes.set_xlabel("% of gradient norms, by token position")
+        axes.set_xlabel("% of gradient norms at the highest edited layer, by token position")
         axes.set_xlim(0, max(100.0, *left))
         axes.grid(False, axis="y")
         axes.legend(
