@@ -10,7 +10,7 @@ from neuralgate.chunks import Chunks
 from neuralgate.errors import UserError
 from neuralgate.locate import evidence as evidence_module
 from neuralgate.locate import layers as layers_module
-from neuralgate.locate.locate import locate_gate
+from neuralgate.locate.locate import locate_gate, locate_votes
 from neuralgate.locate.samples import Sample, make_samples
 from neuralgate.locate.summary import verdict
 from neuralgate.locate.vectors import Prepared, answers_under, optimise_vectors
@@ -296,6 +296,13 @@ def test_nothing_to_locate_is_refused(tiny, pairs, locate_config):
         locate_gate(tiny, pairs.split("validation"), locate_config)
     with pytest.raises(UserError, match="no training pairs"):
         locate_gate(tiny, PairSet([], pairs.folder), locate_config)
+
+
+def test_votes_alone_ask_the_model_nothing_and_are_those_of_the_gate(tiny, pairs, locate_config, located_gate, monkeypatch):
+    monkeypatch.setattr(evidence_module, "answers_under", None)
+    votes = locate_votes(tiny, pairs, locate_config)
+    assert votes.gate.identity == located_gate.identity and not votes.gate.summary
+    assert torch.equal(votes.owner_N, torch.tensor([located_gate.subjects.index(item.pair.subject) for item in votes.samples]))
 
 
 # --- layers jointly -------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from neuralgate.files import digest
 from neuralgate.interventions.base import Answerer, Intervention
 from neuralgate.interventions.guard import stacked
 from neuralgate.locate.gate import Gate
-from neuralgate.locate.locate import locate_gate
+from neuralgate.locate.locate import locate_votes
 from neuralgate.lvlm.conversation import Item
 from neuralgate.lvlm.fast.below import Below
 from neuralgate.lvlm.model import LVLM
@@ -104,7 +104,7 @@ class Bench:
             started = time.perf_counter()
             samples, steps = self.config.voters, self.config.vector_steps
             config = LocateConfig(layers=list(layers), joint=len(layers) > 1, samples_per_subject=samples, steps=steps)
-            self.gates[key] = locate_gate(self.lvlm, self.training(seed), config), time.perf_counter() - started
+            self.gates[key] = locate_votes(self.lvlm, self.training(seed), config).gate, time.perf_counter() - started
         return self.gates[key]
 
     def shared_by(self, seed: int) -> SharedWork:
