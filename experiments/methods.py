@@ -24,6 +24,9 @@ Made by `python -m experiments.methods` of the results in `benchmarks/methods/`,
 `neuralgate compare MODEL --out benchmarks/methods/MODEL` makes (`make methods` for Clerk).
 [The plan](methods-plan.md) was committed before the numbers; it says how settings are chosen and what is compared. Every method:
 `neuralgate ls methods`. A method of your own: [CONTRIBUTING](../CONTRIBUTING.md).
+
+What is there is not made again, and processes that are given one folder share what is missing: `accelerate launch -m neuralgate compare
+MODEL ...`, a Slurm array (`sbatch --array=1-8 --wrap="neuralgate compare MODEL ..."`), or the same command typed twice.
 """
 
 

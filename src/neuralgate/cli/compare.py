@@ -30,7 +30,8 @@ def compare(
     machine: MachineOption = None,
     html: Annotated[Path | None, typer.Option(help="Write the comparison of runs as an HTML page, too.", show_default=False)] = None,
 ) -> None:
-    """Runs side by side, or methods: searched, tested, and put into tables at equal damage. Can be stopped, and started twice at once."""
+    """Runs side by side, or methods: searched, tested, and put into tables at equal damage. Can be stopped, and started by several
+    processes that share the folder (accelerate launch, a Slurm array)."""
     if methods is not None:
         if len(places) != 1 or html:
             raise UserError("Give one model to compare methods on; their page is written to the folder of the results (--out).")
