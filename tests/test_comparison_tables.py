@@ -16,11 +16,11 @@ from neuralgate.comparison.config import ComparisonConfig
 from neuralgate.comparison.control_table import Against, against_controls, control_rows, informative
 from neuralgate.comparison.entries import ENTRIES
 from neuralgate.comparison.figures import SHOWN, figures, frontier
-from neuralgate.comparison.measures import share
-from neuralgate.comparison.more_tables import DONE_HEADER, done_rows
+from neuralgate.comparison.measures import difference, share
+from neuralgate.comparison.more_tables import AGAINST_HEADER, DONE_HEADER, against_edit_rows, done_rows
 from neuralgate.comparison.page import lacking, markdown, notes, tables
 from neuralgate.comparison.results import EDIT, GUARDS, SCHEMA
-from neuralgate.comparison.tables import COST_HEADER, HEADER, cost_rows, read_comparison, table_rows, two_digits
+from neuralgate.comparison.tables import COST_HEADER, HEADER, MAIN, cost_rows, read_comparison, shown, table_rows, two_digits
 from neuralgate.files import write_json
 
 UNITS = 8  # subjects of each set
@@ -191,6 +191,20 @@ def test_no_cell_is_empty(write):
     assert "| image_redaction | x 1 | - | 0.40 |" in markdown(found)
 
 
+def test_every_method_is_held_against_the_gate(write):
+    write("dinm", answers("rr", lookalikes="rr"), over=(True, True))
+    write("lora", answers("rl"))
+    assert not against_edit_rows(read_comparison(write.folder), "at equal damage")
+    write("neural_gate", answers("rl"))
+    found = read_comparison(write.folder)
+    rows = by_name(against_edit_rows(found, "at equal damage"))
+    assert set(rows) == {"dinm", "lora"} and all(len(row) == len(AGAINST_HEADER) for row in rows.values())
+    own, ours = (found.answers[entry, "at equal damage"] for entry in ("dinm", "neural_gate"))
+    assert rows["dinm"][1:3] == ["yes", shown(difference(own, ours, MAIN), sign=True)] and rows["dinm"][2].startswith("+.50")
+    assert rows["dinm"][4].startswith("+1.00") and rows["lora"][2].startswith(".00") and rows["lora"][-1] == "1.000"
+    assert any(title == "Against neural_gate, at equal damage" for title, *_ in tables(found))
+
+
 def test_a_lone_point_is_seen_among_the_frontiers(write):
     """Also where it is not among those in colour."""
     for place, name in enumerate(itertools.islice(ENTRIES, SHOWN + 2)):
@@ -214,27 +228,27 @@ def test_our_edit_and_what_does_most_within_the_budget_are_in_colour(write):
 # --- controls -------------------------------------------------------------------------------------------------------
 
 
-def difference(value=0.0, low=-0.02, high=0.02, p=1.0):
+def minus(value=0.0, low=-0.02, high=0.02, p=1.0):
     return {"value": value, "low": low, "high": high, "p": p, "p_holm": p}
 
 
-MORE, LESS, WIDE = difference(0.3, 0.2, 0.4, 0.01), difference(-0.3, -0.4, -0.2, 0.01), difference(0.2, -0.1, 0.4, 0.3)
+MORE, LESS, WIDE = minus(0.3, 0.2, 0.4, 0.01), minus(-0.3, -0.4, -0.2, 0.01), minus(0.2, -0.1, 0.4, 0.3)
 
 
 @pytest.mark.parametrize(
     ("refused", "leaked", "lookalikes", "benign", "word"),
     [
-        (MORE, difference(), difference(), difference(), "more than random"),
-        (difference(), LESS, difference(), difference(), "more than random"),
-        (MORE, LESS, MORE, difference(), "more, at more damage"),
-        (difference(), LESS, difference(), LESS, "more, at more damage"),
-        (MORE, difference(), LESS, MORE, "more than random"),
-        (LESS, difference(), LESS, difference(), "less than random"),
-        (difference(), MORE, difference(), difference(), "less than random"),
-        (MORE, MORE, difference(), difference(), "undecided"),
-        (difference(), difference(), MORE, difference(), "as random"),
-        (difference(), WIDE, difference(), difference(), "undecided"),
-        (WIDE, difference(), difference(), difference(), "undecided"),
+        (MORE, minus(), minus(), minus(), "more than random"),
+        (minus(), LESS, minus(), minus(), "more than random"),
+        (MORE, LESS, MORE, minus(), "more, at more damage"),
+        (minus(), LESS, minus(), LESS, "more, at more damage"),
+        (MORE, minus(), LESS, MORE, "more than random"),
+        (LESS, minus(), LESS, minus(), "less than random"),
+        (minus(), MORE, minus(), minus(), "less than random"),
+        (MORE, MORE, minus(), minus(), "undecided"),
+        (minus(), minus(), MORE, minus(), "as random"),
+        (minus(), WIDE, minus(), minus(), "undecided"),
+        (WIDE, minus(), minus(), minus(), "undecided"),
     ],
 )
 def test_the_control_is_put_into_words(refused, leaked, lookalikes, benign, word):

@@ -1,5 +1,5 @@
-"""Rows of what stands beside the comparison itself: what the edits did, subjects one after another, and the edit with guards. Importing it
-needs no torch."""
+"""Rows of what stands beside the comparison itself: every method against our edit, what the edits did, subjects one after another, and the
+edit with guards. Importing it needs no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from neuralgate.comparison.choose import Reading
 from neuralgate.comparison.measures import SEEN, difference, interval
 from neuralgate.comparison.results import EDIT
-from neuralgate.comparison.tables import NONE, Found, Row, number, shown
+from neuralgate.comparison.tables import MAIN, NONE, Found, Row, number, over_budget, shown
+from neuralgate.evaluate.clusters import holm
 from neuralgate.evaluate.intervals import Score
 from neuralgate.report.figures import POSITIONS
 
@@ -26,6 +27,8 @@ SEQUENCE_HEADER = [
     "divergence, {half}",
     "divergence, {all}",
 ]
+MEASURES = (MAIN, "edited refused", "look-alikes refused", "look-alikes right", "benign right", "scenes right")
+AGAINST_HEADER = ["method", "over the budget", *(f"{measure}: method - {EDIT}" for measure in MEASURES), f"p of {MAIN}"]
 DONE_HEADER = ["method", *(f"gradient, {position}" for position in POSITIONS), "note"]
 TOGETHER_HEADER = [
     "together",
@@ -40,6 +43,21 @@ TOGETHER_HEADER = [
     "leaked: with the edit - without",
     "milliseconds an answer",
 ]
+
+
+def against_edit_rows(found: Found, reading: Reading) -> list[list[str]]:
+    """Every other method minus our edit, question by question; p of the first difference by Holm over the methods. Nothing where our edit
+    was not tested."""
+    ours = found.answers.get((EDIT, reading))
+    rows = [row for row in found.at(reading) if row.entry != EDIT]
+    if ours is None:
+        return []
+    minus = [{measure: difference(found.answers[row.entry, reading], ours, measure) for measure in MEASURES} for row in rows]
+    p_holm = holm([float(one[MAIN]["p"]) for one in minus])
+    return [
+        [row.entry, over_budget(row), *(shown(score, sign=True) for score in one.values()), f"{p:.3f}"]
+        for row, one, p in zip(rows, minus, p_holm, strict=True)
+    ]
 
 
 def done_rows(found: Found, reading: Reading) -> list[list[str]]:

@@ -13,7 +13,16 @@ from neuralgate.comparison.choose import READINGS, Reading
 from neuralgate.comparison.claims import CLAIM_HEADER, claim_rows
 from neuralgate.comparison.control_table import CONTROL_HEADER, control_rows, informative
 from neuralgate.comparison.figures import figures
-from neuralgate.comparison.more_tables import DONE_HEADER, TOGETHER_HEADER, done_rows, sequence_rows, together_rows
+from neuralgate.comparison.more_tables import (
+    AGAINST_HEADER,
+    DONE_HEADER,
+    TOGETHER_HEADER,
+    against_edit_rows,
+    done_rows,
+    sequence_rows,
+    together_rows,
+)
+from neuralgate.comparison.results import EDIT
 from neuralgate.comparison.tables import (
     COST_HEADER,
     HEADER,
@@ -108,6 +117,9 @@ def tables(found: Found) -> list[Table]:
     readings = [reading for reading in reversed(READINGS) if found.at(reading) or unreached_rows(found, reading, len(HEADER))]
     for reading in readings:
         made.append((f"Effect and damage, {reading}", "", HEADER, table_rows(found, reading)))
+    if rows := against_edit_rows(found, AT):
+        says = "Each method minus the gate, question by question; p of the first difference by Holm over the methods."
+        made.append((f"Against {EDIT}, {AT}", says, AGAINST_HEADER, rows))
     if found.controls:
         made.append(("Against random controls, at equal damage", CONTROLS, CONTROL_HEADER, control_rows(found)))
     for name, (like, _) in SETS.items():
