@@ -235,7 +235,7 @@ def test_seeds_share_pairs_and_differ_in_order(bench):
 def test_the_divergence_is_its_formula(tiny, bench):
     base, now = (torch.randn(5, 7, generator=torch.Generator().manual_seed(seed)).log_softmax(-1) for seed in (0, 1))
     torch.testing.assert_close(divergence(now, base), (base.exp() * (base - now)).sum(-1))
-    assert bench.base["validation"].divergence == {"benign": 0.0, "scenes": 0.0}
+    assert bench.base("validation").divergence == bench.ask([], "validation").divergence == {"benign": 0.0, "scenes": 0.0}
     steering = Steering.for_model(tiny, {1: 4 * torch.ones(tiny.hidden_size)}, {})
     heard = bench.ask([steering], "validation")
     assert heard.divergence["benign"] > 0.001 and bench.ask([steering], "test").divergence["scenes"] > 0
@@ -308,7 +308,8 @@ def test_every_grid_has_different_points_on_clerk():
 
 def test_the_held_distributions_hold_the_probabilities_of_the_answers(tiny, bench):
     """Token by token, in the order of the examples."""
-    said, kept_TV = bench.base and bench.held["validation", "benign"]
+    assert bench.base("validation")
+    said, kept_TV = bench.held["validation", "benign"]
     logs = tiny.log_probabilities([(example.image, example.question) for example in said], [example.answer for example in said])
     flat_T = torch.tensor([log for logs_T in logs for log in logs_T])
     assert len(flat_T) == len(kept_TV)

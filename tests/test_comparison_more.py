@@ -40,7 +40,7 @@ def bench(tiny, tmp_path_factory):
 def found(tiny, bench, tmp_path):
     """A comparison of which nothing is there but the base model."""
     comparison = Comparison(tiny, SMALL, {}, tmp_path / "out", tmp_path / "work")
-    write_json(tmp_path / "out" / "base.json", {**comparison.about, **kept(bench.base["test"])})
+    write_json(tmp_path / "out" / "base.json", {**comparison.about, **kept(bench.base("test"))})
     return read_comparison(tmp_path / "out")
 
 

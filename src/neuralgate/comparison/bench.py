@@ -80,6 +80,7 @@ class Bench:
         self.below, self.inputs = Below(lvlm, 0), Inputs(lvlm, 0)
         self.gates: dict[tuple[int, tuple[int, ...]], tuple[Gate, float]] = {}
         self.shared: tuple[int, SharedWork] | None = None
+        self.heard: dict[str, Heard] = {}  # of the model itself, by part
         self.held: dict[tuple[str, str], tuple[list[Example], Tensor]] = {}
 
     @cached_property
@@ -115,16 +116,17 @@ class Bench:
 
     # --- asking ---------------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def base(self) -> dict[str, Heard]:
-        """What the model itself answers."""
-        return {part: self.ask([], part) for part in self.questions}
+    def base(self, part: str) -> Heard:
+        """What the model itself answers to the questions of ``part``; asked once."""
+        if part not in self.heard:
+            self.heard[part] = self.ask([], part)
+        return self.heard[part]
 
     def ask(self, interventions: Sequence[Intervention], part: str, fresh: bool = False) -> Heard:
         """The questions of ``part`` (validation or test), of the model with all ``interventions`` on it; see `stacked`. ``fresh``: nothing
         is taken from earlier asks, so that times can be compared."""
         if interventions:
-            _ = self.base  # what the divergence is from, of the model as it is
+            self.base(part)  # what the divergence is from, of the model as it is
         questions = self.questions[part]
         lowest = min((one.unchanged_below(self.lvlm) for one in interventions), default=0)
         if fresh or self.below.layer != lowest:
@@ -150,6 +152,8 @@ class Bench:
                     if belongs(question) and text
                 ]
                 self.held[part, name] = said, self.logits(said)
+                found[name] = 0.0
+                continue
             said, base_TV = self.held[part, name]
             is_around = answerer is not self.lvlm
             found[name] = None if is_around else round(float(divergence(self.logits(said), base_TV).mean()), 5)

@@ -72,7 +72,7 @@ class Comparison:
     def jobs(self) -> list[Job]:
         """All, a method's search first, then its test seed by seed, so that what is finished is balanced."""
         seeds = range(self.config.seeds)
-        found = [Job("base", lambda: final.kept(self.bench.base["test"]))]
+        found = [Job("base", lambda: final.kept(self.bench.base("test")))]
         found += [Job(f"{name}/search", self._search(name)) for name in self.entries]
         for seed in seeds:
             found += [Job(f"{name}/seed{seed}", self._test(name, seed), (f"{name}/search",)) for name in self.entries]

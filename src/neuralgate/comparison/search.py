@@ -112,7 +112,7 @@ def looked_at(bench: Bench, made_at: Callable[[float], Sequence[Intervention]], 
         strength = next_strength(points)
         heard = bench.ask(made_at(strength), "validation")
         more = {"strength": strength, "divergence": heard.divergence}
-        points.append(measured(bench.base["validation"].answers, heard.answers, bench.config.most_loss, **more))
+        points.append(measured(bench.base("validation").answers, heard.answers, bench.config.most_loss, **more))
     return points
 
 

@@ -25,7 +25,7 @@ def one_after_another(bench: Bench, entry: Entry, point: Point | None) -> dict[s
     if point is None:
         return {"refused": "no setting could be tried"}
     config = short_edit(config_at(bench, entry, point["settings"], SEED))
-    pairs, looks = bench.training(SEED), [look("", bench.base["validation"])]
+    pairs, looks = bench.training(SEED), [look("", bench.base("validation"))]
     made: list[Patch] = []
     for subject in pairs.split("train", "edit").subjects():
         try:
