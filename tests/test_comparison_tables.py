@@ -154,7 +154,7 @@ def test_guards_alone_are_held_to_the_budget(monkeypatch):
         return Heard(answers("rr", benign="ww" if wrong else "cc"), {}, {}, 1.0)
 
     asked = []
-    bench = SimpleNamespace(config=CONFIG, ask=ask, questions={"test": [None] * 4}, base={"validation": Heard(answers(), {}, {}, 1.0)})
+    bench = SimpleNamespace(config=CONFIG, ask=ask, questions={"test": [None] * 4}, base=lambda _: Heard(answers(), {}, {}, 1.0))
     names = (EDIT, *GUARDS)
     made = togethers.together(bench, {name: name for name in names}, {name: point() for name in names}, 0)
     marked = {tuple(one["names"]): one["over_budget"] for one in made["results"]}
