@@ -6,9 +6,10 @@ from pathlib import Path
 
 from experiments.beyond.entries import IDEAS, RIVALS
 from neuralgate.comparison.choose import Reading
-from neuralgate.comparison.control_table import CONTROL_HEADER, control_rows
+from neuralgate.comparison.control_table import CONTROL_HEADER, control_rows, informative
 from neuralgate.comparison.measures import difference
-from neuralgate.comparison.page import lacking, markdown_table
+from neuralgate.comparison.more_tables import DONE_HEADER, done_rows
+from neuralgate.comparison.page import DONE, lacking, markdown_table
 from neuralgate.comparison.tables import HEADER, MAIN, Found, read_comparison, shown, table_rows
 from neuralgate.errors import UserError
 
@@ -37,12 +38,14 @@ def page(results: Path, rivals: Path) -> str:
             raise UserError(f"{folder} and {rivals / folder.name} are about other questions or settings; make one of them again.")
         parts.append(f"## {folder.name.capitalize()}\n\n{markdown_table(HEADER, table_rows(found, AT))}\n")
         if found.controls:
-            parts.append(f"{markdown_table(CONTROL_HEADER, control_rows(found, IDEAS))}\n")
+            parts.append(f"{informative(found, IDEAS)}\n\n{markdown_table(CONTROL_HEADER, control_rows(found, IDEAS))}\n")
         for idea in IDEAS:
             wins.setdefault(idea, []).append(others is not None and all(beats(found, idea, others, rival) for rival in RIVALS))
         if others:
             header = ["idea", *(f"- {rival}: {MAIN}" for rival in RIVALS), *(f"- {rival}: look-alikes right" for rival in RIVALS)]
             parts.append(f"{markdown_table(header, [against(found, idea, others) for idea in IDEAS if (idea, AT) in found.answers])}\n")
+        if rows := done_rows(found, AT):
+            parts.append(f"{DONE}\n\n{markdown_table(DONE_HEADER, rows)}\n")
         parts += [f"{sentence}\n" for sentence in lacking(found)]
     winners = both(wins)
     parts.insert(1, f"**Winner**: {', '.join(winners)}.\n" if winners else "**No idea wins on both models.**\n")

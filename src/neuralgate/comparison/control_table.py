@@ -101,12 +101,12 @@ def control_rows(found: Found, entries: Mapping[str, Entry] = ENTRIES) -> list[l
     return sorted(rows, key=lambda cells: cells[2] == "no place")
 
 
-def informative(found: Found) -> str:
+def informative(found: Found, entries: Mapping[str, Entry] = ENTRIES) -> str:
     """Whether the location is, in words; then the others' controls. Nothing where no control was drawn."""
     places: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
     for entry, one in against_controls(found).items():
-        place = located(entry)
+        place = located(entry, entries)
         (places if place else others).setdefault(one.word, []).append(f"{entry} ({place})" if place else entry)
     said = [
         f"Is the location informative? Beside as much drawn at random, {in_words(places)}." if places else "",

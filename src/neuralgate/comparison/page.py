@@ -47,6 +47,11 @@ CONTROLS = (
     "p of at most .05, and neither more look-alikes are refused nor fewer benign answers right (p of at most .05 each); else it is more, "
     "at more damage. As random: both differences within .05. No place: the control draws noise, or other words or answers."
 )
+DONE = (
+    "The share of gradient norms that arrives at each kind of token, before any gate (means over seeds), at the FFN of the highest edited "
+    "layer alone: the last of all has none but from answers. Beside it what the method noted with the first seed. Methods that train "
+    "nothing and note nothing are left out."
+)
 COSTS = (
     "Means over seeds. Beforehand: locating, statistics and scores, whatever must be known before the edit. Bytes: what is stored of it."
 )
@@ -145,12 +150,7 @@ def tables(found: Found) -> list[Table]:
         )
         made.append(("Subjects one after another", says, header, rows))
     if rows := done_rows(found, AT):
-        says = (
-            "The share of gradient norms that arrives at each kind of token, before any gate (means over seeds), at the FFN of the highest "
-            "edited layer alone: the last of all has none but from answers. Beside it what the method noted with the first seed. Methods "
-            "that train nothing and note nothing are left out."
-        )
-        made.append((f"What the edits did, {AT}", says, DONE_HEADER, rows))
+        made.append((f"What the edits did, {AT}", DONE, DONE_HEADER, rows))
     promises = (
         "Upper bounds at 95 % by subjects, for subjects drawn as these were (evaluate/promise.py); no attack is covered. Each seed's edit "
         "has a bound of its own, of which the largest stands here; leaks are of subjects of which the base model leaks something."
