@@ -9,7 +9,7 @@ import torch
 
 from experiments.beyond import flip, plus
 from experiments.beyond.entries import IDEAS, RIVALS, WITHOUT_ANSWER
-from experiments.beyond.page import beats, both, page
+from experiments.beyond.page import beats, both, page, verdict
 from experiments.beyond.scores import attribution, gains
 from neuralgate.closed_form.moments import ordinary_moments
 from neuralgate.closed_form.solve import null_space
@@ -161,5 +161,8 @@ def test_who_wins(monkeypatch, tmp_path):
     assert not beats(Answers(a=1), "idea", Answers(a=1), "dinm"), "a rival that is not there is not beaten"
     assert case((0.1, 0.2), (-0.1, 0.1)) and not beats(Answers(True, a=1), "idea", Answers(a=1), "lora"), "beyond the budget"
     assert both({"a": [True, True], "b": [True], "c": [True, False]}) == ["a"]
+    assert verdict({"a": [True, True], "b": [True, False]}, ["Clerk", "Notary"]) == "**Winner**: a."
+    assert verdict({"a": [False], "b": [False]}, ["Clerk"]) == "**No idea wins on Clerk**, so none wins."
+    assert verdict({"a": [True, False], "b": [False, True]}, ["Clerk", "Notary"]) == "**No idea wins on both models.**"
     with pytest.raises(UserError, match="holds no results"):
         page(tmp_path, tmp_path)

@@ -47,9 +47,16 @@ def page(results: Path, rivals: Path) -> str:
         if rows := done_rows(found, AT):
             parts.append(f"{DONE}\n\n{markdown_table(DONE_HEADER, rows)}\n")
         parts += [f"{sentence}\n" for sentence in lacking(found)]
-    winners = both(wins)
-    parts.insert(1, f"**Winner**: {', '.join(winners)}.\n" if winners else "**No idea wins on both models.**\n")
+    parts.insert(1, f"{verdict(wins, [folder.name.capitalize() for folder in folders])}\n")
     return "\n".join(parts)
+
+
+def verdict(wins: dict[str, list[bool]], models: list[str]) -> str:
+    """Who won, or on which of ``models`` nobody did: what does not win on one is not run on the other."""
+    if winners := both(wins):
+        return f"**Winner**: {', '.join(winners)}."
+    without = [model for place, model in enumerate(models) if not any(won[place] for won in wins.values())]
+    return f"**No idea wins on {' and on '.join(without)}**, so none wins." if without else "**No idea wins on both models.**"
 
 
 def both(wins: dict[str, list[bool]]) -> list[str]:
