@@ -15,7 +15,7 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -77,12 +77,18 @@ def seconds(work: Any) -> float:
     return time.perf_counter() - start
 
 
+def product_speed(product: Callable[[], Any], operations: int, repeats: int = 40) -> float:
+    """FLOP a second of ``product``, which takes so many operations."""
+    product()
+    return operations * repeats / seconds(lambda: [product() for _ in range(repeats)])
+
+
 def matmul_speed(tokens: int, weight_DF: torch.Tensor) -> float:
     """FLOP a second of one product of the engine's shape."""
     high, wide = weight_DF.shape
     left, right = (torch.randn(shape).to(weight_DF.dtype) for shape in ((tokens, wide), (wide, high)))
     out = left @ right
-    return 40 * 2 * tokens * wide * high / seconds(lambda: [torch.mm(left, right, out=out) for _ in range(40)])
+    return product_speed(lambda: torch.mm(left, right, out=out), 2 * tokens * wide * high)
 
 
 def needed_flops(lvlm: LVLM, prepared: Prepared, layer: int, steps: int) -> float:

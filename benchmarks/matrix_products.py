@@ -14,34 +14,21 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 from torch.nn.functional import linear
 
+from benchmarks.locate import product_speed
 from neuralgate.files import write_json
 
 #: Rows, columns and inner size of the FFN's projections, and of the attention's.
 SHAPES = {"Clerk": [(2048, 512, 256), (2048, 256, 512)], "Notary": [(2048, 1536, 576), (2048, 576, 1536), (2048, 576, 576)]}
-REPEATS = 40
+ROUNDS = 3  # of which the fastest counts
 #: What a CPU is asked for in MKL; exported by torch's library, so that a preloaded one answers instead.
 ANSWER = "int mkl_serv_intel_cpu(void) { return 1; }\nint mkl_serv_intel_cpu_true(void) { return 1; }\n"
 FILE = Path(__file__).with_suffix(".json")
-
-
-def gigaflops(product: Callable[[], torch.Tensor], operations: int) -> float:
-    """The fastest of three rounds."""
-    product()
-    rounds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        for _ in range(REPEATS):
-            product()
-        rounds.append(time.perf_counter() - started)
-    return operations * REPEATS / min(rounds) / 1e9
 
 
 def measured() -> dict[str, dict[str, float]]:
@@ -59,7 +46,7 @@ def measured() -> dict[str, dict[str, float]]:
                 "bfloat16": lambda a=half_a, w=half_w: linear(a, w),
             }
             for name, way in ways.items():
-                sums[name].append(gigaflops(way, 2 * rows * columns * inner))
+                sums[name].append(max(product_speed(way, 2 * rows * columns * inner) for _ in range(ROUNDS)) / 1e9)
         found[model] = {name: round(sum(values) / len(values), 1) for name, values in sums.items()}
     return found
 
